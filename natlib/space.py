@@ -1,0 +1,455 @@
+"""The search space: which subnets exist, and how each is written as a row of integers.
+
+An architecture has two equal forms. `Architecture` is the readable one: resolution, width
+multiplier, and the depth, kernels and expand ratios of every stage. Search works on the other,
+the *encoding*: one int64 per decision (NAT, "Encoding"; 22 of them at the paper's scale)
+
+    x = [resolution index, width index, layer genes of stage 1, ..., layer genes of stage S]
+
+with `max_depth` layer genes per stage. A layer gene is 0 if the layer is skipped, else
+`1 + kernel index + len(kernels) * expand index`. Only the last layers of a stage may be skipped,
+so every architecture has exactly one encoding: the *canonical* one, which `SearchSpace.repair`
+makes of any integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+IntMatrix = NDArray[np.int64]
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """Rounds a channel count to a multiple of `divisor`, never more than 10% below it.
+
+    The rule of the MobileNet family: the nearest multiple, or the next larger one where the
+    nearest would lose more than a tenth of the channels.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def expanded_channels(in_channels: int, expand: float) -> int:
+    """Channels between the two 1x1 convolutions of an inverted residual: the expanded width."""
+    return make_divisible(round(in_channels * expand))
+
+
+def squeezed_channels(channels: int) -> int:
+    """Channels inside a squeeze-and-excitation block: a quarter of the expanded width."""
+    return make_divisible(channels // 4)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One subnet, described by its decisions.
+
+    Attributes:
+        resolution: Side of the square input image in pixels.
+        width: Width multiplier of the weight set that the subnet is read from.
+        depths: Number of layers of each stage.
+        kernels: Kernel size of each active layer, stage after stage.
+        expands: Expand ratio of each active layer, stage after stage.
+    """
+
+    resolution: int
+    width: float
+    depths: tuple[int, ...]
+    kernels: tuple[int, ...]
+    expands: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        layers = sum(self.depths)
+        if not layers == len(self.kernels) == len(self.expands):
+            raise ValueError(
+                f"An architecture with depths {list(self.depths)} has {layers} layers and needs as "
+                f"many kernels and expand ratios, not {len(self.kernels)} and {len(self.expands)}."
+            )
+
+    @classmethod
+    def from_dict(cls, description: dict) -> Architecture:
+        """Reads the published form `{"r": 224, "w": 1.0, "ks": [...], "e": [...], "d": [...]}`.
+
+        Args:
+            description: Resolution, width, kernels, expand ratios and depths; `ks` and `e` list
+                active layers only.
+
+        Raises:
+            ValueError: If a key is missing or the lists do not fit the depths.
+        """
+        missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
+        if missing:
+            raise ValueError(f"The architecture has no {', '.join(missing)}: give r, w, ks, e, d.")
+        return cls(
+            resolution=int(description["r"]),
+            width=float(description["w"]),
+            depths=tuple(int(d) for d in description["d"]),
+            kernels=tuple(int(k) for k in description["ks"]),
+            expands=tuple(int(e) for e in description["e"]),
+        )
+
+    def to_dict(self) -> dict:
+        """Returns the published form; `Architecture.from_dict` reads it back."""
+        return {
+            "r": self.resolution,
+            "w": self.width,
+            "ks": list(self.kernels),
+            "e": list(self.expands),
+            "d": list(self.depths),
+        }
+
+    @classmethod
+    def from_string(cls, text: str) -> Architecture:
+        """Reads the published string, for example `08 0 1100 1440 5510 5220 8877`.
+
+        Spaces do not count. The number of digits tells the space: 23 for the paper's, 12 for the
+        pocket one; use `SearchSpace.parse` for a space of your own.
+
+        Raises:
+            ValueError: If the string belongs to neither space.
+        """
+        digits = "".join(text.split())
+        for space in (SearchSpace.paper(), SearchSpace.pocket()):
+            if len(digits) == space.n_var + 1:
+                return space.parse(digits)
+        raise ValueError(
+            f"'{text}' has {len(digits)} digits: an architecture string of the paper's space has "
+            "23, one of the pocket space has 12."
+        )
+
+    def __str__(self) -> str:
+        """The published string where the paper's or the pocket space holds it, else the dict."""
+        for space in (SearchSpace.paper(), SearchSpace.pocket()):
+            if self in space:
+                return space.format(self)
+        return str(self.to_dict())
+
+    def stages(self) -> list[list[tuple[int, float]]]:
+        """Returns the `(kernel, expand ratio)` pairs of the active layers, stage by stage."""
+        pairs = iter(zip(self.kernels, self.expands, strict=True))
+        return [[next(pairs) for _ in range(depth)] for depth in self.depths]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A family of MobileNetV3-like subnets that share the weights of one supernet.
+
+    Attributes:
+        name: Name of the space, kept in the metadata of saved supernets.
+        resolutions: Input resolutions in pixels, ascending.
+        widths: Width multipliers; each has a weight set of its own.
+        kernels: Kernel sizes of a layer, ascending.
+        expands: Expand ratios of a layer, ascending.
+        min_depth: Least number of layers of a stage.
+        max_depth: Largest number of layers of a stage.
+        stem_width: Output channels of the stem and of the fixed first block, before the
+            multiplier.
+        stage_widths: Output channels of each stage, before the multiplier.
+        stage_strides: Stride of the first layer of each stage.
+        stage_acts: Activation of each stage, `"relu"` or `"h_swish"`.
+        stage_se: Whether the layers of a stage have squeeze-and-excitation.
+        head_widths: Channels of the final expand layer and of the feature-mix layer.
+        stem_stride: Stride of the stem.
+    """
+
+    name: str
+    resolutions: tuple[int, ...]
+    widths: tuple[float, ...]
+    kernels: tuple[int, ...]
+    expands: tuple[int, ...]
+    min_depth: int
+    max_depth: int
+    stem_width: int
+    stage_widths: tuple[int, ...]
+    stage_strides: tuple[int, ...]
+    stage_acts: tuple[str, ...]
+    stage_se: tuple[bool, ...]
+    head_widths: tuple[int, int]
+    stem_stride: int = 2
+
+    @classmethod
+    def paper(
+        cls,
+        resolutions: Sequence[int] = tuple(range(192, 257, 4)),
+        widths: Sequence[float] = (1.0, 1.2),
+    ) -> SearchSpace:
+        """The space of the paper: Once-for-all MobileNetV3, 22 genes (NAT, "The search space").
+
+        Args:
+            resolutions: Input resolutions; the default is the paper's 192 to 256 in steps of 4.
+            widths: Width multipliers; the default is the paper's two.
+        """
+        return cls(
+            name="paper",
+            resolutions=tuple(resolutions),
+            widths=tuple(widths),
+            kernels=(3, 5, 7),
+            expands=(3, 4, 6),
+            min_depth=2,
+            max_depth=4,
+            stem_width=16,
+            stage_widths=(24, 40, 80, 112, 160),
+            stage_strides=(2, 2, 2, 1, 2),
+            stage_acts=("relu", "relu", "h_swish", "h_swish", "h_swish"),
+            stage_se=(False, True, False, True, True),
+            head_widths=(960, 1280),
+        )
+
+    @classmethod
+    def pocket(cls) -> SearchSpace:
+        """A space of the same build that two CPU cores can train: 11 genes, 32 px pictures."""
+        return cls(
+            name="pocket",
+            resolutions=(16, 20, 24, 28, 32),
+            widths=(1.0,),
+            kernels=(3, 5),
+            expands=(1, 2, 4),
+            min_depth=1,
+            max_depth=3,
+            stem_width=16,
+            stage_widths=(24, 40, 64),
+            stage_strides=(1, 2, 2),
+            stage_acts=("relu", "h_swish", "h_swish"),
+            stage_se=(False, True, True),
+            head_widths=(192, 256),
+        )
+
+    @property
+    def n_stages(self) -> int:
+        """Number of stages."""
+        return len(self.stage_widths)
+
+    def stem_channels(self, width: float) -> int:
+        """Output channels of the stem and of the fixed first block."""
+        return make_divisible(self.stem_width * width)
+
+    def stage_channels(self, width: float) -> list[int]:
+        """Output channels of each stage."""
+        return [make_divisible(channels * width) for channels in self.stage_widths]
+
+    def head_channels(self, width: float) -> tuple[int, int]:
+        """Output channels of the final expand layer and of the feature-mix layer."""
+        final, mix = (make_divisible(channels * width) for channels in self.head_widths)
+        return final, mix
+
+    @property
+    def n_layer_choices(self) -> int:
+        """Number of `(kernel, expand ratio)` pairs: the largest layer gene."""
+        return len(self.kernels) * len(self.expands)
+
+    @property
+    def n_var(self) -> int:
+        """Number of genes of an encoding."""
+        return 2 + self.n_stages * self.max_depth
+
+    @cached_property
+    def lower(self) -> IntMatrix:
+        """Smallest value of each gene, int64 `(n_var,)`."""
+        stage = [1] * self.min_depth + [0] * (self.max_depth - self.min_depth)
+        return np.array([0, 0] + stage * self.n_stages, dtype=np.int64)
+
+    @cached_property
+    def upper(self) -> IntMatrix:
+        """Largest value of each gene, int64 `(n_var,)`."""
+        layers = [self.n_layer_choices] * (self.n_stages * self.max_depth)
+        return np.array([len(self.resolutions) - 1, len(self.widths) - 1, *layers], dtype=np.int64)
+
+    @cached_property
+    def size(self) -> int:
+        """Exact number of architectures: `R * W * (sum over depths d of choices^d)^stages`."""
+        stage = sum(self.n_layer_choices**d for d in range(self.min_depth, self.max_depth + 1))
+        return prod((len(self.resolutions), len(self.widths), stage**self.n_stages))
+
+    def layer_genes(self, X: IntMatrix) -> IntMatrix:
+        """Returns the layer genes of `X` as int64 `(n, n_stages, max_depth)`."""
+        return X[:, 2:].reshape(len(X), self.n_stages, self.max_depth)
+
+    def depths(self, X: IntMatrix) -> IntMatrix:
+        """Returns the number of active layers per stage, int64 `(n, n_stages)`."""
+        return (self.layer_genes(X) > 0).sum(axis=2)
+
+    def check(self, X: ArrayLike) -> IntMatrix:
+        """Returns `X` as an int64 matrix `(n, n_var)`; a single encoding becomes one row.
+
+        Raises:
+            ValueError: If the width is wrong or a value is no integer.
+        """
+        matrix = np.atleast_2d(np.asarray(X))
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_var:
+            raise ValueError(
+                f"An encoding of the {self.name} space has {self.n_var} integers, "
+                f"but the matrix has shape {np.shape(X)}."
+            )
+        if not np.issubdtype(matrix.dtype, np.integer):
+            if not np.all(np.isfinite(matrix)) or np.any(matrix != np.round(matrix)):
+                raise ValueError("An encoding holds integers only: round the matrix first.")
+        return matrix.astype(np.int64)
+
+    def check_valid(self, X: ArrayLike) -> IntMatrix:
+        """Like `check`, and every row must be canonical already.
+
+        Raises:
+            ValueError: If a row is outside the space or not canonical, naming the first such row.
+        """
+        matrix = self.check(X)
+        wrong = np.flatnonzero((matrix != self.repair(matrix)).any(axis=1))
+        if len(wrong):
+            raise ValueError(
+                f"Row {wrong[0]}, {matrix[wrong[0]].tolist()}, is no canonical encoding of the "
+                f"{self.name} space: pass the matrix through space.repair first."
+            )
+        return matrix
+
+    def repair(self, X: ArrayLike) -> IntMatrix:
+        """Returns the canonical encodings nearest to `X`.
+
+        Values are clipped to their bounds. Where a skipped layer is followed by an active one the
+        hole is closed: the later layer moves up, so that the depth stays what it was.
+
+        Args:
+            X: Integers, `(n, n_var)` or `(n_var,)`.
+
+        Returns:
+            int64 matrix of the same shape; `repair(repair(X)) == repair(X)`.
+        """
+        clipped = np.clip(self.check(X), self.lower, self.upper)
+        genes = self.layer_genes(clipped)
+        skipped_last = np.argsort(genes == 0, axis=2, kind="stable")
+        closed = np.take_along_axis(genes, skipped_last, axis=2)
+        repaired = np.hstack([clipped[:, :2], closed.reshape(len(clipped), -1)])
+        return repaired.reshape(np.shape(X))
+
+    def sample(self, n: int, rng: np.random.Generator | int) -> IntMatrix:
+        """Draws `n` architectures as the uniform warm-up does.
+
+        Resolution, width, the depth of each stage and the kernel and expand ratio of each layer
+        are uniform and independent (uniform over architectures would nearly always be deep).
+
+        Args:
+            n: Number of architectures.
+            rng: Random generator, or a seed for one.
+
+        Returns:
+            Canonical encodings, int64 `(n, n_var)`.
+        """
+        rng = np.random.default_rng(rng)
+        head = rng.integers(0, self.upper[:2] + 1, size=(n, 2))
+        shape = (n, self.n_stages, self.max_depth)
+        layers = rng.integers(1, self.n_layer_choices + 1, size=shape)
+        depths = rng.integers(self.min_depth, self.max_depth + 1, size=(n, self.n_stages, 1))
+        layers[np.arange(self.max_depth) >= depths] = 0
+        return np.hstack([head, layers.reshape(n, -1)]).astype(np.int64)
+
+    def largest(self, width: float | None = None) -> Architecture:
+        """Returns the subnet with every choice at its largest, of one width or the widest."""
+        index = len(self.widths) - 1 if width is None else self._index("width", width, self.widths)
+        return self.decode(np.concatenate([self.upper[:1], [index], self.upper[2:]]))
+
+    def smallest(self, width: float | None = None) -> Architecture:
+        """Returns the subnet with every choice at its smallest, of one width or the narrowest."""
+        index = 0 if width is None else self._index("width", width, self.widths)
+        return self.decode(np.concatenate([self.lower[:1], [index], self.lower[2:]]))
+
+    def encode(self, arch: Architecture) -> IntMatrix:
+        """Returns the canonical encoding of an architecture, int64 `(n_var,)`.
+
+        Raises:
+            ValueError: If a decision is not among the choices of the space.
+        """
+        if len(arch.depths) != self.n_stages:
+            raise ValueError(
+                f"The {self.name} space has {self.n_stages} stages, the architecture "
+                f"{len(arch.depths)}."
+            )
+        x = np.zeros(self.n_var, dtype=np.int64)
+        x[0] = self._index("resolution", arch.resolution, self.resolutions)
+        x[1] = self._index("width", arch.width, self.widths)
+        depth_choices = range(self.min_depth, self.max_depth + 1)
+        for stage, layers in enumerate(arch.stages()):
+            self._index(f"depth of stage {stage + 1}", len(layers), depth_choices)
+            first = 2 + stage * self.max_depth
+            for position, (kernel, expand) in enumerate(layers, start=first):
+                kernel_index = self._index("kernel", kernel, self.kernels)
+                expand_index = self._index("expand ratio", expand, self.expands)
+                x[position] = 1 + kernel_index + len(self.kernels) * expand_index
+        return x
+
+    def decode(self, x: ArrayLike) -> Architecture:
+        """Returns the architecture that `repair(x)` encodes.
+
+        Args:
+            x: One encoding, integers `(n_var,)`.
+        """
+        x = self.repair(x).ravel()
+        if len(x) != self.n_var:
+            raise ValueError("decode takes one encoding: decode the rows of a matrix one by one.")
+        genes = x[2:].reshape(self.n_stages, self.max_depth)
+        active = genes[genes > 0] - 1
+        return Architecture(
+            resolution=self.resolutions[x[0]],
+            width=self.widths[x[1]],
+            depths=tuple(int(d) for d in (genes > 0).sum(axis=1)),
+            kernels=tuple(self.kernels[g % len(self.kernels)] for g in active),
+            expands=tuple(self.expands[g // len(self.kernels)] for g in active),
+        )
+
+    def __contains__(self, arch: Architecture) -> bool:
+        """Whether the architecture can be encoded in this space."""
+        try:
+            self.encode(arch)
+        except ValueError:
+            return False
+        return True
+
+    def format(self, arch: Architecture) -> str:
+        """Returns the published string form: two digits of resolution, one of width, stages."""
+        x = self.encode(arch)
+        stages = x[2:].reshape(self.n_stages, self.max_depth)
+        return " ".join([f"{x[0]:02d}", str(x[1]), *("".join(map(str, s)) for s in stages)])
+
+    def parse(self, text: str) -> Architecture:
+        """Reads the string form back; spaces do not count.
+
+        Raises:
+            ValueError: If the number of digits is wrong or the string is not canonical.
+        """
+        digits = "".join(text.split())
+        if len(digits) != self.n_var + 1 or not digits.isdecimal():
+            raise ValueError(
+                f"'{text}' is no architecture string of the {self.name} space, which has "
+                f"{self.n_var + 1} digits."
+            )
+        return self.decode(self.check_valid([int(digits[:2]), *map(int, digits[2:])])[0])
+
+    def features(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Returns what a surrogate sees of architectures: every decision as a category.
+
+        One-hot blocks for resolution and width, and for each layer one-hot kernel and one-hot
+        expand ratio, all zero where the layer is skipped. Constant columns carry nothing and stay,
+        so that the layout depends on the space alone.
+
+        Args:
+            X: Canonical encodings, `(n, n_var)`.
+
+        Returns:
+            float64 `(n, R + W + stages * max_depth * (kernels + expands))`, zeros and ones.
+        """
+        X = self.check_valid(X)
+        genes = X[:, 2:, None]
+        kernels = (genes - 1) % len(self.kernels) == np.arange(len(self.kernels))
+        expands = (genes - 1) // len(self.kernels) == np.arange(len(self.expands))
+        layers = np.concatenate([kernels, expands], axis=2) & (genes > 0)
+        resolution = X[:, [0]] == np.arange(len(self.resolutions))
+        width = X[:, [1]] == np.arange(len(self.widths))
+        return np.hstack([resolution, width, layers.reshape(len(X), -1)]).astype(np.float64)
+
+    @staticmethod
+    def _index(what: str, value: float, choices: Sequence[float]) -> int:
+        if value not in choices:
+            raise ValueError(f"{what} {value} is not in the space: choose from {list(choices)}.")
+        return list(choices).index(value)
