@@ -1,0 +1,94 @@
+# Builds the environment, runs the course and checks it.
+#
+# A stamp file in the environment tells when it was built: a target that needs the environment
+# builds it first if it is missing or older than the lock file.
+
+VENV := .venv
+PY := "$(VENV)/bin/python"
+STAMP := $(VENV)/.installed
+EXECUTED := build/notebooks
+SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
+NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
+# The two releases that decide what everything else may be: `make lock` is told them.
+TORCH := torch==2.14.1 torchvision==0.29.1
+
+# Notebooks run one after another, so each may have all cores that this process may use.
+OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+export OMP_NUM_THREADS
+# The environment's kernel goes before kernels of the same name elsewhere.
+export JUPYTER_PREFER_ENV_PATH := 1
+unexport JUPYTER_PATH
+
+NATLIB_PROFILE ?= quick
+notebooks nbmake lab: export NATLIB_PROFILE := $(NATLIB_PROFILE)
+
+.DEFAULT_GOAL := help
+.PHONY: help notebooks test nbmake lab lint pair peers lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+notebooks: $(STAMP) ## execute the series; copies with outputs go to build/notebooks
+	@mkdir -p $(EXECUTED)
+	@echo "Executing $(words $(NOTEBOOKS)) notebooks one after another," \
+	  "profile '$(NATLIB_PROFILE)', $(OMP_NUM_THREADS) threads:"
+	@for script in $(SCRIPTS); do \
+	  echo "  $$(basename "$$script" .py): $$(grep -im1 laptop "$$script" | sed 's/^[# ]*//; s/[*_]//g')"; \
+	done
+	@for notebook in $(NOTEBOOKS); do \
+	  name=$$(basename "$$notebook" .ipynb); start=$$(date +%s); echo "$$name ..."; \
+	  $(PY) -m nbconvert --log-level WARN --to notebook --execute \
+	      --output-dir $(EXECUTED) "$$notebook" && \
+	  $(PY) -m nbconvert --log-level WARN --to html $(EXECUTED)/$$name.ipynb || \
+	  { echo "$$notebook failed (the error is above); no notebook after it was run." >&2; exit 1; }; \
+	  echo "$$name: $$(($$(date +%s) - start)) s, $(EXECUTED)/$$name.html"; \
+	done
+
+test: $(STAMP) ## run the tests
+	$(PY) -m pytest
+
+nbmake: $(STAMP) ## execute every notebook as a test
+	$(PY) -m pytest --nbmake --nbmake-timeout=1200 $(NOTEBOOKS)
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	$(PY) -m jupyterlab notebooks
+
+lint: $(STAMP) ## check style and format
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+pair: $(STAMP) ## generate every .ipynb from its .py, without outputs
+	$(PY) -m jupytext --to ipynb --update $(SCRIPTS)
+	$(PY) -m nbconvert --log-level WARN --clear-output --inplace $(NOTEBOOKS)
+
+peers: $(STAMP) ## install the packages that some tests compare natlib with
+	$(PY) -m pip install --constraint requirements.lock --editable '.[peers]'
+
+# What torch itself asks for on Linux with CUDA stays out, so that the lock serves other systems too.
+lock: ## make requirements.lock anew, from a new environment
+	rm -rf build/lock
+	$(MAKE) build/lock/.created VENV=build/lock
+	build/lock/bin/python -m pip install $(TORCH) '.[test,lint]'
+	{ echo "# Made by 'make lock', for Python 3.11."; \
+	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude natlib \
+	  | grep -Ev '^(nvidia-|cuda-|triton=)'; } > build/requirements.lock
+	mv build/requirements.lock requirements.lock
+	rm -rf build/lock build/lib build/bdist.*
+
+clean: ## remove everything that was built here, the environment too
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.created:
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3.11 python3); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	    "$$python" -m venv "$(VENV)" && touch "$@"; exit; \
+	  fi; \
+	done; \
+	echo "natlib needs Python 3.11 and found none as $(or $(PYTHON),python3.11 or python3):" \
+	  "install it, or say where it is with 'make PYTHON=/path/to/python3.11'." >&2; exit 1
+
+$(STAMP): requirements.lock | $(VENV)/.created
+	@echo "Installing what requirements.lock names into $(VENV): some minutes."
+	$(PY) -m pip install --requirement requirements.lock
+	$(PY) -m pip install --quiet --no-deps --editable .
+	@touch "$@"

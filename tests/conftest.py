@@ -1,0 +1,28 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ["MPLBACKEND"] = "Agg"
+settings.register_profile("natlib", deadline=None)  # a busy machine is no failure
+settings.load_profile("natlib")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the extra material, which is not shipped."""
+    folder = os.environ.get("NATLIB_SHARED")
+    if not folder:
+        pytest.skip("NATLIB_SHARED does not name the folder with the extra material")
+    if not Path(folder).is_dir():
+        pytest.skip(f"NATLIB_SHARED names {folder}, which is not a folder")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _default_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the profile that the caller happens to work with."""
+    monkeypatch.delenv("NATLIB_PROFILE", raising=False)

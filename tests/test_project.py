@@ -1,0 +1,125 @@
+"""pyproject.toml, the lock, environment.yml and the README say the same things."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import natlib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK_LINES = [
+    line
+    for line in (ROOT / "requirements.lock").read_text().splitlines()
+    if not line.startswith("#")
+]
+LOCK = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in LOCK_LINES)}
+EXTRAS = PROJECT["optional-dependencies"]
+LOCKED = [Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["lint"]]
+CUDA = re.compile(r"nvidia-|cuda-|triton$")  # torch itself says which of these it needs
+
+
+def test_lock_pins_each_package_once():
+    malformed = [line for line in LOCK_LINES if not re.fullmatch(r"[\w.-]+==[\w.]+", line)]
+    assert not malformed, f"the lock takes only 'name==version': {malformed}"
+    assert len(LOCK) == len(LOCK_LINES)
+
+
+def test_lock_leaves_cuda_to_torch():
+    assert not [name for name in LOCK if CUDA.match(name)]
+
+
+@pytest.mark.parametrize("requirement", LOCKED, ids=str)
+def test_lock_satisfies_pyproject(requirement):
+    pin = LOCK.get(canonicalize_name(requirement.name))
+    assert pin is not None, f"{requirement.name} is not in requirements.lock: run 'make lock'"
+    assert requirement.specifier.contains(pin), f"{requirement.name}=={pin} is locked"
+
+
+def test_lock_holds_what_its_packages_need():
+    if any(version(name).split("+")[0] != pin for name, pin in LOCK.items()):
+        pytest.skip("the installed versions are not those of requirements.lock")
+    missing = []
+    for name in sorted(LOCK):
+        for need in map(Requirement, requires(name) or []):
+            needed = canonicalize_name(need.name)
+            if CUDA.match(needed) or (need.marker and not need.marker.evaluate({"extra": ""})):
+                continue
+            if needed not in LOCK or not need.specifier.contains(LOCK[needed], prereleases=True):
+                missing.append(f"{name} needs {need}")
+    assert not missing
+
+
+def test_conda_takes_everything_but_python_from_the_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    python, pip, through_pip = environment["dependencies"]
+    assert Requirement(PROJECT["name"] + PROJECT["requires-python"]).specifier.contains(
+        python.removeprefix("python=")
+    )
+    assert "Python 3.11" in (ROOT / "requirements.lock").read_text()
+    assert (python, pip) == ("python=3.11", "pip")
+    assert through_pip == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+def test_one_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert natlib.__version__ == PROJECT["version"] == citation["version"]
+
+
+def test_one_licence():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["license"] == citation["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License")
+
+
+def test_library_imports_only_what_it_declares():
+    import_names = {"pillow": "PIL", "scikit-learn": "sklearn"}
+    declared = {
+        import_names.get(name, name)
+        for name in (Requirement(text).name for text in PROJECT["dependencies"])
+    }
+    source = "\n".join(path.read_text() for path in (ROOT / "natlib").glob("*.py"))
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", source, flags=re.MULTILINE))
+    undeclared = imported - declared - {"natlib"} - sys.stdlib_module_names
+    assert not undeclared, "add them to the dependencies in pyproject.toml"
+
+
+def test_readme_lists_the_notebooks_that_exist():
+    listed = set(re.findall(r"\b\d\d_\w+", (ROOT / "README.md").read_text()))
+    assert listed == {path.stem for path in (ROOT / "notebooks").glob("[0-9]*.py")}
+
+
+def test_readme_names_targets_that_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"`make ([a-z]+)`", (ROOT / "README.md").read_text()))
+    assert named
+    assert not {target for target in named if not re.search(rf"^{target}:", makefile, re.M)}
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_wrong_python_gives_one_sentence(tmp_path):
+    wrong = tmp_path / "python3.11"
+    wrong.write_text("#!/bin/sh\nexit 1\n")
+    wrong.chmod(0o755)
+    made = subprocess.run(
+        ["make", f"VENV={tmp_path / 'venv'}", f"PYTHON={wrong}", "test"],
+        cwd=ROOT,
+        env={**os.environ, "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode != 0
+    sentence = made.stderr.splitlines()[0]
+    assert sentence.startswith("natlib needs Python 3.11") and str(wrong) in sentence
+    assert not (tmp_path / "venv").exists()
