@@ -9,8 +9,9 @@ STAMP := $(VENV)/.installed
 EXECUTED := build/notebooks
 SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
 NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
-# The two releases that decide what everything else may be: `make lock` is told them.
-TORCH := torch==2.14.1 torchvision==0.29.1
+# Releases chosen by hand; `make lock` takes the newest of everything else. A release that is only
+# hours old may be withdrawn again, and with it every lock that names it.
+PINNED := torch==2.14.1 torchvision==0.29.1 certifi==2026.10.18
 
 # Notebooks run one after another, so each may have all cores that this process may use.
 OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
@@ -68,7 +69,7 @@ peers: $(STAMP) ## install the packages that some tests compare natlib with
 lock: ## make requirements.lock anew, from a new environment
 	rm -rf build/lock
 	$(MAKE) build/lock/.created VENV=build/lock
-	build/lock/bin/python -m pip install $(TORCH) '.[test,lint]'
+	build/lock/bin/python -m pip install $(PINNED) '.[test,lint]'
 	{ echo "# Made by 'make lock', for Python 3.11."; \
 	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude natlib \
 	  | grep -Ev '^(nvidia-|cuda-|triton=)'; } > build/requirements.lock
