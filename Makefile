@@ -9,8 +9,8 @@ STAMP := $(VENV)/.installed
 EXECUTED := build/notebooks
 SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
 NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
-# Releases chosen by hand; `make lock` takes the newest of everything else. A release that is only
-# hours old may be withdrawn again, and with it every lock that names it.
+# Releases chosen by hand; `make lock` takes the newest of everything else that the index offers at
+# that moment. (The newest certifi was minutes old when this lock was made.)
 PINNED := torch==2.14.1 torchvision==0.29.1 certifi==2026.10.18
 
 # Notebooks run one after another, so each may have all cores that this process may use.
