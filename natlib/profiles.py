@@ -1,0 +1,125 @@
+"""Every number that differs between a laptop and a GPU, in one place.
+
+`NATLIB_PROFILE` chooses: `quick` (the default; minutes on two CPU cores), `gpu` (the pocket space
+with more of everything) or `paper` (the defaults of the paper).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The settings of a transfer (NAT, "The loop").
+
+    Training lengths are in epochs of the target task's train split.
+
+    Attributes:
+        name: Name of the profile.
+        space: Name of the search space, `"pocket"` or `"paper"`.
+        warmup_largest: Epochs of training the largest subnet of each width.
+        warmup_uniform: Epochs of training uniformly drawn subnets.
+        adapt: Epochs of adaptation in each iteration.
+        min_steps: Steps that one epoch has at least, for small tasks.
+        batch_size: Images a step.
+        subnets_per_step: Subnets a step besides the teacher.
+        warmup_lr: Peak learning rate of the warm-up.
+        adapt_lr: Peak learning rate of the adaptation.
+        archive: Architectures that are evaluated before the first iteration.
+        iterations: Iterations of search and adaptation.
+        candidates: Architectures that each iteration adds to the archive.
+        best: Size of the archive's best part, whose genes give the distribution.
+        population: Population of NSGA-III.
+        generations: Generations of NSGA-III.
+        surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
+        calibration: Training images for recalibrating batch norm.
+    """
+
+    name: str
+    space: str
+    warmup_largest: float
+    warmup_uniform: float
+    adapt: float
+    min_steps: int
+    batch_size: int
+    subnets_per_step: int
+    warmup_lr: float
+    adapt_lr: float
+    archive: int
+    iterations: int
+    candidates: int
+    best: int
+    population: int = 100
+    generations: int = 20
+    surrogate: str = "rbf"
+    calibration: int = 1000
+
+
+PROFILES = {
+    "quick": Profile(
+        name="quick",
+        space="pocket",
+        warmup_largest=0.5,
+        warmup_uniform=1.5,
+        adapt=0.6,
+        min_steps=50,
+        batch_size=64,
+        subnets_per_step=3,
+        warmup_lr=0.03,
+        adapt_lr=0.02,
+        archive=40,
+        iterations=5,
+        candidates=8,
+        best=20,
+    ),
+    "gpu": Profile(
+        name="gpu",
+        space="pocket",
+        warmup_largest=5,
+        warmup_uniform=10,
+        adapt=2,
+        min_steps=50,
+        batch_size=64,
+        subnets_per_step=4,
+        warmup_lr=0.03,
+        adapt_lr=0.02,
+        archive=100,
+        iterations=30,
+        candidates=8,
+        best=50,
+        calibration=2000,
+    ),
+    "paper": Profile(
+        name="paper",
+        space="paper",
+        warmup_largest=100,
+        warmup_uniform=150,
+        adapt=5,
+        min_steps=1,
+        batch_size=96,
+        subnets_per_step=4,
+        warmup_lr=7.5e-3,
+        adapt_lr=2.5e-3,
+        archive=100,
+        iterations=30,
+        candidates=8,
+        best=150,
+        calibration=2000,
+    ),
+}
+
+
+def get_profile(profile: str | Profile | None = None) -> Profile:
+    """Returns a profile by name, or by `NATLIB_PROFILE`, or as it is.
+
+    Raises:
+        ValueError: If there is no profile of this name.
+    """
+    if isinstance(profile, Profile):
+        return profile
+    name = profile or os.environ.get("NATLIB_PROFILE", "quick")
+    if name not in PROFILES:
+        raise ValueError(f"There is no profile '{name}': choose from {', '.join(PROFILES)}.")
+    return PROFILES[name]

@@ -1,0 +1,516 @@
+"""Neural Architecture Transfer: search and adaptation in turn, over an archive.
+
+The loop of the paper (NAT, "The loop"), each step a function that can be called by itself:
+
+    run = start(task, profile)           new classifier on a pre-trained supernet
+    warm_up(run)                         0. the largest subnets, then uniformly drawn ones
+    fill_archive(run)                    1. measure a first sample of architectures
+    for each iteration:
+        search_candidates(run)           2a-c. surrogate, NSGA-III, choice; measure; archive
+        adapt(run)                       2d-e. train the subnets that the archive's best suggest
+        measure_again(run)               2f. the weights changed, so did the accuracies
+    report(run)                          3. M1 to M4, and their accuracy on test
+
+`transfer` does all of it and keeps a run folder from which it resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from natlib import __version__, runs
+from natlib.cost import CostTable
+from natlib.data import Task, load_task, pretrained_path
+from natlib.evaluate import evaluate, top1_errors
+from natlib.profiles import Profile, get_profile
+from natlib.search import (
+    choose_candidates,
+    gene_distribution,
+    hypervolume,
+    knee_points,
+    non_dominated,
+    nsga3,
+    sample_distribution,
+    sample_spread,
+    select_best,
+)
+from natlib.space import IntMatrix, SearchSpace
+from natlib.supernet import Supernet
+from natlib.surrogate import SURROGATES, rank_metrics
+from natlib.train import (
+    cosine,
+    largest_subnets,
+    make_optimizer,
+    pick_device,
+    subnets_from,
+    train,
+    uniform_subnets,
+)
+
+MODES = ("distribution", "uniform", "none")
+COSTS = ("madds", "params")
+CHECKPOINT_SECONDS = 300.0
+
+
+@dataclass
+class Run:
+    """A transfer under way.
+
+    Attributes:
+        task: The target task.
+        profile: The settings.
+        net: The supernet, which adapts.
+        optimizer: Its optimizer.
+        objectives: Names of the columns of `F`; the first is `top1_err`.
+        mode: How the supernet adapts, one of `MODES`.
+        seed: Seed of everything random.
+        limits: Upper bounds that candidates must keep, by name of objective.
+        run_dir: The run folder, or `None`.
+        progress: Whether to show progress.
+        X: The archive's encodings, int64 `(n, n_var)`.
+        F: The archive's objectives, all minimised, float64 `(n, n_objectives)`.
+        born: Iteration in which each architecture joined the archive, int64 `(n,)`.
+        reference: Worst corner of the box in which hypervolume is measured, fixed for the run.
+        history: One dict per iteration.
+        step: Training steps done.
+        searched: Iterations whose candidates are in the archive.
+        iteration: Iterations completed.
+        evaluations: Evaluations of a subnet on the validation split so far.
+    """
+
+    task: Task
+    profile: Profile
+    net: Supernet
+    optimizer: torch.optim.Optimizer
+    objectives: tuple[str, ...]
+    mode: str
+    seed: int
+    limits: dict[str, float]
+    run_dir: Path | None
+    progress: bool
+    X: IntMatrix
+    F: NDArray[np.float64]
+    born: IntMatrix
+    reference: list[float] | None = None
+    history: list[dict] = field(default_factory=list)
+    step: int = 0
+    searched: int = 0
+    iteration: int = 0
+    evaluations: int = 0
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return self.net.space
+
+    @property
+    def costs(self) -> dict[str, Callable[[IntMatrix], IntMatrix]]:
+        """The objectives that are computed, not measured: name to function of encodings."""
+        table = CostTable(self.space, self.task.num_classes)
+        return {name: getattr(table, name) for name in self.objectives[1:]}
+
+    @property
+    def front(self) -> NDArray[np.int64]:
+        """Rows of the archive that no other row dominates, cheapest first."""
+        rows = np.flatnonzero(non_dominated(self.F))
+        return rows[np.argsort(self.F[rows, 1] if self.F.shape[1] > 1 else self.F[rows, 0])]
+
+    def rng(self, purpose: int, iteration: int = 0) -> np.random.Generator:
+        """Returns the random generator of a purpose in an iteration; see `natlib.train`."""
+        return np.random.default_rng((self.seed, purpose, iteration))
+
+    def steps(self, epochs: float) -> int:
+        """Returns the number of training steps of so many epochs."""
+        per_epoch = len(self.task.train.labels) // self.profile.batch_size
+        return round(epochs * max(per_epoch, self.profile.min_steps))
+
+
+def start(
+    task: Task | str,
+    profile: Profile | str | None = None,
+    *,
+    objectives: Sequence[str] = ("top1_err", "madds"),
+    mode: str = "distribution",
+    limits: dict[str, float] | None = None,
+    seed: int = 0,
+    supernet: Supernet | str | Path | None = None,
+    run_dir: str | Path | None = None,
+    device: str | None = None,
+    progress: bool = True,
+) -> Run:
+    """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
+
+    Args:
+        task: The target task, or its name.
+        profile: The settings, or their name; `NATLIB_PROFILE` by default.
+        objectives: What to minimise: `top1_err` first, then any of `madds` and `params`.
+        mode: `"distribution"` adapts the subnets that the archive's best suggest (the paper's
+            way), `"uniform"` any subnets, `"none"` only searches.
+        limits: Upper bounds that candidates must keep, such as `{"madds": 2e6}`.
+        seed: Seed of everything random.
+        supernet: A supernet or its file; the profile's pre-trained one by default.
+        run_dir: The run folder, or `None` to keep nothing.
+        device: Device name; the best available by default.
+        progress: Whether to show progress.
+
+    Raises:
+        ValueError: If an argument is not among the choices.
+        FileNotFoundError: If the data or the supernet is missing.
+    """
+    profile, objectives, limits = get_profile(profile), tuple(objectives), dict(limits or {})
+    check_choices(objectives, mode, limits)
+    task = load_task(task) if isinstance(task, str) else task
+    if not isinstance(supernet, Supernet):
+        supernet = Supernet.load(supernet or pretrained_path(profile.space))
+    torch.manual_seed(seed)
+    supernet.replace_classifier(task.num_classes)
+    net = supernet.to(pick_device(device), memory_format=torch.channels_last)
+    return Run(
+        task=task,
+        profile=profile,
+        net=net,
+        optimizer=make_optimizer(net),
+        objectives=objectives,
+        mode=mode,
+        seed=seed,
+        limits=limits,
+        run_dir=None if run_dir is None else Path(run_dir),
+        progress=progress,
+        X=np.zeros((0, net.space.n_var), dtype=np.int64),
+        F=np.zeros((0, len(objectives))),
+        born=np.zeros(0, dtype=np.int64),
+    )
+
+
+def check_choices(objectives: tuple[str, ...], mode: str, limits: dict[str, float]) -> None:
+    """Checks the arguments that name something.
+
+    Raises:
+        ValueError: If one of them is not among the choices.
+    """
+    unknown = [name for name in objectives[1:] if name not in COSTS]
+    if objectives[:1] != ("top1_err",) or len(objectives) < 2 or unknown:
+        raise ValueError(
+            f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err' and add "
+            f"at least one of {list(COSTS)}."
+        )
+    if mode not in MODES:
+        raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
+    unknown = [name for name in limits if name not in objectives]
+    if unknown:
+        raise ValueError(f"The limit on '{unknown[0]}' names no objective of {list(objectives)}.")
+
+
+def warm_up(run: Run) -> None:
+    """Trains the largest subnets on the task, then uniformly drawn ones (NAT, step 0)."""
+    p = run.profile
+    largest, uniform = run.steps(p.warmup_largest), run.steps(p.warmup_uniform)
+    schedule = cosine(p.warmup_lr, largest + uniform, warmup=(largest + uniform) // 10)
+    train_to(run, largest, largest_subnets(run.space), schedule, "warm-up, largest", distill=False)
+    sampler = uniform_subnets(run.space, p.subnets_per_step, run.seed)
+    train_to(run, largest + uniform, sampler, schedule, "warm-up, uniform")
+
+
+def fill_archive(run: Run) -> None:
+    """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
+    table = CostTable(run.space, run.task.num_classes)
+    add(run, sample_spread(run.space, table, run.profile.archive, run.rng(1)))
+    run.reference = run.F.max(axis=0).tolist()
+    run.history.append(describe_iteration(run, {}, {}))
+
+
+def search_candidates(run: Run) -> None:
+    """Fits the surrogate, searches with it, measures what fills the front (NAT, steps 2a to 2c)."""
+    p, seconds = run.profile, {}
+    begin = time.perf_counter()
+    surrogate = SURROGATES[p.surrogate](run.space, run.seed)
+    surrogate.fit(run.X, run.F[:, 0])
+    found = nsga3(
+        run.space,
+        {"top1_err": surrogate.predict} | run.costs,
+        run.X[run.front],
+        limits=run.limits,
+        population=p.population,
+        generations=p.generations,
+        seed=int(run.rng(2, run.searched).integers(2**31)),
+    )
+    chosen = choose_candidates(found.F, run.F, p.candidates, X_new=found.X, X_archive=run.X)
+    X, predicted = found.X[chosen], found.F[chosen, 0]
+    seconds["search"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    add(run, X)
+    seconds["measure"] = time.perf_counter() - begin
+    quality = rank_metrics(run.F[-len(X) :, 0], predicted)
+    run.searched += 1
+    run.history.append(describe_iteration(run, quality, seconds))
+
+
+def adapt(run: Run) -> None:
+    """Trains the subnets that the archive's best suggest (NAT, steps 2d and 2e).
+
+    Mode `uniform` draws the subnets uniformly instead, mode `none` trains nothing.
+    """
+    if run.mode == "none":
+        return
+    p, space = run.profile, run.space
+    first = run.steps(p.warmup_largest) + run.steps(p.warmup_uniform)
+    schedule = cosine(p.adapt_lr, p.iterations * run.steps(p.adapt), first=first)
+    if run.mode == "uniform":
+        sampler = uniform_subnets(space, p.subnets_per_step, run.seed)
+    else:
+        best = run.X[select_best(run.F, min(p.best, len(run.X)))]
+        genes = gene_distribution(best, space)
+        sampler = subnets_from(
+            space, lambda rng: sample_distribution(genes, space, p.subnets_per_step, rng), run.seed
+        )
+    begin = time.perf_counter()
+    train_to(run, first + (run.iteration + 1) * run.steps(p.adapt), sampler, schedule, "adapting")
+    run.history[-1]["seconds_adapt"] = round(time.perf_counter() - begin, 2)
+
+
+def measure_again(run: Run) -> None:
+    """Measures the whole archive with the adapted weights (NAT, step 2f)."""
+    begin = time.perf_counter()
+    if run.mode != "none":
+        run.F[:, 0] = measure(run, run.X, "measuring the archive again")
+    run.iteration += 1
+    update = {
+        "hypervolume": run_hypervolume(run),
+        "best_err": run.F[:, 0].min(),
+        "seconds_measure_again": round(time.perf_counter() - begin, 2),
+    }
+    run.history[-1].update(update)
+
+
+def report(run: Run, n: int = 4) -> pd.DataFrame:
+    """Returns the knee points M1 ... Mn with their accuracy on test (NAT, step 3).
+
+    Nothing before this looks at the test split.
+
+    Args:
+        run: The transfer.
+        n: Number of knee points.
+
+    Returns:
+        One row per network: `name`, `architecture`, `params`, `madds`, `valid_top1` and
+        `test_top1` (percent), `test_se` (standard error of the test accuracy).
+    """
+    rows = run.front[knee_points(run.F[run.front], n)]
+    correct = evaluate(
+        run.net,
+        run.X[rows],
+        run.task,
+        "test",
+        calibration=run.profile.calibration,
+        progress=run.progress,
+        description="test accuracy of the chosen subnets",
+    )
+    table = CostTable(run.space, run.task.num_classes)
+    test = 100 - top1_errors(correct)
+    return pd.DataFrame(
+        {
+            "name": [f"M{i + 1}" for i in range(len(rows))],
+            "architecture": [str(run.space.decode(x)) for x in run.X[rows]],
+            "params": table.params(run.X[rows]),
+            "madds": table.madds(run.X[rows]),
+            "valid_top1": 100 - run.F[rows, 0],
+            "test_top1": test,
+            "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
+        }
+    )
+
+
+def transfer(
+    task: Task | str,
+    profile: Profile | str | None = None,
+    *,
+    run_dir: str | Path | None = None,
+    resume: bool = True,
+    on_iteration: Callable[[Run], None] | None = None,
+    **options,
+) -> Run:
+    """Transfers a supernet to a task and returns the finished run.
+
+    Args:
+        task: The target task, or its name.
+        profile: The settings, or their name; `NATLIB_PROFILE` by default.
+        run_dir: The run folder, or `None` to keep nothing.
+        resume: Whether to go on with what the folder holds; otherwise a folder that holds a run
+            is refused.
+        on_iteration: Called with the run after the archive was filled and after each iteration.
+        **options: As for `start`.
+
+    Raises:
+        ValueError: If an argument is not among the choices, or the folder holds something else.
+        RuntimeError: If another process works in the folder.
+    """
+    run = start(task, profile, run_dir=run_dir, **options)
+    with nullcontext() if run.run_dir is None else runs.locked(run.run_dir):
+        if run.run_dir is not None:
+            open_folder(run, resume)
+        if not len(run.X):
+            warm_up(run)
+            fill_archive(run)
+            finish_iteration(run, on_iteration)
+        while run.iteration < run.profile.iterations:
+            if run.searched == run.iteration:
+                search_candidates(run)
+                save(run)
+            adapt(run)
+            measure_again(run)
+            finish_iteration(run, on_iteration)
+    return run
+
+
+def finish_iteration(run: Run, on_iteration: Callable[[Run], None] | None) -> None:
+    """Saves the run and tells about the iteration."""
+    save(run)
+    if run.progress:
+        last = run.history[-1]
+        print(
+            f"iteration {last['iteration']:2d}: hypervolume {last['hypervolume']:.4f}, "
+            f"best error {last['best_err']:.1f}%, {last['archive']} architectures"
+            + (f", surrogate tau {last['kendall']:+.2f}" if "kendall" in last else "")
+        )
+    if on_iteration is not None:
+        on_iteration(run)
+
+
+def add(run: Run, X: IntMatrix) -> None:
+    """Measures architectures and adds them to the archive."""
+    errors = measure(run, X, f"measuring {len(X)} architectures")
+    F = np.column_stack([errors, *(cost(X) for cost in run.costs.values())])
+    run.X, run.F = np.vstack([run.X, X]), np.vstack([run.F, F])
+    run.born = np.concatenate([run.born, np.full(len(X), run.searched + bool(len(run.born)))])
+
+
+def measure(run: Run, X: IntMatrix, description: str) -> NDArray[np.float64]:
+    """Returns the top-1 errors on the validation split in percent, `(n,)`."""
+    correct = evaluate(
+        run.net,
+        X,
+        run.task,
+        calibration=run.profile.calibration,
+        progress=run.progress,
+        description=description,
+    )
+    run.evaluations += len(X)
+    return top1_errors(correct)
+
+
+def train_to(
+    run: Run, last: int, sampler: Callable, schedule: Callable, label: str, distill: bool = True
+) -> None:
+    """Trains from the run's step to step `last`, with a checkpoint every few minutes."""
+    saved = time.monotonic()
+
+    def after_step(step: int) -> None:
+        nonlocal saved
+        run.step = step + 1
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            save(run)
+            saved = time.monotonic()
+
+    train(
+        run.net,
+        run.optimizer,
+        run.task,
+        sampler,
+        schedule,
+        range(run.step, last),
+        batch_size=run.profile.batch_size,
+        seed=run.seed,
+        distill=distill,
+        after_step=after_step,
+        description=label,
+        progress=run.progress,
+    )
+
+
+def run_hypervolume(run: Run) -> float:
+    """Returns the share of the box between zero error, least cost and `run.reference`."""
+    smallest = run.space.encode(run.space.smallest())[None]
+    ideal = [0.0, *(float(cost(smallest)[0]) for cost in run.costs.values())]
+    return float(hypervolume(run.F, run.reference, ideal))
+
+
+def describe_iteration(run: Run, quality: dict, seconds: dict) -> dict:
+    """Returns the history's row of an iteration, as far as it is known."""
+    return {
+        "iteration": run.searched,
+        "hypervolume": run_hypervolume(run),
+        "best_err": run.F[:, 0].min(),
+        "archive": len(run.X),
+        "evaluations": run.evaluations,
+        "steps": run.step,
+        **{name: float(value) for name, value in quality.items()},
+        **{f"seconds_{name}": round(value, 2) for name, value in seconds.items()},
+    }
+
+
+def settings(run: Run) -> dict:
+    """Returns everything that must be the same for a run to be resumed."""
+    return {
+        "task": run.task.name,
+        "profile": asdict(run.profile),
+        "objectives": list(run.objectives),
+        "mode": run.mode,
+        "seed": run.seed,
+        "limits": run.limits,
+    }
+
+
+def open_folder(run: Run, resume: bool) -> None:
+    """Checks the run folder's settings and takes up its last checkpoint."""
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    versions |= {"numpy": np.__version__, "natlib": __version__}
+    device = str(next(run.net.parameters()).device)
+    about = {"settings": settings(run), "versions": versions, "device": device}
+    if not resume and (run.run_dir / runs.CONFIG).exists():
+        raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
+    runs.check_config(run.run_dir, about)
+    saved = runs.read_checkpoint(run.run_dir)
+    if saved is None:
+        return
+    tensors, state = saved
+    runs.restore(run.net, run.optimizer, tensors)
+    for name in ("reference", "history", "step", "searched", "iteration", "evaluations"):
+        setattr(run, name, state[name])
+    run.X = np.array(state["X"], dtype=np.int64).reshape(-1, run.space.n_var)
+    run.F = np.array(state["F"], dtype=np.float64).reshape(-1, len(run.objectives))
+    run.born = np.array(state["born"], dtype=np.int64)
+
+
+def save(run: Run) -> None:
+    """Writes the checkpoint and the views of it into the run folder."""
+    if run.run_dir is None:
+        return
+    state = {"X": run.X.tolist(), "F": run.F.tolist(), "born": run.born.tolist()}
+    for name in ("reference", "history", "step", "searched", "iteration", "evaluations"):
+        state[name] = getattr(run, name)
+    runs.save_checkpoint(run.run_dir, run.net, run.optimizer, state)
+    table = archive_table(run)
+    lines = "".join(json.dumps(row) + "\n" for row in table.to_dict("records"))
+    runs.write_text(run.run_dir / "archive.jsonl", lines)
+    runs.write_text(run.run_dir / "history.csv", pd.DataFrame(run.history).to_csv(index=False))
+    runs.write_text(run.run_dir / "front.csv", table.iloc[run.front].to_csv(index=False))
+
+
+def archive_table(run: Run) -> pd.DataFrame:
+    """Returns the archive: `architecture`, one column per objective, `iteration` of joining."""
+    names = [str(run.space.decode(x)) for x in run.X]
+    table = pd.DataFrame(run.F, columns=list(run.objectives))
+    table.insert(0, "architecture", names)
+    table["iteration"] = run.born
+    return table
