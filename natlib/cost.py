@@ -149,7 +149,9 @@ class CostTable:
         X = self.space.check_valid(X)
         r, w, genes = X[:, 0], X[:, 1], self.space.layer_genes(X)
         stage, position = np.indices(genes.shape[1:])
-        layers = self._layers[..., field][r[:, None, None], w[:, None, None], stage, position, genes]
+        layers = self._layers[..., field][
+            r[:, None, None], w[:, None, None], stage, position, genes
+        ]
         return layers.sum(axis=(1, 2)) + self._ends[r, w, :, field].sum(axis=1)
 
 

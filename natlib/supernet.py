@@ -239,7 +239,7 @@ class Supernet(nn.Module):
         """
         if set(checkpoints) != set(self.space.widths):
             raise ValueError(
-                f"The space has the widths {list(self.space.widths)}: give one checkpoint for each, "
+                f"The space has the widths {list(self.space.widths)}: give one checkpoint each, "
                 f"not {sorted(checkpoints)}."
             )
         named = {w: plain_names(unwrap(checkpoints[w])) for w in self.space.widths}
