@@ -22,11 +22,11 @@ from natlib.train import device_of, mixed_precision
 EVALUATION_BATCH = 100
 
 
-def calibration_split(task: Task, n: int = 1000, seed: int = 0) -> Split:
-    """Returns `n` training images, the same for every subnet, for recalibrating batch norm."""
-    size = len(task.train.labels)
-    index = np.random.default_rng(seed).permutation(size)[: min(n, size)]
-    return Split(task.train.images[index], task.train.labels[index])
+def fixed_sample(split: Split, n: int | None) -> Split:
+    """Returns `n` pictures of a split, always the same ones; all of them for `None`."""
+    if n is None or n >= len(split):
+        return split
+    return split.take(np.random.default_rng(0).permutation(len(split))[:n])
 
 
 @torch.no_grad()
@@ -73,6 +73,7 @@ def evaluate(
     task: Task,
     split: str = "valid",
     *,
+    n_images: int | None = None,
     calibration: int = 1000,
     progress: bool = True,
     description: str = "evaluating",
@@ -86,16 +87,18 @@ def evaluate(
         X: Canonical encodings, `(n, n_var)`.
         task: The task.
         split: `"valid"` to choose by, `"test"` only to report.
-        calibration: Training images for the batch norm.
+        n_images: Images of the split to measure on, the same for every subnet; all by default.
+        calibration: Training images for the batch norm, the same for every subnet.
         progress: Whether to show a progress bar.
         description: Label of the progress bar.
 
     Returns:
-        Which images each subnet classifies correctly, `(n, images of the split)`; `top1_errors`
-        makes percentages of it.
+        Which images each subnet classifies correctly, `(n, n_images)`; `top1_errors` makes
+        percentages of it.
     """
     X, device = net.space.check_valid(X), device_of(net)
-    data, calibration_data = getattr(task, split), calibration_split(task, calibration)
+    data = fixed_sample(getattr(task, split), n_images)
+    calibration_data = fixed_sample(task.train, calibration)
     labels = data.labels.to(device)
     correct = np.zeros((len(X), len(labels)), dtype=bool)
     bar = tqdm(total=len(X), desc=description, unit="subnet", disable=not progress, leave=False)

@@ -35,6 +35,7 @@ class Profile:
         generations: Generations of NSGA-III.
         surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
         calibration: Training images for recalibrating batch norm.
+        validation: Validation images that the search measures on; `None` takes all.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Profile:
     generations: int = 20
     surrogate: str = "rbf"
     calibration: int = 1000
+    validation: int | None = None
 
 
 PROFILES = {
@@ -73,6 +75,8 @@ PROFILES = {
         iterations=5,
         candidates=8,
         best=20,
+        calibration=500,
+        validation=1500,
     ),
     "gpu": Profile(
         name="gpu",

@@ -401,6 +401,7 @@ def measure(run: Run, X: IntMatrix, description: str) -> NDArray[np.float64]:
         run.net,
         X,
         run.task,
+        n_images=run.profile.validation,
         calibration=run.profile.calibration,
         progress=run.progress,
         description=description,
