@@ -1,4 +1,4 @@
-"""Is this machine ready? Everything that a learner's first minutes can stumble over, in one table."""
+"""Is this machine ready? What a learner's first minutes can stumble over, in one table."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def _memory() -> Finding:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     except (AttributeError, OSError, ValueError):
         return True, "this system does not tell"
-    advice = "" if free >= MEMORY_GB else f": close other programs, the course needs {MEMORY_GB:.0f}"
+    advice = "" if free >= MEMORY_GB else f": close other programs, {MEMORY_GB:.0f} GB are needed"
     return free >= MEMORY_GB, f"{free:.1f} GB free{advice}"
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(ROOT).free / 1e9
-    advice = "" if free >= FREE_GB else f": make room, the course needs {FREE_GB:.0f}"
+    advice = "" if free >= FREE_GB else f": make room, {FREE_GB:.0f} GB are needed"
     return free >= FREE_GB, f"{free:.0f} GB free{advice}"
 
 

@@ -122,7 +122,9 @@ added
 best = run.X[transfer.select_best(run.F, profile.best)]
 populations = [run.space.sample(1000, 0), best]
 figure = plots.plot_gene_heatmaps(populations, run.space)
-alt = "Shares of resolutions, depths, kernels and expand ratios: column 0 uniform, column 1 the best."
+alt = (
+    "Shares of resolutions, depths, kernels and expand ratios: column 0 uniform, column 1 the best."
+)
 plots.show(figure, alt)
 
 # %% [markdown]
@@ -138,7 +140,9 @@ plots.show(figure, alt)
 before = run.F.copy()
 transfer.adapt(run)
 transfer.measure_again(run)
-print(f"mean error of the archive: {before[:, 0].mean():.2f}% before, {run.F[:, 0].mean():.2f}% after")
+print(
+    f"mean error of the archive: {before[:, 0].mean():.2f}% before, {run.F[:, 0].mean():.2f}% after"
+)
 
 # %% [markdown]
 # ## Again and again
@@ -167,15 +171,22 @@ pd.DataFrame(run.history)[["iteration", "hypervolume", "best_err", "archive", "k
 
 # %%
 figure = plots.plot_hypervolume(
-    {name: [pd.DataFrame(r.history)["hypervolume"]] for name, r in (("adapted", run), ("search only", twin))}
+    {
+        name: [pd.DataFrame(r.history)["hypervolume"]]
+        for name, r in (("adapted", run), ("search only", twin))
+    }
 )
 ends = run.history[-1]["hypervolume"], twin.history[-1]["hypervolume"]
-plots.show(figure, "Hypervolume by iteration; at the end {:.3f} adapted, {:.3f} search only.".format(*ends))
+plots.show(
+    figure, "Hypervolume by iteration; at the end {:.3f} adapted, {:.3f} search only.".format(*ends)
+)
 
 # %%
 chosen = run.front[transfer.knee_points(run.F[run.front], 4)]
 figure = plots.plot_front(run.F, run.objectives, before=first_archive, chosen=chosen)
-plots.show(figure, "The front before the first and after the last iteration, with four chosen subnets.")
+plots.show(
+    figure, "The front before the first and after the last iteration, with four chosen subnets."
+)
 
 # %% [markdown]
 # **What do you notice?** Search alone adds steps to the front; adaptation moves the front as a
@@ -185,7 +196,9 @@ plots.show(figure, "The front before the first and after the last iteration, wit
 
 # %%
 figure = plots.plot_gene_heatmaps(populations, run.space)
-plots.show(figure, "Shares of each choice among the best, iteration by iteration; column 0 is uniform.")
+plots.show(
+    figure, "Shares of each choice among the best, iteration by iteration; column 0 is uniform."
+)
 
 # %% [markdown]
 # ## Step 3 · Report
