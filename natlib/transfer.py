@@ -31,7 +31,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from natlib import __version__, runs
+from natlib import __version__, parallel, runs
 from natlib.cost import CostTable
 from natlib.data import TARGETS, Task, load_task, pretrained_path
 from natlib.evaluate import evaluate, top1_errors
@@ -400,8 +400,10 @@ def transfer(
         ValueError: If an argument is not among the choices, or the folder holds something else.
         RuntimeError: If another process works in the folder.
     """
+    parallel.connect()
     run = start(task, profile, run_dir=run_dir, **options)
-    with nullcontext() if run.run_dir is None else runs.locked(run.run_dir):
+    alone = run.run_dir is None or parallel.rank() > 0
+    with nullcontext() if alone else runs.locked(run.run_dir):
         if run.run_dir is not None:
             open_folder(run, resume)
         if not len(run.X):
@@ -421,7 +423,7 @@ def transfer(
 def finish_iteration(run: Run, on_iteration: Callable[[Run], None] | None) -> None:
     """Saves the run and tells about the iteration."""
     save(run)
-    if run.progress:
+    if run.progress and parallel.rank() == 0:
         last = run.history[-1]
         print(
             f"iteration {last['iteration']:2d}: hypervolume {last['hypervolume']:.4f}, "
@@ -523,9 +525,11 @@ def open_folder(run: Run, resume: bool) -> None:
     versions |= {"numpy": np.__version__, "natlib": __version__}
     device = str(device_of(run.net))
     about = {"settings": settings(run), "versions": versions, "device": device}
-    if not resume and (run.run_dir / runs.CONFIG).exists():
+    if not resume and (run.run_dir / runs.CHECKPOINT).exists():
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
-    runs.check_config(run.run_dir, about)
+    if parallel.rank() == 0:
+        runs.check_config(run.run_dir, about)
+    parallel.wait_for_all()
     saved = runs.read_checkpoint(run.run_dir)
     if saved is None:
         return
@@ -540,7 +544,7 @@ def open_folder(run: Run, resume: bool) -> None:
 
 def save(run: Run) -> None:
     """Writes the checkpoint and the views of it into the run folder."""
-    if run.run_dir is None:
+    if run.run_dir is None or parallel.rank() > 0:
         return
     state = {"X": run.X.tolist(), "F": run.F.tolist(), "born": run.born.tolist()}
     for name in ("reference", "history", "step", "searched", "iteration", "evaluations"):
@@ -571,6 +575,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         networks = report(run)
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
         raise SystemExit(f"{error}") from None
+    if parallel.rank() == 0:
+        write_report(run, networks)
+    parallel.disconnect()
+
+
+def write_report(run: Run, networks: pd.DataFrame) -> None:
+    """Writes the table of `report` into the run folder, and prints it."""
     runs.write_text(run.run_dir / "report.csv", networks.to_csv(index=False))
     print(networks.round(2).to_string(index=False))
     print(f"All results are in {run.run_dir}: front.csv, archive.jsonl, history.csv, report.csv.")

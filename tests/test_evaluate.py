@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from natlib.data import to_input
-from natlib.evaluate import correct_predictions, evaluate, fixed_sample, recalibrate, top1_errors
+from natlib.evaluate import (
+    InputBatches,
+    correct_predictions,
+    evaluate,
+    fixed_sample,
+    recalibrate,
+    top1_errors,
+)
 from natlib.train import cosine, make_optimizer, train, uniform_subnets
 
 
@@ -32,10 +38,10 @@ def test_stale_batch_norm_differs_and_recalibration_mends_it(trained, tiny_task,
     for layer in subnet.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_mean += 2.0  # as if the statistics were those of other subnets
-    inputs = to_input(tiny_task.valid.images, 8, tiny_task)
-    stale = correct_predictions(subnet, inputs, tiny_task.valid.labels).float().mean()
-    recalibrate(subnet, to_input(tiny_task.train.images, 8, tiny_task))
-    mended = correct_predictions(subnet, inputs, tiny_task.valid.labels).float().mean()
+    batches = InputBatches(tiny_task.valid, 8, tiny_task)
+    stale = correct_predictions(subnet, batches).float().mean()
+    recalibrate(subnet, InputBatches(tiny_task.train, 8, tiny_task))
+    mended = correct_predictions(subnet, batches).float().mean()
     assert mended > stale + 0.2
     assert mended > 0.75
 
@@ -43,7 +49,7 @@ def test_stale_batch_norm_differs_and_recalibration_mends_it(trained, tiny_task,
 def test_supernet_statistics_fit_no_subnet(trained, tiny_task, tiny_space):
     subnet = trained.extract(tiny_space.smallest()).eval()
     before = copy.deepcopy(subnet.state_dict())
-    recalibrate(subnet, to_input(tiny_task.train.images, 8, tiny_task))
+    recalibrate(subnet, InputBatches(tiny_task.train, 8, tiny_task))
     changed = [
         not torch.allclose(before[name], tensor, rtol=0.05)
         for name, tensor in subnet.state_dict().items()
@@ -54,8 +60,9 @@ def test_supernet_statistics_fit_no_subnet(trained, tiny_task, tiny_space):
 
 def test_recalibration_computes_the_statistics_of_its_images(trained, tiny_task, tiny_space):
     subnet = trained.extract(tiny_space.largest())
-    inputs = to_input(tiny_task.train.images, 12, tiny_task)
-    recalibrate(subnet, inputs, batch_size=len(inputs))
+    batches = InputBatches(tiny_task.train, 12, tiny_task, batch_size=len(tiny_task.train))
+    recalibrate(subnet, batches)
+    ((inputs, _),) = batches
     features = subnet.first_conv.conv(inputs)
     torch.testing.assert_close(subnet.first_conv.bn.running_mean, features.mean((0, 2, 3)))
     assert subnet.first_conv.bn.momentum == 0.1
@@ -94,3 +101,11 @@ def test_fixed_sample(tiny_task):
 
 def test_top1_errors():
     np.testing.assert_allclose(top1_errors(np.array([[1, 1, 0, 1], [0, 0, 0, 0]], bool)), [25, 100])
+
+
+def test_batches_that_do_not_fit_are_made_again(trained, tiny_task, tiny_space, monkeypatch):
+    X = tiny_space.sample(3, 0)
+    kept = evaluate(trained, X, tiny_task, progress=False)
+    monkeypatch.setattr("natlib.evaluate.CACHE_BYTES", 0)
+    assert InputBatches(tiny_task.valid, 8, tiny_task).kept is None
+    np.testing.assert_array_equal(evaluate(trained, X, tiny_task, progress=False), kept)
