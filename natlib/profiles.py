@@ -36,6 +36,7 @@ class Profile:
         surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
         calibration: Training images for recalibrating batch norm.
         validation: Validation images that the search measures on; `None` takes all.
+        micro_batches: Parts into which a process cuts its images of a step, to save memory.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Profile:
     surrogate: str = "rbf"
     calibration: int = 1000
     validation: int | None = None
+    micro_batches: int = 1
 
 
 PROFILES = {

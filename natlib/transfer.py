@@ -480,6 +480,7 @@ def train_to(
         batch_size=run.profile.batch_size,
         seed=run.seed,
         distill=distill,
+        micro_batches=run.profile.micro_batches,
         after_step=after_step,
         description=label,
         progress=run.progress,

@@ -1,17 +1,12 @@
 """What all tests share."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 
-from natlib.data import Split, make_task
-from natlib.space import SearchSpace
-from natlib.supernet import Supernet
+from tests.helpers import transfer_worker
 
 os.environ["MPLBACKEND"] = "Agg"
 settings.register_profile("natlib", deadline=None)  # a busy machine is no failure
@@ -38,36 +33,16 @@ def _default_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_space():
     """A space of the pocket space's build whose supernet trains in seconds."""
-    return replace(
-        SearchSpace.pocket(),
-        name="tiny",
-        resolutions=(8, 12),
-        max_depth=2,
-        stem_width=8,
-        stage_widths=(8, 8, 16),
-        head_widths=(16, 16),
-    )
+    return transfer_worker.tiny_space()
 
 
 @pytest.fixture(scope="session")
 def tiny_task():
     """Three classes that differ in colour, with noise: learnable, and not perfectly."""
-    rng = np.random.default_rng(0)
-
-    def split(n: int) -> Split:
-        labels = rng.integers(0, 3, n)
-        pixels = rng.normal(120, 60, (n, 3, 12, 12))
-        pixels[np.arange(n), labels] += 60
-        return Split(
-            torch.from_numpy(pixels.clip(0, 255).astype(np.uint8)), torch.from_numpy(labels)
-        )
-
-    splits = {"train": split(120), "valid": split(90), "test": split(60)}
-    return make_task("tiny", ("red", "green", "blue"), splits)
+    return transfer_worker.tiny_task()
 
 
 @pytest.fixture
-def tiny_supernet(tiny_space):
+def tiny_supernet():
     """A supernet of random weights, the same each time."""
-    torch.manual_seed(0)
-    return Supernet(tiny_space, 3).to(memory_format=torch.channels_last)
+    return transfer_worker.tiny_supernet()

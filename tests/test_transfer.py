@@ -11,15 +11,10 @@ import torch
 from filelock import FileLock
 
 from natlib import transfer as nat
-from natlib.profiles import PROFILES, get_profile
+from natlib.profiles import get_profile
 from natlib.runs import CHECKPOINT, CONFIG
 from natlib.transfer import transfer
-
-TINY = replace(
-    PROFILES["quick"], name="tiny", warmup_largest=1, warmup_uniform=2, adapt=1, min_steps=2,
-    batch_size=40, subnets_per_step=2, archive=8, iterations=2, candidates=3, best=5,
-    population=12, generations=3, calibration=60, validation=60, surrogate="ridge",
-)  # fmt: skip
+from tests.helpers.transfer_worker import TINY
 
 
 @pytest.fixture
