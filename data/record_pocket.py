@@ -15,7 +15,6 @@ import copy
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from natlib.cost import CostTable
 from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path
 from natlib.evaluate import evaluate, top1_errors
 from natlib.profiles import PROFILES
+from natlib.runs import write_text
 from natlib.search import sample_spread
 from natlib.space import Architecture, IntMatrix, SearchSpace
 from natlib.supernet import Supernet
@@ -94,50 +94,40 @@ def describe_signal(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]
     }
 
 
-def record_signal(arguments: argparse.Namespace) -> dict[str, pd.DataFrame]:
-    """Asks of every target whether subnets differ by more than noise, and pre-training helps."""
-    signal, gain = [], []
-    for name in arguments.tasks:
-        task = load_task(name)
-        for seed in arguments.seeds:
-            means = {}
-            for pretrained in (True, False):
-                net = new_supernet(task, seed, pretrained)
-                X = random_subnets(net.space, 100)
-                train_on(net, task, seed, None, STEPS)
-                if pretrained and seed == arguments.seeds[0]:
-                    signal.append({"task": name, "seed": seed} | describe_signal(task, net, X))
-                    print(signal[-1], flush=True)
-                correct = evaluate(net, X[2:], task, "test", calibration=500, progress=False)
-                means[pretrained] = 100 * correct.mean()
-            row = {"task": name, "seed": seed, "pretrained": means[True], "random": means[False]}
-            gain.append(row | {"gain": means[True] - means[False]})
-            print(gain[-1], flush=True)
-    return {"signal.csv": pd.DataFrame(signal), "pretraining_gain.csv": pd.DataFrame(gain)}
-
-
-def record_archive(arguments: argparse.Namespace) -> dict[str, pd.DataFrame]:
-    """Measures several hundred subnets of one adapted supernet, on validation and its halves."""
-    files = {}
-    for name in arguments.tasks:
-        task, seed = load_task(name), arguments.seeds[0]
-        net = new_supernet(task, seed, pretrained=True)
+def record_signal(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+    """Asks whether subnets differ by more than noise, and whether pre-training helps."""
+    about, means = {"task": task.name, "seed": seed}, {}
+    for pretrained in (True, False):
+        net = new_supernet(task, seed, pretrained)
+        X = random_subnets(net.space, 100)
         train_on(net, task, seed, None, STEPS)
-        table = CostTable(net.space, task.num_classes)
-        X = np.vstack([sample_spread(net.space, table, 200, seed), net.space.sample(220, seed)])
-        X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
-        correct = evaluate(net, X, task, progress=False)
-        files[f"pocket_{name}.csv"] = pd.DataFrame(
-            {
-                "architecture": [str(net.space.decode(x)) for x in X],
-                "top1_err": top1_errors(correct),
-                "madds": table.madds(X),
-                "params": table.params(X),
-                "top1_err_a": top1_errors(correct[:, ::2]),
-                "top1_err_b": top1_errors(correct[:, 1::2]),
-            }
-        )
-    return files
+        if pretrained:
+            signal = about | describe_signal(task, net, X)
+        correct = evaluate(net, X[2:], task, "test", calibration=500, progress=False)
+        means[pretrained] = 100 * correct.mean()
+    gain = {"pretrained": means[True], "random": means[False], "gain": means[True] - means[False]}
+    return {"signal.csv": pd.DataFrame([signal]), "gain.csv": pd.DataFrame([about | gain])}
+
+
+def record_archive(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+    """Measures several hundred subnets of one adapted supernet, on validation and its halves."""
+    net = new_supernet(task, seed, pretrained=True)
+    train_on(net, task, seed, None, STEPS)
+    table = CostTable(net.space, task.num_classes)
+    X = np.vstack([sample_spread(net.space, table, 200, seed), net.space.sample(220, seed)])
+    X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
+    correct = evaluate(net, X, task, progress=False)
+    archive = pd.DataFrame(
+        {
+            "architecture": [str(net.space.decode(x)) for x in X],
+            "top1_err": top1_errors(correct),
+            "madds": table.madds(X),
+            "params": table.params(X),
+            "top1_err_a": top1_errors(correct[:, ::2]),
+            "top1_err_b": top1_errors(correct[:, 1::2]),
+        }
+    )
+    return {f"pocket_{task.name}.csv": archive}
 
 
 def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
@@ -177,58 +167,60 @@ def run_baselines(task: Task, seed: int, chosen: pd.DataFrame, steps: int) -> li
     return rows
 
 
-def record_adaptation(arguments: argparse.Namespace) -> dict[str, pd.DataFrame]:
+def record_adaptation(task: Task, seed: int) -> dict[str, pd.DataFrame]:
     """Compares the adaptation modes, and networks trained alone for as many steps."""
-    history, networks = [], []
-    for name in arguments.tasks:
-        task = load_task(name)
-        for seed in arguments.seeds:
-            rows, chosen = run_modes(task, seed)
-            steps = max(row["steps"] for row in rows)
-            ours = pd.DataFrame(chosen).query("mode == 'distribution'")
-            history, networks = history + rows, networks + chosen
-            networks += run_baselines(task, seed, ours.drop(columns="mode"), steps)
-            print(pd.DataFrame(networks).groupby(["task", "mode", "seed"]).test_top1.mean())
-    columns = ["valid_top1", "test_se"]
-    networks = pd.DataFrame(networks).drop(columns=columns)
+    history, chosen = run_modes(task, seed)
+    networks = pd.DataFrame(chosen).drop(columns=["valid_top1", "test_se"])
+    steps = max(row["steps"] for row in history)
+    alone = run_baselines(task, seed, networks.query("mode == 'distribution'"), steps)
+    networks = pd.concat([networks, pd.DataFrame(alone)])
+    print(networks.groupby("mode").test_top1.mean(), flush=True)
     return {"adaptation.csv": pd.DataFrame(history), "networks.csv": networks}
 
 
 COMMANDS = {
-    "signal": (record_signal, TARGETS),
-    "archive": (record_archive, TARGETS[:1]),
-    "adaptation": (record_adaptation, TARGETS[:2]),
+    "signal": (record_signal, TARGETS, SEEDS),
+    "archive": (record_archive, TARGETS[:1], SEEDS[:1]),
+    "adaptation": (record_adaptation, TARGETS[:2], SEEDS),
 }
 
 
-def write(files: dict[str, pd.DataFrame]) -> None:
-    """Writes the tables, and for each the command and the date that made it."""
+def write(name: str, table: pd.DataFrame) -> None:
+    """Writes a table, and the command and the date that made it.
+
+    Rows of other tasks and seeds that the file holds already are kept.
+    """
     ARCHIVES.mkdir(exist_ok=True)
-    path = ARCHIVES / "provenance.json"
-    provenance = json.loads(path.read_text()) if path.exists() else {}
-    for name, table in files.items():
-        table.to_csv(ARCHIVES / name, index=False, float_format="%.6g")
-        provenance[name] = {
-            "command": " ".join(["python", "data/record_pocket.py", *sys.argv[1:]]),
-            "date": time.strftime("%Y-%m-%d"),
-            "torch": torch.__version__.split("+")[0],
-        }
-    path.write_text(json.dumps(provenance, indent=1, sort_keys=True) + "\n")
+    path = ARCHIVES / name
+    if path.exists() and {"task", "seed"} <= set(table):
+        old = pd.read_csv(path)
+        ours = set(zip(table.task, table.seed, strict=True))
+        kept = [pair not in ours for pair in zip(old.task, old.seed, strict=True)]
+        table = pd.concat([old[kept], table]).sort_values(["task", "seed"], kind="stable")
+    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    provenance = ARCHIVES / "provenance.json"
+    about = json.loads(provenance.read_text()) if provenance.exists() else {}
+    about[name] = {
+        "command": f"python data/record_pocket.py {sys.argv[1]}",
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__.split("+")[0],
+    }
+    write_text(provenance, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> None:
-    """Runs one of the recordings."""
+    """Runs one of the recordings, task by task and seed by seed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=list(COMMANDS))
     parser.add_argument("--tasks", nargs="+", choices=TARGETS)
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--seeds", nargs="+", type=int)
     arguments = parser.parse_args()
-    record, tasks = COMMANDS[arguments.what]
-    arguments.tasks = arguments.tasks or list(tasks)
-    files = record(arguments)
-    write(files)
-    for name, table in files.items():
-        print(f"\n{Path('data/archives') / name}\n{table.to_string(max_rows=40)}")
+    record, tasks, seeds = COMMANDS[arguments.what]
+    for seed in arguments.seeds or seeds:
+        for name in arguments.tasks or tasks:
+            for file, table in record(load_task(name), seed).items():
+                write(file, table)
+                print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)
 
 
 if __name__ == "__main__":
