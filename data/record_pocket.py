@@ -103,7 +103,7 @@ def record_signal(task: Task, seed: int) -> dict[str, pd.DataFrame]:
         train_on(net, task, seed, None, STEPS)
         if pretrained:
             signal = about | describe_signal(task, net, X)
-        correct = evaluate(net, X[2:], task, "test", calibration=500, progress=False)
+        correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=500, progress=False)
         means[pretrained] = 100 * correct.mean()
     gain = {"pretrained": means[True], "random": means[False], "gain": means[True] - means[False]}
     return {"signal.csv": pd.DataFrame([signal]), "gain.csv": pd.DataFrame([about | gain])}
