@@ -8,6 +8,7 @@ by name so that `fit` and `predict` take encodings.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,18 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import RandomForestRegressor, StackingRegressor
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import RidgeCV
 from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from natlib.space import SearchSpace
+from natlib.space import IntMatrix, SearchSpace
 
 CHUNK_ELEMENTS = 2**18  # distances that are held at once in `predict`: they stay in the CPU's cache
 
@@ -61,11 +62,13 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         max_genes: float = 0.5,
         smoothing: float = 0.0,
         seed: int = 0,
+        dtype: str = "float32",
     ) -> None:
         self.n_members = n_members
         self.max_genes = max_genes
         self.smoothing = smoothing
         self.seed = seed
+        self.dtype = dtype
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> RBFEnsemble:
         """Solves all members.
@@ -113,7 +116,7 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"RBFEnsemble was fitted on {self.n_features_in_} genes, but X has {X.shape[1]}."
             )
-        queries = self._scaled(X)
+        queries = self._scaled(X).to(getattr(torch, self.dtype))
         total, squares = torch.zeros(2, len(X), dtype=torch.float64)
         rows = max(1, CHUNK_ELEMENTS // len(self.points_))
         for subset, coefficients in zip(self.subsets_, self.coefficients_, strict=True):
@@ -140,14 +143,14 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         """Returns `[w, c_0, c]` of some members, `(members, n + 1 + genes of a member)`."""
         members, n = len(subsets), len(values)
         points = self.points_[:, subsets].transpose(0, 1)
-        distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        same = (distances < 1e-9).double()
+        squared = torch.baddbmm(_norms(points).mT, points, points.mT, alpha=-2) + _norms(points)
+        same = (squared < 1e-12).double()
         size = n + 1 + subsets.shape[1]
         system = torch.zeros(members, size, size, dtype=torch.float64)
-        system[:, :n, :n] = distances**3
+        system[:, :n, :n] = _cubed(squared)
         system[:, :n, n] = 1
         system[:, :n, n + 1 :] = points
-        system[:, n:, :n] = system[:, :n, n:].transpose(1, 2)
+        system[:, n:, :n] = system[:, :n, n:].mT
         system.diagonal(dim1=1, dim2=2)[:, :n] += self.smoothing + 1e-10
         system.diagonal(dim1=1, dim2=2)[:, n:] -= 1e-10
         right = torch.zeros(members, size, dtype=torch.float64)
@@ -156,17 +159,26 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
 
     def _ask(self, queries: Tensor, subset: Tensor, coefficients: Tensor, rows: int) -> Tensor:
         """Returns one member's predictions, `(n,)`."""
-        points, queries = self.points_[:, subset], queries[:, subset]
-        n = len(points)
-        tail = queries @ coefficients[n + 1 :] + coefficients[n]
-        norms = (points**2).sum(dim=1)
-        chunks = []
-        for chunk in queries.split(rows):
-            squared = torch.addmm(norms, chunk, points.T, alpha=-2)
-            squared += (chunk**2).sum(dim=1, keepdim=True)
-            squared.clamp_(min=0)
-            chunks.append(squared.sqrt().mul_(squared) @ coefficients[:n])
-        return torch.cat(chunks) + tail
+        weights, constant, slopes = coefficients.split([len(self.points_), 1, len(subset)])
+        points, queries = self.points_[:, subset].to(queries.dtype), queries[:, subset]
+        norms = _norms(points).T
+        weights = weights.to(queries.dtype)
+        parts = [
+            _cubed(torch.addmm(norms, chunk, points.T, alpha=-2).add_(_norms(chunk))) @ weights
+            for chunk in queries.split(rows)
+        ]
+        return torch.cat(parts).double() + queries.double() @ slopes + constant
+
+
+def _norms(points: Tensor) -> Tensor:
+    """Returns the squared length of each row, `(..., n, 1)`."""
+    return (points**2).sum(dim=-1, keepdim=True)
+
+
+def _cubed(squared: Tensor) -> Tensor:
+    """Returns `d^3` of squared distances, in place; rounding may have made some negative."""
+    squared.clamp_(min=0)
+    return squared.mul_(squared.sqrt())
 
 
 def _check_matrix(X: ArrayLike) -> NDArray[np.float64]:
@@ -180,55 +192,54 @@ def _check_matrix(X: ArrayLike) -> NDArray[np.float64]:
     return matrix
 
 
-def one_hot(space: SearchSpace) -> FunctionTransformer:
-    """Returns the pipeline step that makes categories of encodings, `space.features`."""
-    return FunctionTransformer(space.features)
+def categories(space: SearchSpace, X: IntMatrix) -> NDArray[np.float64]:
+    """Returns encodings as categories: `space.features`, and each stage's depth in one-hot form.
+
+    Depth is in the features already, as layers that are not there; said once more and explicitly
+    it is easier to learn from few architectures.
+
+    Args:
+        space: The search space.
+        X: Canonical encodings, `(n, n_var)`.
+    """
+    depths = space.depths(X)[:, :, None] == np.arange(space.min_depth, space.max_depth + 1)
+    return np.hstack([space.features(X), depths.reshape(len(X), -1)])
 
 
-def _scaled(model: BaseEstimator) -> TransformedTargetRegressor:
-    """Standardises the values that a model learns, and scales its predictions back."""
-    return TransformedTargetRegressor(model, transformer=StandardScaler())
+def on_categories(space: SearchSpace, model: BaseEstimator) -> Pipeline:
+    """Lets a model see encodings as `categories`; its target is standardised."""
+    scaled = TransformedTargetRegressor(model, transformer=StandardScaler())
+    return make_pipeline(FunctionTransformer(partial(categories, space)), scaled)
 
 
-def _ridge(space: SearchSpace, seed: int) -> BaseEstimator:
-    return make_pipeline(one_hot(space), RidgeCV(np.logspace(-2, 3, 11)))
-
-
-def _svr(space: SearchSpace, seed: int) -> BaseEstimator:
-    return make_pipeline(one_hot(space), _scaled(SVR(C=10, epsilon=0.05, gamma=0.02)))
-
-
-def _gp(space: SearchSpace, seed: int) -> BaseEstimator:
-    kernel = ConstantKernel() * RBF(5.0) + DotProduct() + WhiteKernel(0.1)
-    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
-    return make_pipeline(one_hot(space), model)
-
-
-def _forest(space: SearchSpace, seed: int) -> BaseEstimator:
-    return RandomForestRegressor(300, random_state=seed)
-
-
-def _mlp(space: SearchSpace, seed: int) -> BaseEstimator:
-    model = MLPRegressor(
-        hidden_layer_sizes=(100,), alpha=1.0, solver="lbfgs", max_iter=300, random_state=seed
-    )
-    return make_pipeline(one_hot(space), _scaled(model))
-
-
-def _stack(space: SearchSpace, seed: int) -> BaseEstimator:
-    members = [("ridge", _ridge(space, seed)), ("gp", _gp(space, seed))]
-    return StackingRegressor(members, RidgeCV(np.logspace(-3, 3, 7)))
+def gaussian_process(seed: int = 0) -> GaussianProcessRegressor:
+    """Returns a Gaussian process that learns scale, length and noise from the data."""
+    signal = ConstantKernel(10.0, (1e-2, 1e4)) * RBF(10.0, (0.5, 1e3))
+    kernel = signal + WhiteKernel(0.1, (1e-12, 10.0))
+    return GaussianProcessRegressor(kernel, alpha=1e-4, random_state=seed)
 
 
 # Name to a function of the space and a seed that returns an unfitted estimator over encodings.
+# The paper's is "rbf"; the names with "integer" or "onehot" swap what a model sees.
 SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
     "rbf": lambda space, seed: RBFEnsemble(seed=seed),
-    "ridge": _ridge,
-    "svr": _svr,
-    "gp": _gp,
-    "forest": _forest,
-    "mlp": _mlp,
-    "stack": _stack,
+    "rbf_onehot": lambda space, seed: on_categories(space, RBFEnsemble(seed=seed)),
+    "ridge": lambda space, seed: on_categories(space, RidgeCV(np.logspace(-2, 3, 11))),
+    "ridge_integer": lambda space, seed: make_pipeline(StandardScaler(), RidgeCV()),
+    "gp": lambda space, seed: on_categories(space, gaussian_process(seed)),
+    "svr": lambda space, seed: on_categories(space, SVR(C=100, gamma=0.003, epsilon=0.05)),
+    "forest": lambda space, seed: RandomForestRegressor(200, random_state=seed),
+    "mlp": lambda space, seed: on_categories(
+        space,
+        MLPRegressor(
+            hidden_layer_sizes=[64],
+            alpha=1.0,
+            solver="lbfgs",
+            max_iter=1000,
+            tol=1e-3,
+            random_state=seed,
+        ),
+    ),
 }
 
 
