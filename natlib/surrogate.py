@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import torch
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from threadpoolctl import threadpool_limits
 
 from natlib.space import IntMatrix, SearchSpace
 
@@ -89,13 +89,12 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.center_ = X.mean(axis=0)
         self.scale_ = float(np.ptp(X, axis=0).max()) or 1.0
-        self.subsets_ = torch.from_numpy(self._draw_subsets())
-        self.points_ = self._scaled(X)
         self.offset_ = float(y.mean())
-        values = torch.from_numpy(y - self.offset_)
-        rows = max(1, 16 * CHUNK_ELEMENTS // len(X) ** 2)
-        solved = [self._solve(subsets, values) for subsets in self.subsets_.split(rows)]
-        self.coefficients_ = torch.cat(solved)
+        self.points_ = self._scaled(X)
+        self.subsets_ = self._draw_subsets()
+        chunks = _chunks(self.n_members, 8 * CHUNK_ELEMENTS // len(X) ** 2)
+        solved = _in_threads(self._solve, [(self.subsets_[c], y - self.offset_) for c in chunks])
+        self.coefficients_ = np.concatenate(solved)
         return self
 
     def predict(
@@ -116,18 +115,13 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"RBFEnsemble was fitted on {self.n_features_in_} genes, but X has {X.shape[1]}."
             )
-        queries = self._scaled(X).to(getattr(torch, self.dtype))
-        total, squares = torch.zeros(2, len(X), dtype=torch.float64)
-        rows = max(1, CHUNK_ELEMENTS // len(self.points_))
-        for subset, coefficients in zip(self.subsets_, self.coefficients_, strict=True):
-            members = self._ask(queries, subset, coefficients, rows)
-            total += members
-            squares += members**2
-        mean = total / self.n_members
+        queries = self._scaled(X)
+        chunks = _chunks(self.n_members, 20)
+        sums = sum(_in_threads(self._ask_chunk, [(queries, chunk) for chunk in chunks]))
+        mean, mean_square = sums / self.n_members
         if not return_std:
-            return mean.numpy() + self.offset_
-        spread = (squares / self.n_members - mean**2).clamp(min=0).sqrt()
-        return mean.numpy() + self.offset_, spread.numpy()
+            return mean + self.offset_
+        return mean + self.offset_, np.sqrt(np.maximum(mean_square - mean**2, 0))
 
     def _draw_subsets(self) -> NDArray[np.int64]:
         """Draws the genes of each member, `(n_members, genes of a member)`."""
@@ -135,50 +129,73 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         order = np.random.default_rng(self.seed).random((self.n_members, self.n_features_in_))
         return np.sort(order.argsort(axis=1)[:, :n_genes], axis=1)
 
-    def _scaled(self, X: NDArray[np.float64]) -> Tensor:
+    def _scaled(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Centres genes and divides all by one number, which the cubic kernel does not notice."""
-        return torch.from_numpy((X - self.center_) / self.scale_)
+        return (X - self.center_) / self.scale_
 
-    def _solve(self, subsets: Tensor, values: Tensor) -> Tensor:
+    def _solve(self, subsets: NDArray, values: NDArray) -> NDArray[np.float64]:
         """Returns `[w, c_0, c]` of some members, `(members, n + 1 + genes of a member)`."""
-        members, n = len(subsets), len(values)
-        points = self.points_[:, subsets].transpose(0, 1)
-        squared = torch.baddbmm(_norms(points).mT, points, points.mT, alpha=-2) + _norms(points)
-        same = (squared < 1e-12).double()
-        size = n + 1 + subsets.shape[1]
-        system = torch.zeros(members, size, size, dtype=torch.float64)
+        n, tail = len(values), 1 + subsets.shape[1]
+        points = self.points_[:, subsets].transpose(1, 0, 2)
+        squared = _squared_distances(points, points)
+        same = squared < 1e-12
+        system = np.zeros((len(subsets), n + tail, n + tail))
         system[:, :n, :n] = _cubed(squared)
         system[:, :n, n] = 1
         system[:, :n, n + 1 :] = points
-        system[:, n:, :n] = system[:, :n, n:].mT
-        system.diagonal(dim1=1, dim2=2)[:, :n] += self.smoothing + 1e-10
-        system.diagonal(dim1=1, dim2=2)[:, n:] -= 1e-10
-        right = torch.zeros(members, size, dtype=torch.float64)
-        right[:, :n] = (same @ values) / same.sum(dim=2)
-        return torch.linalg.solve(system, right)
+        system[:, n:, :n] = system[:, :n, n:].transpose(0, 2, 1)
+        diagonal = np.arange(n + tail)
+        system[:, diagonal, diagonal] += np.repeat([self.smoothing + 1e-10, -1e-10], [n, tail])
+        right = np.zeros((len(subsets), n + tail, 1))
+        right[:, :n, 0] = same @ values / same.sum(axis=2)
+        return np.linalg.solve(system, right)[:, :, 0]
 
-    def _ask(self, queries: Tensor, subset: Tensor, coefficients: Tensor, rows: int) -> Tensor:
-        """Returns one member's predictions, `(n,)`."""
-        weights, constant, slopes = coefficients.split([len(self.points_), 1, len(subset)])
-        points, queries = self.points_[:, subset].to(queries.dtype), queries[:, subset]
-        norms = _norms(points).T
-        weights = weights.to(queries.dtype)
-        parts = [
-            _cubed(torch.addmm(norms, chunk, points.T, alpha=-2).add_(_norms(chunk))) @ weights
-            for chunk in queries.split(rows)
-        ]
-        return torch.cat(parts).double() + queries.double() @ slopes + constant
-
-
-def _norms(points: Tensor) -> Tensor:
-    """Returns the squared length of each row, `(..., n, 1)`."""
-    return (points**2).sum(dim=-1, keepdim=True)
+    def _ask_chunk(self, queries: NDArray, members: slice) -> NDArray[np.float64]:
+        """Returns sum and sum of squares of some members' predictions, `(2, n)`."""
+        sums = np.zeros((2, len(queries)))
+        rows = _chunks(len(queries), CHUNK_ELEMENTS // len(self.points_))
+        pairs = zip(self.subsets_[members], self.coefficients_[members], strict=True)
+        for subset, coefficients in pairs:
+            points, weights = self.points_[:, subset], coefficients[: len(self.points_)]
+            for chunk in rows:
+                asked = queries[chunk][:, subset]
+                squared = _squared_distances(asked.astype(self.dtype), points.astype(self.dtype))
+                answer = _cubed(squared) @ weights.astype(self.dtype)
+                answer = answer + asked @ coefficients[-len(subset) :] + coefficients[len(weights)]
+                sums[:, chunk] += answer, answer**2
+        return sums
 
 
-def _cubed(squared: Tensor) -> Tensor:
-    """Returns `d^3` of squared distances, in place; rounding may have made some negative."""
-    squared.clamp_(min=0)
-    return squared.mul_(squared.sqrt())
+def _chunks(n: int, size: int) -> list[slice]:
+    """Cuts `n` rows into slices of at most `size`, and at least one, row."""
+    size = max(1, size)
+    return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _in_threads(function: Callable, arguments: list[tuple]) -> list:
+    """Calls a function with each tuple of arguments, as many at a time as there are cores.
+
+    numpy lets go of Python's lock while it computes. Its own threads, which would have to wait
+    for each other after every small matrix, are switched off meanwhile.
+    """
+    with threadpool_limits(1, "blas"):
+        jobs = (delayed(function)(*values) for values in arguments)
+        return Parallel(n_jobs=-1, prefer="threads")(jobs)
+
+
+def _squared_distances(A: NDArray, B: NDArray) -> NDArray:
+    """Returns `|a - b|^2` of all pairs of rows, `(..., len(A), len(B))`."""
+    squared = A @ (-2 * B.swapaxes(-1, -2))
+    squared += (A**2).sum(axis=-1, keepdims=True)
+    squared += (B**2).sum(axis=-1)[..., None, :]
+    return np.maximum(squared, 0, out=squared)  # rounding may have made some negative
+
+
+def _cubed(squared: NDArray) -> NDArray:
+    """Returns `d^3` of squared distances."""
+    cubed = np.sqrt(squared)
+    cubed *= squared
+    return cubed
 
 
 def _check_matrix(X: ArrayLike) -> NDArray[np.float64]:
