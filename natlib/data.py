@@ -1,0 +1,229 @@
+"""Image tasks: fixed splits, and batches of them at any resolution on the device.
+
+A `Task` keeps its pictures as uint8 tensors; they are augmented, resized and normalised batch by
+batch, where the network is. The pocket tasks ship with the project in `data/pocket/`, and every
+file is held against its checksum when it is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DATA = Path(__file__).parents[1] / "data"
+POCKET = DATA / "pocket"
+SPLITS = ("train", "valid", "test")
+MARGIN = 3  # pixels by which augmentation shifts a picture at most, to every side
+
+# A mirrored animal is an animal, a mirrored digit none.
+MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}
+TARGETS = ("animals", "digits", "emoji")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures and their classes.
+
+    Attributes:
+        images: uint8 `(n, 3, h, w)`.
+        labels: int64 `(n,)`.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Split:
+        """Returns the pictures of these rows."""
+        return Split(self.images[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Task:
+    """One classification task.
+
+    Attributes:
+        name: Name of the task.
+        classes: Names of the classes.
+        train: Pictures to fit weights and batch-norm statistics on.
+        valid: Pictures to choose architectures by.
+        test: Pictures for the final report, and for nothing else.
+        mean: Mean of each channel of the train split, on the scale 0 to 1.
+        std: Standard deviation of each channel of the train split.
+        flip: Whether a mirrored picture keeps its class.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    valid: Split
+    test: Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+
+def make_task(
+    name: str, classes: tuple[str, ...], splits: dict[str, Split], flip: bool = True
+) -> Task:
+    """Returns a task, with the channel statistics of its train split.
+
+    Args:
+        name: Name of the task.
+        classes: Names of the classes.
+        splits: The splits `train`, `valid` and `test`.
+        flip: Whether a mirrored picture keeps its class.
+    """
+    pixels = splits["train"].images.double() / 255
+    mean, std = (tuple(v.tolist()) for v in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
+    return Task(name, classes, **splits, mean=mean, std=std, flip=flip)
+
+
+def load_task(name: str) -> Task:
+    """Loads a pocket task.
+
+    Args:
+        name: `"source"`, or a target: `"animals"`, `"digits"` or `"emoji"`.
+
+    Raises:
+        ValueError: If there is no such task, or its file is damaged.
+        FileNotFoundError: If its file is missing.
+    """
+    if name not in MIRRORED:
+        raise ValueError(f"There is no task '{name}': choose from {', '.join(MIRRORED)}.")
+    return read_task(POCKET / f"{name}.npz", name, MIRRORED[name])
+
+
+def read_task(path: Path, name: str, flip: bool, verify: bool = True) -> Task:
+    """Reads a task from an npz file with `classes` and images and labels of each split.
+
+    Args:
+        path: The file.
+        name: Name of the task.
+        flip: Whether a mirrored picture keeps its class.
+        verify: Whether the file must be the one that ships with the project.
+
+    Raises:
+        ValueError: If the file is not the one that was shipped.
+        FileNotFoundError: If it is missing.
+    """
+    if verify:
+        verify_checksum(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        splits = {
+            split: Split(*(torch.from_numpy(arrays[f"{split}_{k}"]) for k in ("images", "labels")))
+            for split in SPLITS
+        }
+        return make_task(name, tuple(arrays["classes"].tolist()), splits, flip)
+
+
+def verify_checksum(path: Path) -> None:
+    """Holds a shipped file against the SHA-256 in `checksums.json` beside it.
+
+    Raises:
+        ValueError: If the file differs.
+        FileNotFoundError: If it is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing: it ships with the project, so restore it with "
+            f"'git checkout data/pocket' or clone again."
+        )
+    expected = json.loads((path.parent / "checksums.json").read_text())[path.name]
+    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise ValueError(
+            f"{path} is damaged (its checksum differs): restore it with 'git checkout data/pocket'."
+        )
+
+
+def pretrained_path(space_name: str) -> Path:
+    """Returns the file of the pre-trained supernet of a space.
+
+    Raises:
+        FileNotFoundError: If none ships for the space or the file is missing.
+    """
+    path = POCKET / "supernet.safetensors"
+    if space_name != "pocket":
+        raise FileNotFoundError(
+            f"No supernet of the {space_name} space ships with the project: pass one as "
+            "'supernet', for example one that Supernet.load_ofa has filled with the official "
+            "Once-for-all checkpoints."
+        )
+    verify_checksum(path)
+    return path
+
+
+def to_input(
+    images: Tensor, resolution: int, task: Task, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Resizes and normalises pictures.
+
+    Args:
+        images: uint8 `(n, 3, h, w)`.
+        resolution: Side of the result in pixels.
+        task: Gives mean and standard deviation of the channels.
+        device: Where the result lies.
+
+    Returns:
+        float32 `(n, 3, resolution, resolution)`, channels last in memory.
+    """
+    x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
+    if x.shape[2:] != (resolution, resolution):
+        size = (resolution, resolution)
+        x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
+    return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def augment(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """Shifts every picture by up to `MARGIN` pixels each way and mirrors every second one.
+
+    Args:
+        images: uint8 `(n, 3, h, w)`; the border is repeated where a shift uncovers it.
+        generator: Source of randomness on the CPU, so that it is the same on every device.
+        flip: Whether to mirror at all.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    n, _, height, width = images.shape
+    shift = torch.randint(-MARGIN, MARGIN + 1, (2, n, 1), generator=generator)
+    mirrored = (torch.rand(n, 1, generator=generator) < 0.5) & flip
+    rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)
+    columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    pictures = torch.arange(n, device=images.device).view(n, 1, 1)
+    rows, columns = (index.to(images.device) for index in (rows, columns))
+    moved = images.permute(0, 2, 3, 1)[pictures, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)
+
+
+def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
+    """Returns which of `n` pictures make the batch of a numbered step, int64 `(batch_size,)`.
+
+    Every epoch goes through the pictures in an order of its own; an incomplete batch at its end
+    is left out.
+    """
+    epoch, batch = divmod(step, n // batch_size)
+    return epoch_order(n, epoch, seed)[batch * batch_size : (batch + 1) * batch_size]
+
+
+@lru_cache(maxsize=4)
+def epoch_order(n: int, epoch: int, seed: int) -> Tensor:
+    """Returns the order of an epoch, a permutation int64 `(n,)`."""
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))
