@@ -7,10 +7,8 @@ MobileNetV3, and its official checkpoints load.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -269,7 +267,7 @@ class Supernet(nn.Module):
             **metadata: Further strings to keep, such as how the weights were made.
         """
         path = Path(path)
-        about = {"space": json.dumps(asdict(self.space)), "num_classes": str(self.num_classes)}
+        about = {"space": self.space.to_json(), "num_classes": str(self.num_classes)}
         temporary = path.with_name(path.name + ".part")
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
         save_file(state, temporary, metadata=about | metadata)
@@ -293,11 +291,7 @@ class Supernet(nn.Module):
             raise ValueError(f"{path} is no complete safetensors file: {error}.") from error
         if "space" not in about:
             raise ValueError(f"{path} was not written by Supernet.save: it names no search space.")
-        fields = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in json.loads(about["space"]).items()
-        }
-        net = cls(SearchSpace(**fields), int(about["num_classes"]))
+        net = cls(SearchSpace.from_json(about["space"]), int(about["num_classes"]))
         load_checked(net, state, str(path))
         return net
 
