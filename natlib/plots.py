@@ -278,9 +278,9 @@ def plot_modes(
         spread = row + 0.24 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)
         ax.plot(values, spread, marker, color=color, alpha=0.75, label=name)
         ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2.5)
-        place = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(f"{values.mean():.4g}", (values.mean(), row + 0.3), **place, fontsize=9)
-    ax.set(xlabel=f"{x_label}; bar: mean over seeds", ylim=(-0.7, len(results) - 0.2))
+        place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(f"{values.mean():.4g}", (values.mean(), row - 0.3), **place, fontsize=9)
+    ax.set(xlabel=f"{x_label}; bar: mean over seeds", ylim=(len(results) - 0.3, -0.8))
     ax.set_yticks(range(len(results)), list(results))
     ax.grid(axis="y", visible=False)
     return figure
