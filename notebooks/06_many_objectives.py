@@ -19,12 +19,11 @@
 # - export the chosen network to one file, prove that it still says the same, and use it elsewhere.
 
 # %%
-import subprocess, sys
-from pathlib import Path
-import numpy as np, pandas as pd
-from natlib import data, evaluate, plots, transfer
+import numpy as np
+import pandas as pd
+
+from natlib import data, plots
 from natlib.explore import METHODS, ObjectiveExplorer, choose, why_empty
-from natlib.export import export, latency_ms, load
 from natlib.search import non_dominated
 
 # %% [markdown]
@@ -51,12 +50,12 @@ for n in (1, 2, 3):
 
 # %%
 front = np.flatnonzero(non_dominated(F))
-ends = [front[F[front, j].argmin()] for j in range(len(objectives))]
+ends = list(dict.fromkeys(front[F[front].argmin(axis=0)]))
 figure = plots.plot_parallel(F, objectives, chosen=ends)
 plots.show(
     figure,
-    f"Parallel coordinates of {len(F)} subnets in error, MAdds and parameters. M1, M2 and M3 are "
-    "best in one of them each: " + "; ".join(str(archive.architecture[row]) for row in ends) + ".",
+    f"Parallel coordinates of {len(F)} subnets in error, MAdds and parameters. Marked are those that "
+    "are best in one of them: " + "; ".join(archive.architecture[ends]) + ".",
 )
 
 # %% [markdown]
@@ -131,9 +130,11 @@ print(why_empty(values, limits, labels) if row is None else archive.loc[row])
 #
 # The archive remembers figures, not weights. To take a network home we need some: the pre-trained
 # supernet gets a classifier for the animals and the warm-up of notebook 04, so that *any* subnet can
-# be read out of it. (Numbers will differ a little from the archive's: other weights.)
+# be read out of it. Its errors are not the archive's: other weights, trained for fewer steps.
 
 # %%
+from natlib import transfer
+
 task = data.load_task("animals")
 run = transfer.start(task, objectives=objectives, seed=0)
 transfer.warm_up(run)
@@ -144,12 +145,17 @@ print(f"warmed up with {run.step} steps")
 # resolution (notebook 01). `export` writes it into one file with all that is needed to use it: input
 # size, classes, normalisation, architecture.
 
-
 # %%
+from pathlib import Path
+
+from natlib.evaluate import InputBatches, evaluate, fixed_sample, recalibrate
+from natlib.export import export, latency_ms, load
+
+
 def take_home(arch):
     subnet = run.net.extract(arch).cpu()
-    pictures = evaluate.fixed_sample(task.train, 1000)
-    evaluate.recalibrate(subnet, evaluate.InputBatches(pictures, arch.resolution, task))
+    pictures = fixed_sample(task.train, 1000)
+    recalibrate(subnet, InputBatches(pictures, arch.resolution, task))
     folder = Path("runs")
     folder.mkdir(exist_ok=True)
     name = f"{task.name}_{str(arch).replace(' ', '')}.onnx"
@@ -196,7 +202,7 @@ network.about
 pictures = data.to_input(task.test.images, explorer.architecture.resolution, task).numpy()
 right = network.run(pictures).argmax(axis=1) == task.test.labels.numpy()
 x = run.space.encode(explorer.architecture)[None]
-same = evaluate.evaluate(run.net, x, task, "test", calibration=1000, progress=False)[0]
+same = evaluate(run.net, x, task, "test", calibration=1000, progress=False)[0]
 print(f"test top-1 of the file: {100 * right.mean():.1f}%")
 print(f"test top-1 of the subnet in the supernet: {100 * same.mean():.1f}%")
 
@@ -211,6 +217,9 @@ print(f"File and subnet agree on {agreement:.1%} of {len(right)} test pictures."
 # onnxruntime only. We give it two test pictures as files:
 
 # %%
+import subprocess
+import sys
+
 from PIL import Image
 
 pictures = []
@@ -223,8 +232,8 @@ print(subprocess.run(command, capture_output=True, text=True, check=True).stdout
 # %% [markdown]
 # ## How fast is it?
 #
-# MAdds are a stand-in for time. How good a one? Median latency of one picture on this machine, for
-# the subnets that were kept above and the two ends of the space:
+# MAdds are a stand-in for time. How good a one? Here is the median latency of one picture on this
+# machine, for the subnets that were kept above and the two ends of the space.
 
 # %%
 ends = [run.space.smallest(), *(explorer.architectures[k] for k in explorer.kept)]

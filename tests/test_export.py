@@ -37,8 +37,9 @@ def make_subnet(space, arch, task, activation=None):
     subnet = Subnet(space, arch, task.num_classes, activation)
     images = to_input(task.train.images, arch.resolution, task)
     with torch.inference_mode():
-        for norm in subnet.modules():
-            norm.momentum = None  # statistics of exactly these images
+        for layer in subnet.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = None  # statistics of exactly these images
         subnet.train()(images)
         subnet.eval()
         logits = subnet(to_input(task.valid.images, arch.resolution, task))
