@@ -91,9 +91,7 @@ def make_task(
     """
     pixels = splits["train"].images.double() / 255
     mean, std = (tuple(v.tolist()) for v in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
-    return Task(
-        name, classes, **splits, mean=tuple(mean.tolist()), std=tuple(std.tolist()), flip=flip
-    )
+    return Task(name, classes, **splits, mean=mean, std=std, flip=flip)
 
 
 def load_task(name: str) -> Task:
