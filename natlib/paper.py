@@ -21,6 +21,7 @@ from natlib.space import Architecture, SearchSpace
 
 PAPER = DATA / "paper"
 RESULT = "result.json"  # what natlib.reproduce leaves in a run folder
+AUTHORS = "authors' weights"  # stands as the profile of what was measured with them
 PUBLISHED, COUNTED, YOURS = "published", "counted here", "your run"
 MOBILE_LIMIT = 600  # MAdds in millions of the mobile setting on ImageNet
 
@@ -52,9 +53,10 @@ def published_networks() -> pd.DataFrame:
     """Returns the 14 networks that the authors published, with what we count for them.
 
     Returns:
-        Columns `dataset`; `network`, the paper's name for it, or its own where the paper's table
-        has no such network; `architecture`; `activation`; `num_classes`; `top1`, `params` and
-        `madds` as published (percent, millions); `counted_params` and `counted_madds` (exact).
+        Columns `dataset`; `network`, the paper's name for it, or the authors' where the paper's
+        table has no such network; `name`, the authors' name; `architecture`; `activation`;
+        `num_classes`; `top1`, `params` and `madds` as published (percent, millions);
+        `counted_params` and `counted_madds` (exact).
     """
     networks = json.loads((PAPER / "published_subnets.json").read_text(encoding="utf-8"))
     return pd.DataFrame([describe_network(network) for network in networks])
@@ -72,6 +74,7 @@ def describe_network(network: dict) -> dict:
     return {
         "dataset": network["dataset"],
         "network": same.network.iloc[0] if len(same) else network["name"],
+        "name": network["name"],
         "architecture": architecture,
         "activation": network["activation"],
         "num_classes": network["num_classes"],
@@ -130,8 +133,11 @@ def reproduction_table(runs: str | Path | None = None) -> pd.DataFrame:
         figure stands there, and each kind has a column that says where it comes from.
     """
     networks, results = published_networks(), read_results(runs)
-    results = latest(results[~results.rehearsal.astype(bool)])
-    rows = []
+    results = results[~results.rehearsal.astype(bool)]
+    authors = results[results.profile == AUTHORS].set_index(["dataset", "network"])
+    measured = authors[["top1", "date"]].rename(columns={"top1": "top1_measured"})
+    networks = networks.join(measured, ["dataset", "network"])
+    results, rows = latest(results[results.profile != AUTHORS]), []
     for dataset, paper in published_results().groupby("dataset", sort=False):
         counted = networks[networks.dataset == dataset].set_index("network")
         extra = counted[~counted.index.isin(paper.network)].reset_index()
@@ -158,20 +164,24 @@ def published_cells(row: dict) -> dict:
 
 
 def counted_cells(row: dict, counted: pd.DataFrame) -> dict:
-    """Returns what we count for the published network of a row, and the difference."""
-    network = counted.loc[row["network"]] if row["network"] in counted.index else None
-    params, madds = (
-        (np.nan, np.nan)
-        if network is None
-        else (network.counted_params / 1e6, network.counted_madds / 1e6)
-    )
+    """Returns what we count for the published network of a row, and the difference.
+
+    The top-1 is what its weights gave on test here, if you have them.
+    """
+    params = madds = top1 = np.nan
+    source = "no architecture published"
+    if row["network"] in counted.index:
+        network = counted.loc[row["network"]]
+        params, madds = network.counted_params / 1e6, network.counted_madds / 1e6
+        top1, source = network.top1_measured, f"{network.architecture} {network.activation}"
+        if pd.notna(top1):
+            source += f"; {AUTHORS} measured on {network.date[:10]}"
     return {
+        (COUNTED, "top-1 (%)"): top1,
         (COUNTED, "params (M)"): params,
         (COUNTED, "MAdds (M)"): madds,
         (COUNTED, "MAdds, difference (%)"): 100 * (madds / row["madds"] - 1),
-        (COUNTED, "source"): "no architecture published"
-        if network is None
-        else f"{network.architecture} {network.activation}",
+        (COUNTED, "source"): source,
     }
 
 
