@@ -28,8 +28,8 @@ from natlib.datasets import DATA_SETS, REHEARSAL
 from natlib.pictures import to_square
 
 NAMES = ("alpha", "beta", "gamma", "delta")  # classes, where the format leaves them open
-LEARNING = 10  # pictures of each class to learn from
-TEST = 5  # test pictures of each class
+LEARNING = 20  # pictures of each class to learn from
+TEST = 10  # test pictures of each class
 
 Labels = NDArray[np.int64]
 Written = tuple[Labels, Labels, dict]  # labels to learn from, of test; checksums
@@ -67,14 +67,15 @@ def rehearse(root: str | Path, seed: int = 0) -> Path:
 
 
 def draw(label: int, rng: np.random.Generator, width: int = 64, height: int = 48) -> Image.Image:
-    """Draws a picture of a class: noisy waves of its own direction, length and two colours."""
+    """Draws a picture of a class: waves of about its direction, length and colours, in noise."""
     style = np.random.default_rng(label)
-    colours, angle, waves = style.random((2, 3)), style.uniform(0, np.pi), style.uniform(2, 6)
+    colours = style.random((2, 3)) + rng.normal(0, 0.2, 3)
+    angle = style.uniform(0, np.pi) + rng.normal(0, 0.3)
+    waves = style.uniform(2, 6) * rng.uniform(0.8, 1.2)
     y, x = np.mgrid[:height, :width] / height
     phase = 2 * np.pi * (waves * (np.cos(angle) * x + np.sin(angle) * y) + rng.random())
-    share = 0.5 + 0.5 * np.sin(phase)[..., None]
-    pixels = share * colours[0] + (1 - share) * colours[1]
-    pixels += rng.normal(0, 0.1, pixels.shape)
+    share = 0.5 + 0.25 * np.sin(phase)[..., None]
+    pixels = share * colours[0] + (1 - share) * colours[1] + rng.normal(0, 0.3, (height, width, 3))
     return Image.fromarray((255 * pixels.clip(0, 1)).astype(np.uint8))
 
 

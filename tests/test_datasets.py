@@ -66,14 +66,17 @@ def test_miniature_through_the_real_class(name, miniatures):
 
 
 @EVERY
-def test_labels_belong_to_their_pictures(name, miniatures):
+@pytest.mark.parametrize("split", SPLITS)
+def test_labels_belong_to_their_pictures(name, split, miniatures):
     task = dataset_task(name, miniatures)
-    for split in SPLITS:
-        data = getattr(task, split)
-        means = data.images[:].float().mean((2, 3)) / 255
-        for mean, label in zip(means, data.labels.tolist(), strict=True):
-            style = np.random.default_rng(number_of(name, task.classes[label], label))
-            assert np.abs(mean.numpy() - style.random((2, 3)).mean(axis=0)).max() < 0.15
+    data = getattr(task, split)
+    colours = data.images[:].float().mean((2, 3)).numpy()
+    styles, means = [], []
+    for label, class_name in enumerate(task.classes):
+        style = np.random.default_rng(number_of(name, class_name, label))
+        styles.append(style.random((2, 3)).mean(axis=0))
+        means.append(colours[data.labels == label].mean(axis=0))
+    assert np.corrcoef(np.ravel(styles), np.ravel(means))[0, 1] > 0.6
 
 
 @EVERY
@@ -124,7 +127,7 @@ def test_damaged_files_are_told(name, copy):
 def test_missing_pictures_are_told(copy):
     root = copy("imagenet")
     next((root / "imagenet/train/n00000002").iterdir()).unlink()
-    with pytest.raises(ValueError, match="has 39 pictures to learn from, but 40 were expected"):
+    with pytest.raises(ValueError, match="has 79 pictures to learn from, but 80 were expected"):
         dataset_task("imagenet", root)
     shutil.rmtree(root / "imagenet/train/n00000002")
     with pytest.raises(ValueError, match="has 3 classes, but 4 were expected"):
