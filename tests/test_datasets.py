@@ -76,7 +76,8 @@ def test_labels_belong_to_their_pictures(name, split, miniatures):
         style = np.random.default_rng(number_of(name, class_name, label))
         styles.append(style.random((2, 3)).mean(axis=0))
         means.append(colours[data.labels == label].mean(axis=0))
-    assert np.corrcoef(np.ravel(styles), np.ravel(means))[0, 1] > 0.6
+    alike = np.corrcoef(np.ravel(styles), np.ravel(means))[0, 1]
+    assert alike > (0.6 if name == "flowers102" else 0.8)
 
 
 @EVERY
