@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -77,7 +79,16 @@ def main() -> None:
     )
     command = f"python data/pretrain_pocket.py --steps {arguments.steps} --seed {arguments.seed}"
     net.save(arguments.out, command=command, date=time.strftime("%Y-%m-%d"), figures=figures)
+    write_checksum(arguments.out)
     print(figures)
+
+
+def write_checksum(path: Path) -> None:
+    """Enters a file into the `checksums.json` beside it."""
+    checksums = path.parent / "checksums.json"
+    sums = json.loads(checksums.read_text()) if checksums.exists() else {}
+    sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    checksums.write_text(json.dumps(sums, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -134,8 +134,13 @@ class CostTable:
 
         Returns:
             Columns `layer`, `params` and `madds`; the rows add up to `params(x)` and `madds(x)`.
+
+        Raises:
+            ValueError: If `x` is not one canonical encoding of the space.
         """
         X = self.space.check_valid(x)
+        if len(X) != 1:
+            raise ValueError(f"per_layer takes one encoding, not {len(X)}: ask row by row.")
         r, w = X[0, :2]
         rows = [("stem", *self._ends[r, w, 0])]
         for stage, genes in enumerate(self.space.layer_genes(X)[0]):
@@ -147,12 +152,10 @@ class CostTable:
 
     def _sum(self, X: ArrayLike, field: int) -> IntMatrix:
         X = self.space.check_valid(X)
-        r, w, genes = X[:, 0], X[:, 1], self.space.layer_genes(X)
+        r, w, genes = X[:, :1, None], X[:, 1:2, None], self.space.layer_genes(X)
         stage, position = np.indices(genes.shape[1:])
-        layers = self._layers[..., field][
-            r[:, None, None], w[:, None, None], stage, position, genes
-        ]
-        return layers.sum(axis=(1, 2)) + self._ends[r, w, :, field].sum(axis=1)
+        layers = self._layers[r, w, stage, position, genes, field].sum(axis=(1, 2))
+        return layers + self._ends[X[:, 0], X[:, 1], :, field].sum(axis=1)
 
 
 def _count_everything(space: SearchSpace, num_classes: int) -> tuple[IntMatrix, IntMatrix]:

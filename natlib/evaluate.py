@@ -7,6 +7,8 @@ its resolution (NAT, "E means").
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,28 +17,68 @@ from tqdm.auto import tqdm
 
 from natlib.data import Split, Task, to_input
 from natlib.layers import fold_batch_norm
+from natlib.parallel import add_up, rank, world_size
 from natlib.space import IntMatrix
 from natlib.supernet import Supernet
 from natlib.train import device_of, mixed_precision
 
 EVALUATION_BATCH = 100
+CACHE_BYTES = 2e9  # inputs of a split at one resolution that are kept rather than made again
 
 
-def calibration_split(task: Task, n: int = 1000, seed: int = 0) -> Split:
-    """Returns `n` training images, the same for every subnet, for recalibrating batch norm."""
-    size = len(task.train.labels)
-    index = np.random.default_rng(seed).permutation(size)[: min(n, size)]
-    return Split(task.train.images[index], task.train.labels[index])
+def fixed_sample(split: Split, n: int | None) -> Split:
+    """Returns `n` pictures of a split, always the same ones; all of them for `None`."""
+    if n is None or n >= len(split):
+        return split
+    return split.take(np.random.default_rng(0).permutation(len(split))[:n])
+
+
+class InputBatches:
+    """The batches of a split at one resolution, kept where they fit in `CACHE_BYTES`.
+
+    Iterating gives pairs of inputs, float32 `(n, 3, r, r)`, and labels, int64 `(n,)`.
+
+    Args:
+        split: The pictures.
+        resolution: Side of the inputs in pixels.
+        task: Gives mean and standard deviation of the channels.
+        device: Where the batches lie.
+        batch_size: Images a batch.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        resolution: int,
+        task: Task,
+        device: torch.device | str = "cpu",
+        batch_size: int = EVALUATION_BATCH,
+    ) -> None:
+        self.split, self.resolution, self.task = split, resolution, task
+        self.device, self.batch_size = device, batch_size
+        small = len(split) * 3 * resolution**2 * 4 <= CACHE_BYTES
+        self.kept = list(self._make()) if small else None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(self.kept) if self.kept is not None else self._make()
+
+    def _make(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in torch.arange(len(self.split)).split(self.batch_size):
+            images, labels = self.split.images[rows], self.split.labels[rows]
+            yield (
+                to_input(images, self.resolution, self.task, self.device),
+                labels.to(self.device),
+            )
 
 
 @torch.no_grad()
-def recalibrate(subnet: nn.Module, inputs: Tensor, batch_size: int = EVALUATION_BATCH) -> None:
+def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Computes the running batch-norm statistics of a module anew, in place, in one pass.
 
     Args:
         subnet: The module; it is left in `eval` mode.
-        inputs: Training images as the module expects them, float32 `(n, 3, r, r)`.
-        batch_size: Images a batch; the statistics are the mean over batches.
+        batches: Training images and labels, as `InputBatches` gives them; the statistics are the
+            mean over batches.
     """
     norms = [layer for layer in subnet.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in norms]
@@ -44,27 +86,22 @@ def recalibrate(subnet: nn.Module, inputs: Tensor, batch_size: int = EVALUATION_
         layer.reset_running_stats()
         layer.momentum = None
     subnet.train()
-    for batch in inputs.split(batch_size):
-        subnet(batch)
+    for inputs, _ in batches:
+        subnet(inputs)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     subnet.eval()
 
 
 @torch.inference_mode()
-def correct_predictions(
-    subnet: nn.Module, inputs: Tensor, labels: Tensor, batch_size: int = EVALUATION_BATCH
-) -> Tensor:
+def correct_predictions(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Returns which images a module classifies correctly, bool `(n,)`.
 
     Args:
         subnet: A module in `eval` mode.
-        inputs: Images, float32 `(n, 3, r, r)`.
-        labels: Classes, int64 `(n,)`.
-        batch_size: Images a batch.
+        batches: Images and labels, as `InputBatches` gives them.
     """
-    pairs = zip(inputs.split(batch_size), labels.split(batch_size), strict=True)
-    return torch.cat([subnet(x).argmax(dim=1) == y for x, y in pairs])
+    return torch.cat([subnet(inputs).argmax(dim=1) == labels for inputs, labels in batches])
 
 
 def evaluate(
@@ -73,6 +110,7 @@ def evaluate(
     task: Task,
     split: str = "valid",
     *,
+    n_images: int | None = None,
     calibration: int = 1000,
     progress: bool = True,
     description: str = "evaluating",
@@ -86,33 +124,36 @@ def evaluate(
         X: Canonical encodings, `(n, n_var)`.
         task: The task.
         split: `"valid"` to choose by, `"test"` only to report.
-        calibration: Training images for the batch norm.
+        n_images: Images of the split to measure on, the same for every subnet; all by default.
+        calibration: Training images for the batch norm, the same for every subnet.
         progress: Whether to show a progress bar.
         description: Label of the progress bar.
 
     Returns:
-        Which images each subnet classifies correctly, `(n, images of the split)`; `top1_errors`
-        makes percentages of it.
+        Which images each subnet classifies correctly, `(n, n_images)`; `top1_errors` makes
+        percentages of it.
     """
     X, device = net.space.check_valid(X), device_of(net)
-    data, calibration_data = getattr(task, split), calibration_split(task, calibration)
-    labels = data.labels.to(device)
-    correct = np.zeros((len(X), len(labels)), dtype=bool)
-    bar = tqdm(total=len(X), desc=description, unit="subnet", disable=not progress, leave=False)
-    for r in np.unique(X[:, 0]):
+    data = fixed_sample(getattr(task, split), n_images)
+    calibration_data = fixed_sample(task.train, calibration)
+    correct = np.zeros((len(X), len(data)), dtype=bool)
+    mine = np.arange(rank(), len(X), world_size())
+    hidden = not progress or rank() > 0
+    bar = tqdm(total=len(mine), desc=description, unit="subnet", disable=hidden, leave=False)
+    for r in np.unique(X[mine, 0]):
         resolution = net.space.resolutions[r]
-        inputs = to_input(data.images, resolution, task, device)
-        calibration_inputs = to_input(calibration_data.images, resolution, task, device)
-        for row in np.flatnonzero(X[:, 0] == r):
+        batches = InputBatches(data, resolution, task, device)
+        calibration_batches = InputBatches(calibration_data, resolution, task, device)
+        for row in mine[X[mine, 0] == r]:
             with mixed_precision(device):
                 subnet = net.extract(net.space.decode(X[row]))
-                recalibrate(subnet, calibration_inputs)
-                hits = correct_predictions(fold_batch_norm(subnet), inputs, labels)
+                recalibrate(subnet, calibration_batches)
+                hits = correct_predictions(fold_batch_norm(subnet), batches)
             correct[row] = hits.cpu().numpy()
             bar.update()
             bar.set_postfix(top1=f"{100 * correct[row].mean():.1f}%", refresh=False)
     bar.close()
-    return correct
+    return add_up(correct, device)
 
 
 def top1_errors(correct: NDArray[np.bool_]) -> NDArray[np.float64]:

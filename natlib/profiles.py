@@ -35,6 +35,8 @@ class Profile:
         generations: Generations of NSGA-III.
         surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
         calibration: Training images for recalibrating batch norm.
+        validation: Validation images that the search measures on; `None` takes all.
+        micro_batches: Parts into which a process cuts its images of a step, to save memory.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Profile:
     generations: int = 20
     surrogate: str = "rbf"
     calibration: int = 1000
+    validation: int | None = None
+    micro_batches: int = 1
 
 
 PROFILES = {
@@ -73,6 +77,8 @@ PROFILES = {
         iterations=5,
         candidates=8,
         best=20,
+        calibration=500,
+        validation=1500,
     ),
     "gpu": Profile(
         name="gpu",

@@ -80,17 +80,22 @@ class Architecture:
                 active layers only.
 
         Raises:
-            ValueError: If a key is missing or the lists do not fit the depths.
+            ValueError: If a key is missing, a number is no whole one, or the lists do not fit the
+                depths.
         """
         missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
         if missing:
             raise ValueError(f"The architecture has no {', '.join(missing)}: give r, w, ks, e, d.")
+        whole = {"r": [description["r"]], **{key: description[key] for key in ("ks", "e", "d")}}
+        for key, values in whole.items():
+            if any(value != int(value) for value in values):
+                raise ValueError(f"'{key}' of the architecture takes whole numbers, not {values}.")
         return cls(
             resolution=int(description["r"]),
             width=float(description["w"]),
-            depths=tuple(int(d) for d in description["d"]),
-            kernels=tuple(int(k) for k in description["ks"]),
-            expands=tuple(int(e) for e in description["e"]),
+            depths=tuple(map(int, description["d"])),
+            kernels=tuple(map(int, description["ks"])),
+            expands=tuple(map(int, description["e"])),
         )
 
     def to_dict(self) -> dict:
@@ -285,9 +290,9 @@ class SearchSpace:
                 f"An encoding of the {self.name} space has {self.n_var} integers, "
                 f"but the matrix has shape {np.shape(X)}."
             )
-        if not np.issubdtype(matrix.dtype, np.integer):
-            if not np.all(np.isfinite(matrix)) or np.any(matrix != np.round(matrix)):
-                raise ValueError("An encoding holds integers only: round the matrix first.")
+        numeric = np.issubdtype(matrix.dtype, np.number)
+        if not numeric or not np.isfinite(matrix).all() or (matrix != np.round(matrix)).any():
+            raise ValueError("An encoding holds integers only: round the matrix first.")
         return matrix.astype(np.int64)
 
     def check_valid(self, X: ArrayLike) -> IntMatrix:

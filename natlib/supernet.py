@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from natlib.layers import ConvNorm, ElasticBlock, InvertedResidual
+from natlib.layers import ACTIVATIONS, ConvNorm, ElasticBlock, InvertedResidual
 from natlib.space import Architecture, SearchSpace
 
 StateDict = Mapping[str, Tensor]
@@ -32,6 +32,10 @@ class Subnet(nn.Module):
         arch: The architecture.
         num_classes: Outputs of the classifier.
         activation: Replaces every activation, for example `"mish"`; `None` keeps the space's.
+
+    Raises:
+        ValueError: If the architecture is outside the space, or the activation is none of
+            `natlib.layers.ACTIVATIONS`.
     """
 
     def __init__(
@@ -42,6 +46,11 @@ class Subnet(nn.Module):
         activation: str | None = None,
     ) -> None:
         super().__init__()
+        space.encode(arch)  # complains where the architecture is outside the space
+        if activation is not None and activation not in ACTIVATIONS:
+            raise ValueError(
+                f"There is no activation '{activation}': choose from {[*ACTIVATIONS]}."
+            )
         self.arch = arch
         stem, channels = space.stem_channels(arch.width), space.stage_channels(arch.width)
         head_act = activation or "h_swish"
@@ -91,7 +100,7 @@ class FeatureMix(nn.Module):
     def __init__(self, c_in: int, c_out: int, act: str) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 1, bias=False)
-        self.act = nn.Mish() if act == "mish" else nn.Hardswish()
+        self.act = ACTIVATIONS[act]()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, c_in, h, w)` to features `(n, c_out)`."""
@@ -239,8 +248,8 @@ class Supernet(nn.Module):
         """
         if set(checkpoints) != set(self.space.widths):
             raise ValueError(
-                f"The space has the widths {list(self.space.widths)}: give one checkpoint each, "
-                f"not {sorted(checkpoints)}."
+                f"The space has the widths {list(self.space.widths)}: give one checkpoint for "
+                f"each, not {sorted(checkpoints)}."
             )
         named = {w: plain_names(unwrap(checkpoints[w])) for w in self.space.widths}
         for width, weights in zip(self.space.widths, self.weight_sets, strict=True):

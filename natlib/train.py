@@ -9,8 +9,9 @@ but weights and momentum.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from natlib.data import Split, Task, augment, batch_indices, to_input
+from natlib.parallel import average_gradients, rank, world_size
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 
@@ -29,6 +31,8 @@ Schedule = Callable[[int], float]
 def pick_device(name: str | None = None) -> torch.device:
     """Returns the named device, or the best there is: CUDA, then Apple's MPS, then the CPU.
 
+    Where `torchrun` started several processes, each takes a CUDA card of its own.
+
     Raises:
         ValueError: If the named device is not available.
     """
@@ -37,17 +41,26 @@ def pick_device(name: str | None = None) -> torch.device:
         available.insert(0, "mps")
     if torch.cuda.is_available():
         available.insert(0, "cuda")
-    if name is None:
-        return torch.device(available[0])
+    name = name or available[0]
     if name.split(":")[0] not in available:
         raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     return torch.device(name)
 
 
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none."""
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
 def mixed_precision(device: torch.device) -> AbstractContextManager:
-    """Returns autocast to bfloat16 where a CUDA card has it, and plain float32 elsewhere."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    """Returns autocast to `half_precision`, where there is one."""
+    dtype = half_precision(device)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
@@ -139,6 +152,7 @@ def train(
     seed: int = 0,
     distill: bool = True,
     clip: float = 5.0,
+    micro_batches: int = 1,
     after_step: Callable[[int], None] | None = None,
     description: str = "training",
     progress: bool = True,
@@ -152,71 +166,117 @@ def train(
         sampler: Gives the subnets of a step; the first is the teacher of the others.
         schedule: Gives the learning rate of a step.
         steps: Numbers of the steps to do.
-        batch_size: Images a step.
+        batch_size: Images a step, over all processes.
         seed: Seed of the batches and of their augmentation.
         distill: Whether the subnets after the first also learn from the first one's predictions.
         clip: Largest norm of the gradient.
+        micro_batches: Parts into which each process cuts its images, one after another, to save
+            memory. Batch norm sees one part at a time.
         after_step: Called with the number of each finished step.
         description: Label of the progress bar.
         progress: Whether to show the progress bar.
 
     Raises:
-        FloatingPointError: If the loss of a subnet is not finite, naming subnet and step.
+        FloatingPointError: If the loss of a subnet is not finite, naming subnet and step. The
+            weights are those of the step before.
+        RuntimeError: If the device is out of memory, with the number of micro-batches to try.
     """
     net.train()
-    bar = tqdm(steps, desc=description, unit="step", disable=not progress, leave=False)
+    device = device_of(net)
+    scaler = torch.amp.GradScaler(device.type, enabled=half_precision(device) == torch.float16)
+    parts = micro_batches * world_size()
+    bar = tqdm(
+        steps, desc=description, unit="step", disable=not progress or rank() > 0, leave=False
+    )
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
-        images, labels = training_batch(task, task.train, batch_size, step, seed, device_of(net))
+        images, labels = training_batch(task, task.train, batch_size, step, seed, device)
         optimizer.zero_grad(set_to_none=True)
-        loss = accumulate_gradients(net, task, images, labels, sampler(step), distill, step)
+        archs, losses = sampler(step), []
+        try:
+            for part in range(rank() * micro_batches, (rank() + 1) * micro_batches):
+                piece = slice(part, None, parts)
+                losses.append(
+                    add_gradients(
+                        net, task, images[piece], labels[piece], archs,
+                        distill=distill, share=1 / micro_batches, scale=scaler.scale,
+                    )
+                )  # fmt: skip
+        except torch.OutOfMemoryError:
+            raise RuntimeError(
+                f"{device} is out of memory with {len(images) // parts} images at a time: pass "
+                f"micro_batches={2 * micro_batches}, or a smaller batch size."
+            ) from None
+        loss = checked_mean(torch.stack(losses), archs, step)
+        scaler.unscale_(optimizer)
+        average_gradients(net)
         nn.utils.clip_grad_norm_(net.parameters(), clip)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         if after_step is not None:
             after_step(step)
 
 
-def accumulate_gradients(
+def add_gradients(
     net: Supernet,
     task: Task,
     images: Tensor,
     labels: Tensor,
     archs: Sequence[Architecture],
-    distill: bool,
-    step: int,
-) -> float:
+    *,
+    distill: bool = True,
+    share: float = 1.0,
+    scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+) -> Tensor:
     """Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
 
     The first subnet learns from the labels. With `distill`, the others minimise
     cross-entropy with the labels + cross-entropy with the first one's predictions (CE + KD).
 
-    Returns:
-        Mean cross-entropy with the labels over the subnets.
+    Args:
+        net: The supernet.
+        task: The task.
+        images: uint8 `(n, 3, h, w)`.
+        labels: int64 `(n,)`.
+        archs: The subnets.
+        distill: Whether the first subnet teaches the others.
+        share: Factor of the gradients.
+        scale: Scales the loss before it is differentiated.
 
-    Raises:
-        FloatingPointError: If a loss is not finite.
+    Returns:
+        Cross-entropy of each subnet with the labels, `(len(archs),)`.
     """
-    soft_labels, total = None, 0.0
+    soft_labels, losses = None, []
     for arch in archs:
         x = to_input(images, arch.resolution, task, images.device)
         with mixed_precision(images.device):
             logits = net(x, arch)
-            hard_loss = F.cross_entropy(logits, labels)
-            loss = hard_loss
-            if soft_labels is not None:
-                loss = loss + F.cross_entropy(logits, soft_labels)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss of subnet {arch} became {loss.item()} at step {step}: "
-                "lower the learning rate or the gradient clip."
-            )
-        loss.backward()
-        if distill and soft_labels is None:
+        loss = F.cross_entropy(logits.float(), labels)
+        losses.append(loss.detach())
+        if distill and soft_labels is not None:
+            loss = loss + F.cross_entropy(logits.float(), soft_labels)
+        scale(loss * share).backward()
+        if soft_labels is None:
             soft_labels = logits.detach().float().softmax(dim=1)
-        total += hard_loss.item()
-    return total / len(archs)
+    return torch.stack(losses)
+
+
+def checked_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:
+    """Returns the mean of the losses `(parts, len(archs))` of a step.
+
+    Raises:
+        FloatingPointError: If one of them is not finite, naming the subnet.
+    """
+    mean = losses.mean().item()
+    if not math.isfinite(mean):
+        wrong = int((~losses.isfinite()).any(dim=0).nonzero()[0])
+        raise FloatingPointError(
+            f"The loss of subnet {archs[wrong]} was no finite number at step {step}: "
+            "lower the learning rate or the gradient clip."
+        )
+    return mean
 
 
 def training_batch(

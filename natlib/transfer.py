@@ -16,6 +16,8 @@ The loop of the paper (NAT, "The loop"), each step a function that can be called
 
 from __future__ import annotations
 
+import argparse
+import copy
 import json
 import platform
 import time
@@ -29,11 +31,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from natlib import __version__, runs
+from natlib import __version__, parallel, runs
 from natlib.cost import CostTable
-from natlib.data import Task, load_task, pretrained_path
+from natlib.data import TARGETS, Task, load_task, pretrained_path
 from natlib.evaluate import evaluate, top1_errors
-from natlib.profiles import Profile, get_profile
+from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.search import (
     choose_candidates,
     gene_distribution,
@@ -50,6 +52,7 @@ from natlib.supernet import Supernet
 from natlib.surrogate import SURROGATES, rank_metrics
 from natlib.train import (
     cosine,
+    device_of,
     largest_subnets,
     make_optimizer,
     pick_device,
@@ -212,6 +215,48 @@ def check_choices(objectives: tuple[str, ...], mode: str, limits: dict[str, floa
         raise ValueError(f"The limit on '{unknown[0]}' names no objective of {list(objectives)}.")
 
 
+def estimate(run: Run, trials: int = 3) -> pd.DataFrame:
+    """Predicts what the whole transfer takes, from a few steps on a copy of the supernet.
+
+    Args:
+        run: A run that has not begun; it is left as it is.
+        trials: Steps, and evaluations, that are timed after one untimed each.
+
+    Returns:
+        One row per phase, `times` (how often), `each` (seconds) and `minutes`; `total` ends it.
+    """
+    p, trial = run.profile, copy.deepcopy(run)
+    trial.progress, trial.run_dir = False, None
+    sampler = uniform_subnets(run.space, p.subnets_per_step, run.seed)
+    X = run.space.sample(trials + 1, run.seed)
+    step = seconds_each(
+        lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0, "trial"), trials
+    )
+    evaluation = seconds_each(lambda i: measure(trial, X[i : i + 1], "trial"), trials)
+    again = 0 if run.mode == "none" else p.archive + p.candidates * (p.iterations + 1) / 2
+    counts = {
+        "warm-up": (run.steps(p.warmup_largest) + run.steps(p.warmup_uniform), step),
+        "first archive": (p.archive, evaluation),
+        "new candidates": (p.iterations * p.candidates, evaluation),
+        "adaptation": (0 if run.mode == "none" else p.iterations * run.steps(p.adapt), step),
+        "measuring again": (round(p.iterations * again), evaluation),
+    }
+    table = pd.DataFrame(counts, index=["times", "each"]).T
+    table["minutes"] = table.times * table.each / 60
+    table.loc["total", "minutes"] = table.minutes.sum()
+    return table
+
+
+def seconds_each(work: Callable[[int], None], trials: int) -> float:
+    """Returns the median seconds of `work(1)` to `work(trials)`, after an untimed `work(0)`."""
+    seconds = []
+    for i in range(trials + 1):
+        begin = time.perf_counter()
+        work(i)
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds[1:]))
+
+
 def warm_up(run: Run) -> None:
     """Trains the largest subnets on the task, then uniformly drawn ones (NAT, step 0)."""
     p = run.profile
@@ -357,8 +402,10 @@ def transfer(
         ValueError: If an argument is not among the choices, or the folder holds something else.
         RuntimeError: If another process works in the folder.
     """
+    parallel.connect()
     run = start(task, profile, run_dir=run_dir, **options)
-    with nullcontext() if run.run_dir is None else runs.locked(run.run_dir):
+    alone = run.run_dir is None or parallel.rank() > 0
+    with nullcontext() if alone else runs.locked(run.run_dir):
         if run.run_dir is not None:
             open_folder(run, resume)
         if not len(run.X):
@@ -378,7 +425,7 @@ def transfer(
 def finish_iteration(run: Run, on_iteration: Callable[[Run], None] | None) -> None:
     """Saves the run and tells about the iteration."""
     save(run)
-    if run.progress:
+    if run.progress and parallel.rank() == 0:
         last = run.history[-1]
         print(
             f"iteration {last['iteration']:2d}: hypervolume {last['hypervolume']:.4f}, "
@@ -403,6 +450,7 @@ def measure(run: Run, X: IntMatrix, description: str) -> NDArray[np.float64]:
         run.net,
         X,
         run.task,
+        n_images=run.profile.validation,
         calibration=run.profile.calibration,
         progress=run.progress,
         description=description,
@@ -434,6 +482,7 @@ def train_to(
         batch_size=run.profile.batch_size,
         seed=run.seed,
         distill=distill,
+        micro_batches=run.profile.micro_batches,
         after_step=after_step,
         description=label,
         progress=run.progress,
@@ -477,11 +526,13 @@ def open_folder(run: Run, resume: bool) -> None:
     """Checks the run folder's settings and takes up its last checkpoint."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     versions |= {"numpy": np.__version__, "natlib": __version__}
-    device = str(next(run.net.parameters()).device)
+    device = str(device_of(run.net))
     about = {"settings": settings(run), "versions": versions, "device": device}
-    if not resume and (run.run_dir / runs.CONFIG).exists():
+    if not resume and (run.run_dir / runs.CHECKPOINT).exists():
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
-    runs.check_config(run.run_dir, about)
+    if parallel.rank() == 0:
+        runs.check_config(run.run_dir, about)
+    parallel.wait_for_all()
     saved = runs.read_checkpoint(run.run_dir)
     if saved is None:
         return
@@ -496,7 +547,7 @@ def open_folder(run: Run, resume: bool) -> None:
 
 def save(run: Run) -> None:
     """Writes the checkpoint and the views of it into the run folder."""
-    if run.run_dir is None:
+    if run.run_dir is None or parallel.rank() > 0:
         return
     state = {"X": run.X.tolist(), "F": run.F.tolist(), "born": run.born.tolist()}
     for name in ("reference", "history", "step", "searched", "iteration", "evaluations"):
@@ -516,3 +567,66 @@ def archive_table(run: Run) -> pd.DataFrame:
     table.insert(0, "architecture", names)
     table["iteration"] = run.born
     return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a transfer from a shell; see `python -m natlib.transfer --help`."""
+    options = vars(make_parser().parse_args(arguments))
+    try:
+        options["limits"] = dict(parse_limit(text) for text in options.pop("limit"))
+        run = transfer(options.pop("task"), options.pop("profile"), **options)
+        networks = report(run)
+    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
+        raise SystemExit(f"{error}") from None
+    if parallel.rank() == 0:
+        write_report(run, networks)
+    parallel.disconnect()
+
+
+def write_report(run: Run, networks: pd.DataFrame) -> None:
+    """Writes the table of `report` into the run folder, and prints it."""
+    runs.write_text(run.run_dir / "report.csv", networks.to_csv(index=False))
+    print(networks.round(2).to_string(index=False))
+    print(f"All results are in {run.run_dir}: front.csv, archive.jsonl, history.csv, report.csv.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m natlib.transfer",
+        description="Transfers a pre-trained supernet to a task: searches subnets that trade "
+        "accuracy off against cost, and adapts the weights to them. Interrupt it whenever you "
+        "like: the same command goes on where it stopped.",
+    )
+    add = parser.add_argument
+    add("--task", required=True, help=f"the target task, such as {', '.join(TARGETS)}")
+    add("--profile", choices=PROFILES, help="how much to compute; default: quick, or what the "
+        "environment variable NATLIB_PROFILE says")  # fmt: skip
+    add("--run-dir", required=True, type=Path, help="folder for results; made if it is missing")
+    add("--mode", choices=MODES, default="distribution", help="which subnets adaptation trains: "
+        "drawn from the distribution of the best (default), uniform, or none at all")  # fmt: skip
+    add("--objectives", nargs="+", default=["top1_err", "madds"], metavar="NAME",
+        help=f"what to minimise: top1_err and any of {', '.join(COSTS)}")  # fmt: skip
+    add("--limit", action="append", default=[], metavar="NAME=VALUE",
+        help="upper bound of an objective, such as madds=2e6; may be repeated")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    add("--supernet", type=Path, help="file of a pre-trained supernet; default: the profile's")
+    add("--device", help="cuda, mps or cpu; default: the best there is")
+    return parser
+
+
+def parse_limit(text: str) -> tuple[str, float]:
+    """Reads a limit such as `madds=2e6`.
+
+    Raises:
+        ValueError: If it has no such form.
+    """
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"The limit '{text}' is not of the form madds=2e6.") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.helpers import transfer_worker
+
 os.environ["MPLBACKEND"] = "Agg"
 settings.register_profile("natlib", deadline=None)  # a busy machine is no failure
 settings.load_profile("natlib")
@@ -26,3 +28,21 @@ def shared() -> Path:
 def _default_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the profile that the caller happens to work with."""
     monkeypatch.delenv("NATLIB_PROFILE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_space():
+    """A space of the pocket space's build whose supernet trains in seconds."""
+    return transfer_worker.tiny_space()
+
+
+@pytest.fixture(scope="session")
+def tiny_task():
+    """Three classes that differ in colour, with noise: learnable, and not perfectly."""
+    return transfer_worker.tiny_task()
+
+
+@pytest.fixture
+def tiny_supernet():
+    """A supernet of random weights, the same each time."""
+    return transfer_worker.tiny_supernet()

@@ -84,7 +84,7 @@ def test_one_licence():
 
 
 def test_library_imports_only_what_it_declares():
-    import_names = {"pillow": "PIL", "scikit-learn": "sklearn"}
+    import_names = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
     declared = {
         import_names.get(name, name)
         for name in (Requirement(text).name for text in PROJECT["dependencies"])

@@ -1,0 +1,227 @@
+"""Records what the notebooks show of longer runs at pocket scale, into `data/archives/`.
+
+    python data/record_pocket.py signal       does the pocket world have signal? about 30 minutes
+    python data/record_pocket.py archive      several hundred subnets, measured; about 10 minutes
+    python data/record_pocket.py adaptation   adaptation modes and baselines; about 90 minutes
+
+Times are for one CPU core. `data/archives/provenance.json` says which command made a file, and
+when.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from natlib.cost import CostTable
+from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path
+from natlib.evaluate import evaluate, top1_errors
+from natlib.profiles import PROFILES
+from natlib.runs import write_text
+from natlib.search import sample_spread
+from natlib.space import Architecture, IntMatrix, SearchSpace
+from natlib.supernet import Supernet
+from natlib.surrogate import rank_metrics
+from natlib.train import cosine, make_optimizer, train, uniform_subnets
+from natlib.transfer import (
+    adapt,
+    fill_archive,
+    measure_again,
+    report,
+    search_candidates,
+    start,
+    warm_up,
+)
+
+ARCHIVES = DATA / "archives"
+SEEDS = (0, 1, 2)
+STEPS = 300
+QUICK = PROFILES["quick"]
+
+
+def new_supernet(task: Task, seed: int, pretrained: bool) -> Supernet:
+    """Returns the pocket supernet with a new classifier, pre-trained or with random weights."""
+    torch.manual_seed(seed)
+    if pretrained:
+        net = Supernet.load(pretrained_path("pocket"))
+        net.replace_classifier(task.num_classes)
+    else:
+        net = Supernet(SearchSpace.pocket(), task.num_classes)
+    return net.to(memory_format=torch.channels_last)
+
+
+def train_on(net: Supernet, task: Task, seed: int, arch: Architecture | None, steps: int) -> None:
+    """Trains uniformly drawn subnets with the largest as teacher, or one architecture alone."""
+    uniform = uniform_subnets(net.space, QUICK.subnets_per_step, seed)
+    train(
+        net,
+        make_optimizer(net),
+        task,
+        uniform if arch is None else lambda step: [arch],
+        cosine(QUICK.warmup_lr, steps, warmup=steps // 10),
+        range(steps),
+        batch_size=QUICK.batch_size,
+        seed=seed,
+        progress=False,
+    )
+
+
+def random_subnets(space: SearchSpace, n: int) -> IntMatrix:
+    """Returns the largest, the smallest and `n` uniformly drawn subnets."""
+    ends = np.stack([space.encode(space.largest()), space.encode(space.smallest())])
+    return np.vstack([ends, space.sample(n, 0)])
+
+
+def describe_signal(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]:
+    """Measures on validation what separates subnets from noise; `X` as `random_subnets` gives."""
+    correct = evaluate(net, X, task, progress=False)
+    errors, madds = top1_errors(correct), CostTable(net.space, task.num_classes).madds(X)
+    halves = [top1_errors(half)[2:] for half in (correct[:, ::2], correct[:, 1::2])]
+    return {
+        "largest_top1": 100 - errors[0],
+        "smallest_top1": 100 - errors[1],
+        "random_top1": 100 - errors[2:].mean(),
+        "random_sd": errors[2:].std(ddof=1),
+        "halves_spearman": rank_metrics(*halves)["spearman"],
+        "madds_spearman": rank_metrics(-errors[2:], madds[2:])["spearman"],
+    }
+
+
+def record_signal(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+    """Asks whether subnets differ by more than noise, and whether pre-training helps."""
+    about, means = {"task": task.name, "seed": seed}, {}
+    for pretrained in (True, False):
+        net = new_supernet(task, seed, pretrained)
+        X = random_subnets(net.space, 100)
+        train_on(net, task, seed, None, STEPS)
+        if pretrained:
+            signal = about | describe_signal(task, net, X)
+        correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=500, progress=False)
+        means[pretrained] = 100 * correct.mean()
+    gain = {"pretrained": means[True], "random": means[False], "gain": means[True] - means[False]}
+    return {"signal.csv": pd.DataFrame([signal]), "gain.csv": pd.DataFrame([about | gain])}
+
+
+def record_archive(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+    """Measures several hundred subnets of one adapted supernet, on validation and its halves."""
+    net = new_supernet(task, seed, pretrained=True)
+    train_on(net, task, seed, None, STEPS)
+    table = CostTable(net.space, task.num_classes)
+    X = np.vstack([sample_spread(net.space, table, 200, seed), net.space.sample(220, seed)])
+    X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
+    correct = evaluate(net, X, task, progress=False)
+    archive = pd.DataFrame(
+        {
+            "architecture": [str(net.space.decode(x)) for x in X],
+            "top1_err": top1_errors(correct),
+            "madds": table.madds(X),
+            "params": table.params(X),
+            "top1_err_a": top1_errors(correct[:, ::2]),
+            "top1_err_b": top1_errors(correct[:, 1::2]),
+        }
+    )
+    return {f"pocket_{task.name}.csv": archive}
+
+
+def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
+    """Transfers with each adaptation mode from one and the same warm start.
+
+    Returns:
+        History rows, and test accuracies of M1 to M4, each with task, mode and seed.
+    """
+    history, chosen = [], []
+    warm = start(task, QUICK, seed=seed, progress=False)
+    warm_up(warm)
+    fill_archive(warm)
+    for mode in ("distribution", "uniform", "none"):
+        run = copy.deepcopy(warm)
+        run.mode = mode
+        while run.iteration < QUICK.iterations:
+            search_candidates(run)
+            adapt(run)
+            measure_again(run)
+        about = {"task": task.name, "mode": mode, "seed": seed}
+        history += [about | row for row in run.history]
+        chosen += [about | row for row in report(run).to_dict("records")]
+        print(history[-1], flush=True)
+    return history, chosen
+
+
+def run_baselines(task: Task, seed: int, chosen: pd.DataFrame, steps: int) -> list[dict]:
+    """Trains each chosen architecture alone, from random and from pre-trained weights."""
+    rows = []
+    for network in chosen.to_dict("records"):
+        arch = Architecture.from_string(network["architecture"])
+        for mode, pretrained in (("from scratch", False), ("fine-tuned alone", True)):
+            net = new_supernet(task, seed, pretrained)
+            train_on(net, task, seed, arch, steps)
+            correct = evaluate(net, net.space.encode(arch)[None], task, "test", progress=False)
+            rows.append(network | {"mode": mode, "test_top1": 100 * correct.mean()})
+    return rows
+
+
+def record_adaptation(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+    """Compares the adaptation modes, and networks trained alone for as many steps."""
+    history, chosen = run_modes(task, seed)
+    networks = pd.DataFrame(chosen).drop(columns=["valid_top1", "test_se"])
+    steps = max(row["steps"] for row in history)
+    alone = run_baselines(task, seed, networks.query("mode == 'distribution'"), steps)
+    networks = pd.concat([networks, pd.DataFrame(alone)])
+    print(networks.groupby("mode").test_top1.mean(), flush=True)
+    return {"adaptation.csv": pd.DataFrame(history), "networks.csv": networks}
+
+
+COMMANDS = {
+    "signal": (record_signal, TARGETS, SEEDS),
+    "archive": (record_archive, TARGETS[:1], SEEDS[:1]),
+    "adaptation": (record_adaptation, TARGETS[:2], SEEDS),
+}
+
+
+def write(name: str, table: pd.DataFrame) -> None:
+    """Writes a table, and the command and the date that made it.
+
+    Rows of other tasks and seeds that the file holds already are kept.
+    """
+    ARCHIVES.mkdir(exist_ok=True)
+    path = ARCHIVES / name
+    if path.exists() and {"task", "seed"} <= set(table):
+        old = pd.read_csv(path)
+        ours = set(zip(table.task, table.seed, strict=True))
+        kept = [pair not in ours for pair in zip(old.task, old.seed, strict=True)]
+        table = pd.concat([old[kept], table]).sort_values(["task", "seed"], kind="stable")
+    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    provenance = ARCHIVES / "provenance.json"
+    about = json.loads(provenance.read_text()) if provenance.exists() else {}
+    about[name] = {
+        "command": f"python data/record_pocket.py {sys.argv[1]}",
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__.split("+")[0],
+    }
+    write_text(provenance, json.dumps(about, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Runs one of the recordings, task by task and seed by seed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=list(COMMANDS))
+    parser.add_argument("--tasks", nargs="+", choices=TARGETS)
+    parser.add_argument("--seeds", nargs="+", type=int)
+    arguments = parser.parse_args()
+    record, tasks, seeds = COMMANDS[arguments.what]
+    for seed in arguments.seeds or seeds:
+        for name in arguments.tasks or tasks:
+            for file, table in record(load_task(name), seed).items():
+                write(file, table)
+                print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

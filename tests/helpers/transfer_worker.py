@@ -1,0 +1,66 @@
+"""Runs a tiny transfer and saves where it came to; started by tests, also under torchrun."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from natlib import parallel, transfer
+from natlib.data import Split, make_task
+from natlib.profiles import PROFILES
+from natlib.space import SearchSpace
+from natlib.supernet import Supernet
+
+TINY = replace(
+    PROFILES["quick"], name="tiny", warmup_largest=1, warmup_uniform=2, adapt=1, min_steps=2,
+    batch_size=40, subnets_per_step=2, archive=8, iterations=2, candidates=3, best=5,
+    population=12, generations=3, calibration=60, validation=60, surrogate="ridge",
+)  # fmt: skip
+
+
+def tiny_space() -> SearchSpace:
+    """A space of the pocket space's build whose supernet trains in seconds."""
+    return replace(
+        SearchSpace.pocket(), name="tiny", resolutions=(8, 12), max_depth=2, stem_width=8,
+        stage_widths=(8, 8, 16), head_widths=(16, 16),
+    )  # fmt: skip
+
+
+def tiny_task():
+    """Three classes that differ in colour, with noise: learnable, and not perfectly."""
+    rng = np.random.default_rng(0)
+
+    def split(n: int) -> Split:
+        labels = rng.integers(0, 3, n)
+        pixels = rng.normal(120, 60, (n, 3, 12, 12))
+        pixels[np.arange(n), labels] += 60
+        images = torch.from_numpy(pixels.clip(0, 255).astype(np.uint8))
+        return Split(images, torch.from_numpy(labels))
+
+    splits = {"train": split(120), "valid": split(90), "test": split(60)}
+    return make_task("tiny", ("red", "green", "blue"), splits)
+
+
+def tiny_supernet() -> Supernet:
+    """A supernet of random weights, the same each time."""
+    torch.manual_seed(0)
+    return Supernet(tiny_space(), 3).to(memory_format=torch.channels_last)
+
+
+if __name__ == "__main__":
+    folder, micro_batches = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    transfer.CHECKPOINT_SECONDS = 0.0  # after every step
+    profile = replace(TINY, warmup_uniform=6, micro_batches=micro_batches)
+    run = transfer.transfer(
+        tiny_task(), profile, supernet=tiny_supernet(), run_dir=folder, progress=False, device="cpu"
+    )
+    state = {"X": torch.from_numpy(run.X), "F": torch.from_numpy(run.F)}
+    state |= {
+        n: t.contiguous() for n, t in run.net.state_dict().items() if n.endswith(("weight", "bias"))
+    }
+    save_file(state, folder / f"end{parallel.rank()}.safetensors")
+    parallel.disconnect()

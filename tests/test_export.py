@@ -1,0 +1,180 @@
+"""Exported networks say what the subnet says, and carry what is needed to use them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from natlib import export as exporting
+from natlib.data import Split, Task, to_input
+from natlib.evaluate import recalibrate
+from natlib.export import describe, export, latency_ms, load
+from natlib.space import Architecture, SearchSpace
+from natlib.supernet import Subnet
+
+POCKET, PAPER = SearchSpace.pocket(), SearchSpace.paper()
+PREDICT = Path(__file__).parents[1] / "examples" / "predict.py"
+
+
+@pytest.fixture(scope="module")
+def task():
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8))
+    split = Split(images, torch.arange(12) % 4)
+    splits = {"train": split, "valid": split, "test": split}
+    classes = ("cat", "dog", "bird", "naïve 魚")
+    return Task("toy", classes, **splits, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), flip=True)
+
+
+def make_subnet(space, arch, task, activation=None):
+    """A subnet whose logits differ from image to image, as those of a trained one do."""
+    torch.manual_seed(0)
+    subnet = Subnet(space, arch, task.num_classes, activation)
+    recalibrate(subnet, to_input(task.train.images, arch.resolution, task))
+    with torch.inference_mode():
+        logits = subnet(to_input(task.valid.images, arch.resolution, task))
+        scale = 1 / (logits - logits.mean(0)).std()
+        subnet.classifier.weight *= scale
+        subnet.classifier.bias.copy_(-(logits.mean(0) - subnet.classifier.bias) * scale)
+    return subnet
+
+
+def logits_of(subnet, images):
+    with torch.inference_mode():
+        return subnet(images).numpy()
+
+
+def ends_and_random(space, n):
+    archs = [space.decode(x) for x in space.sample(n - 2, 0)]
+    return [(space, arch) for arch in (space.smallest(), space.largest(), *archs)]
+
+
+@pytest.fixture(scope="module")
+def pocket_subnet(task):
+    return make_subnet(POCKET, POCKET.decode(POCKET.sample(1, 5)[0]), task)
+
+
+@pytest.mark.parametrize(
+    ("space", "arch"),
+    ends_and_random(POCKET, 10) + ends_and_random(PAPER, 10),
+    ids=lambda value: str(value) if isinstance(value, Architecture) else value.name,
+)
+def test_onnx_says_what_the_subnet_says(space, arch, task, tmp_path):
+    subnet = make_subnet(space, arch, task)
+    path = export(subnet, tmp_path / "net.onnx", task=task)
+    images = to_input(task.test.images[:5], arch.resolution, task)
+    expected = logits_of(subnet, images)
+    assert np.ptp(expected, axis=0).max() > 1, "logits that hardly differ would hide an error"
+    np.testing.assert_allclose(load(path).run(images.numpy()), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("space", "arch"),
+    [(POCKET, POCKET.smallest()), (POCKET, POCKET.largest()), (PAPER, PAPER.smallest())],
+    ids=("pocket smallest", "pocket largest", "paper smallest"),
+)
+def test_torch_file_says_what_the_subnet_says(space, arch, task, tmp_path):
+    subnet = make_subnet(space, arch, task)
+    path = export(subnet, tmp_path / "net.pt2", "torch", task=task)
+    images = to_input(task.test.images[:1], arch.resolution, task)
+    found = load(path)
+    np.testing.assert_allclose(found.run(images.numpy()), logits_of(subnet, images), atol=1e-4)
+    assert found.about == describe(subnet, task)
+
+
+def test_published_activation_is_exported(task, tmp_path):
+    subnet = make_subnet(POCKET, POCKET.smallest(), task, activation="mish")
+    export(subnet, tmp_path / "net.onnx", task=task)
+
+
+def test_metadata_say_how_to_use_the_file(pocket_subnet, task, tmp_path):
+    path = export(pocket_subnet, tmp_path / "net.onnx", task=task)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    about = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
+    side = pocket_subnet.arch.resolution
+    assert (
+        about
+        == load(path).about
+        == {
+            "architecture": str(pocket_subnet.arch),
+            "task": "toy",
+            "classes": ["cat", "dog", "bird", "naïve 魚"],
+            "input_size": [3, side, side],
+            "mean": [0.4, 0.5, 0.6],
+            "std": [0.2, 0.25, 0.3],
+        }
+    )
+    assert Architecture.from_string(about["architecture"]) == pocket_subnet.arch
+
+
+def test_the_subnet_stays_as_it_is(pocket_subnet, task, tmp_path):
+    before = {name: tensor.clone() for name, tensor in pocket_subnet.state_dict().items()}
+    pocket_subnet.train()
+    export(pocket_subnet, tmp_path / "net.onnx", task=task)
+    assert pocket_subnet.training
+    pocket_subnet.eval()
+    after = pocket_subnet.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_file_that_differs_is_not_written(pocket_subnet, task, tmp_path, monkeypatch):
+    def spoilt(path):
+        run, about = load(path)
+        return exporting.Exported(lambda images: run(images) + 0.1, about)
+
+    monkeypatch.setattr(exporting, "load", spoilt)
+    with pytest.raises(RuntimeError, match="differ from the subnet's by .*nothing was written"):
+        export(pocket_subnet, tmp_path / "net.onnx", task=task)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("net.onnx", "torch"), ("net.pt2", "onnx"), ("net.h5", "keras")]
+)
+def test_format_and_ending_must_fit(pocket_subnet, task, tmp_path, name, format):
+    with pytest.raises(ValueError, match=rf"'{format}' does not go with {name}: choose 'onnx'"):
+        export(pocket_subnet, tmp_path / name, format, task=task)
+
+
+def test_another_task_is_refused(task, tmp_path):
+    subnet = Subnet(POCKET, POCKET.smallest(), 7)
+    with pytest.raises(ValueError, match="7 classes apart, task 'toy' has 4: export it with"):
+        export(subnet, tmp_path / "net.onnx", task=task)
+
+
+def test_loading_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no exported network at"):
+        load(tmp_path / "net.onnx")
+
+
+def test_latency_is_a_positive_time(pocket_subnet, task, tmp_path):
+    assert latency_ms(export(pocket_subnet, tmp_path / "net.onnx", task=task), repeats=10) > 0
+
+
+def test_the_example_classifies_a_picture_from_the_file_alone(pocket_subnet, task, tmp_path):
+    export(pocket_subnet, tmp_path / "net.onnx", task=task)
+    images = task.test.images[:3]
+    logits = logits_of(pocket_subnet, to_input(images, pocket_subnet.arch.resolution, task))
+    names = []
+    for i, image in enumerate(images):
+        names.append(tmp_path / f"{i}.png")
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(names[-1])
+    command = [sys.executable, "-X", "utf8", PREDICT, tmp_path / "net.onnx", *names]
+    lines = subprocess.run(command, capture_output=True, encoding="utf-8").stdout.splitlines()
+    assert len(lines) == 3
+    for line, name, best in zip(lines, names, logits.argmax(axis=1), strict=True):
+        assert line.startswith(f"{name}: {task.classes[best]} ") and line.endswith(" ms)")
+    assert "natlib" not in PREDICT.read_text().split('"""')[2]
+
+
+def test_the_example_asks_for_what_is_missing():
+    found = subprocess.run([sys.executable, PREDICT], capture_output=True, text=True)
+    assert found.returncode != 0 and found.stderr.startswith("Give a network and at least one")

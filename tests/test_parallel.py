@@ -1,0 +1,79 @@
+"""Several processes do what one does, and a killed process loses nothing."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from natlib.runs import CHECKPOINT
+
+ROOT = Path(__file__).parents[1]
+WORKER = ["-m", "tests.helpers.transfer_worker"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(start(*WORKER, folder, 2))
+    return load_file(folder / "end0.safetensors")
+
+
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, undisturbed):
+    finish(start(*TORCHRUN, *WORKER, tmp_path, 1))
+    for rank in (0, 1):
+        end = load_file(tmp_path / f"end{rank}.safetensors")
+        assert torch.equal(end["X"], undisturbed["X"])
+        assert torch.equal(end["F"], undisturbed["F"])
+        for name, tensor in undisturbed.items():
+            torch.testing.assert_close(end[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_killed_at_random_moments_it_ends_with_the_archive_of_an_undisturbed_run(
+    tmp_path, undisturbed
+):
+    rng = random.Random(0)
+    kills = 0
+    while not (tmp_path / "end0.safetensors").exists():
+        process = start(*WORKER, tmp_path, 2)
+        if kills < 10:
+            before = modified(tmp_path / CHECKPOINT)
+            while process.poll() is None and modified(tmp_path / CHECKPOINT) == before:
+                time.sleep(0.002)
+            time.sleep(rng.random() * 0.1)
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        else:
+            finish(process)
+    end = load_file(tmp_path / "end0.safetensors")
+    assert kills == 10
+    for name, tensor in undisturbed.items():
+        assert torch.equal(end[name], tensor), name
+
+
+def modified(path):
+    return path.stat().st_mtime_ns if path.exists() else None

@@ -1,0 +1,112 @@
+"""Training: each numbered step is a function of seed and number; bad losses stop it."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from natlib.train import (
+    add_gradients,
+    cosine,
+    largest_subnets,
+    make_optimizer,
+    pick_device,
+    subnets_from,
+    train,
+    training_batch,
+    uniform_subnets,
+)
+
+
+def run_steps(net, task, *ranges, lr=0.05):
+    optimizer = make_optimizer(net)
+    sampler = uniform_subnets(net.space, 2, seed=3, with_smallest=True)
+    for steps in ranges:
+        train(
+            net, optimizer, task, sampler, cosine(lr, 10, warmup=2), steps,
+            batch_size=30, seed=1, progress=False,
+        )  # fmt: skip
+    return net.state_dict()
+
+
+def test_two_halves_equal_the_whole(tiny_supernet, tiny_task):
+    other = copy.deepcopy(tiny_supernet)
+    whole = run_steps(tiny_supernet, tiny_task, range(6))
+    halves = run_steps(other, tiny_task, range(2), range(2, 6))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, halves[name]), name
+
+
+def test_training_lowers_the_loss(tiny_supernet, tiny_task):
+    def loss():
+        net = copy.deepcopy(tiny_supernet).train()
+        images, labels = tiny_task.train.images, tiny_task.train.labels
+        return add_gradients(net, tiny_task, images, labels, [net.space.largest()]).mean()
+
+    before = loss()
+    run_steps(tiny_supernet, tiny_task, range(10), lr=0.1)
+    assert loss() < 0.8 * before
+
+
+def test_distillation_pulls_towards_the_teacher(tiny_supernet, tiny_task):
+    archs = [tiny_supernet.space.largest(), tiny_supernet.space.smallest()]
+    images, labels = tiny_task.train.images, tiny_task.train.labels
+    gradients = {}
+    for distill in (False, True):
+        net = copy.deepcopy(tiny_supernet).train()
+        add_gradients(net, tiny_task, images, labels, archs, distill=distill)
+        gradients[distill] = net.weight_sets[0].classifier.weight.grad
+    assert not torch.allclose(gradients[True], gradients[False])
+
+
+def test_loss_that_is_not_finite_names_subnet_and_step(tiny_supernet, tiny_task):
+    with torch.no_grad():
+        tiny_supernet.weight_sets[0].classifier.bias[0] = float("inf")
+    with pytest.raises(
+        FloatingPointError, match=r"subnet .* was no finite number at step 4: lower"
+    ):
+        run_steps(tiny_supernet, tiny_task, range(4, 6))
+
+
+def test_cosine_rises_then_falls():
+    rate = cosine(0.1, total=10, warmup=2, first=100)
+    assert rate(100) == pytest.approx(0.05)
+    assert rate(102) == pytest.approx(0.1)
+    assert rate(106) == pytest.approx(0.05)
+    assert rate(110) == pytest.approx(0, abs=1e-12)
+
+
+def test_samplers_begin_with_the_teacher(tiny_space):
+    step = uniform_subnets(tiny_space, 3, seed=0, with_smallest=True)(5)
+    assert step[:2] == [tiny_space.largest(), tiny_space.smallest()] and len(step) == 4
+    assert step == uniform_subnets(tiny_space, 3, seed=0, with_smallest=True)(5)
+    assert largest_subnets(tiny_space)(0) == [tiny_space.largest()]
+
+
+def test_a_step_trains_one_width_in_turn(tiny_space):
+    from dataclasses import replace
+
+    space = replace(tiny_space, widths=(1.0, 1.2))
+    sampler = subnets_from(space, lambda rng: space.sample(4, rng), seed=0)
+    assert {arch.width for arch in sampler(0)} == {1.0}
+    assert {arch.width for arch in sampler(1)} == {1.2}
+    assert [arch.width for arch in largest_subnets(space)(0)] == [1.0, 1.2]
+
+
+def test_batches_come_from_train_and_change(tiny_task):
+    batches = [training_batch(tiny_task, tiny_task.train, 30, step, 0, "cpu") for step in (0, 0, 1)]
+    assert torch.equal(batches[0][0], batches[1][0])
+    assert not torch.equal(batches[0][1], batches[2][1])
+
+
+def test_larger_batch_than_the_task(tiny_task):
+    images, _ = training_batch(tiny_task, tiny_task.train, 10**4, 0, 0, "cpu")
+    assert len(images) == len(tiny_task.train)
+
+
+def test_device():
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="Device 'tpu' is not available here: choose from"):
+        pick_device("tpu")
+    assert np.prod(torch.zeros(1, device=pick_device()).shape) == 1
