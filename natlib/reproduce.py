@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from natlib import __version__, paper, runs
+from natlib import __version__, paper, parallel, runs
 from natlib.data import Split, Task, make_task, to_input
 from natlib.datasets import DATA_SETS, data_folder, dataset_task, find_data_set
 from natlib.profiles import PROFILES, Profile, get_profile
@@ -294,7 +294,8 @@ def estimated_hours(profile: Profile, training: float, evaluation: float) -> pd.
         subnets = p.warmup_largest * widths
         subnets += (p.warmup_uniform + p.iterations * p.adapt) * (1 + p.subnets_per_step)
         images = steps * p.batch_size * subnets
-        seen = evaluations * (entry.valid + min(p.calibration, entry.train))
+        valid = min(entry.valid, p.validation or entry.valid)
+        seen = evaluations * (valid + min(p.calibration, entry.train))
         rows[name] = {
             "training": images / training / 3600,
             "evaluation": seen / evaluation / 3600,
@@ -333,6 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         raise SystemExit("Interrupted: the same command goes on from here.") from None
+    finally:
+        parallel.disconnect()
     return int(bool(failed))
 
 

@@ -160,8 +160,9 @@ def test_mobile_setting_states_sources():
 def test_figures(tmp_path):
     write_run(tmp_path / "cars", "cars")
     figure = plot_reproduction(reproduction_table(tmp_path))
-    shown = [ax for ax in figure.axes if ax.get_title()]
-    assert [ax.get_title() for ax in shown] == list(dict.fromkeys(row["dataset"] for row in ROWS))
+    shown = [ax for ax in figure.axes if ax.get_title("left")]
+    names = list(dict.fromkeys(row["dataset"] for row in ROWS))
+    assert [ax.get_title("left") for ax in shown] == names
     assert len(shown[0].lines[0].get_xdata()) == 4
     assert "MAdds (M)" in figure.get_supxlabel() and "(%)" in figure.get_supylabel()
     [ax] = plot_mobile(mobile_setting()).axes
@@ -171,5 +172,6 @@ def test_figures(tmp_path):
     architectures = dict(zip(networks.dataset, networks.architecture, strict=True))
     figure = plot_architectures(architectures)
     assert len(figure.axes) == 11
-    layers = sum(len(line.get_xdata()) for line in figure.axes[0].lines)
-    assert layers == sum(architectures["aircraft"].depths)
+    kernels = [int(text.get_text()) for text in figure.axes[0].texts]
+    assert kernels == list(architectures["aircraft"].kernels)
+    assert figure.axes[0].get_title("left") == "aircraft: 252 px, width 1.2"

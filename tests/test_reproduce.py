@@ -1,7 +1,9 @@
 """The reproduction command, on rehearsal miniatures and with a profile of seconds."""
 
 import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from natlib.reproduce import (
     default_supernet,
     estimated_hours,
     main,
+    make_parser,
     measure_published,
     throughput,
 )
@@ -201,6 +204,16 @@ def reproduction_row(runs, network):
 
 def unmark_rehearsal(file):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"rehearsal": False}))
+
+
+def test_slurm_example_covers_the_eleven():
+    script = (Path(__file__).parents[1] / "examples" / "reproduce.slurm").read_text()
+    assert f"#SBATCH --array=0-{len(DATA_SETS) - 1}\n" in script
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    arguments = script.replace("\\\n", " ").rsplit("-m natlib.reproduce", 1)[1].split()
+    wanted = {name for name in arguments if name.startswith("--")}
+    assert wanted == {"--profile", "--out", "--index"}
+    assert all(name in make_parser().format_help() for name in wanted)
 
 
 def test_hours_follow_from_throughput():
