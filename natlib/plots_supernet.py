@@ -266,8 +266,13 @@ class StageSliders:
         arch, space = self.arch, self.cost.space
         x = space.encode(arch)
         madds, params = self.cost.madds(x)[0], self.cost.params(x)[0]
-        name, note = f"stage {self.stage + 1}", f"{madds / 1e6:.2f} M MAdds, {params:,} parameters"
-        alt = f"An architecture whose {name} has {self.depth.value} layers of kernel "
+        name, note = (
+            f"stage {self.stage + 1} changed",
+            f"{madds / 1e6:.2f} M MAdds, {params:,} parameters",
+        )
+        alt = (
+            f"An architecture whose stage {self.stage + 1} has {self.depth.value} layers of kernel "
+        )
         alt += f"{self.kernel.value} and expand ratio {self.expand.value}: {note}."
         return picture(draw_architecture({name: arch}, space, {name: note}), alt)
 

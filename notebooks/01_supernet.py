@@ -85,7 +85,7 @@ X = np.array([paper.encode(arch) for arch in networks.values()])
 notes = {n: f"{madds / 1e6:.0f} M MAdds" for n, madds in zip(networks, cost.madds(X), strict=True)}
 figure = plots_supernet.draw_architecture(networks, paper, notes)
 plots.show(
-    figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper and wider."
+    figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper, or wider."
 )
 
 # %% [markdown]
