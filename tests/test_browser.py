@@ -198,7 +198,7 @@ def test_the_saved_notebook_shows_the_last_picture_without_a_kernel_and_in_the_d
     write_settings(settings, DARK)
     page.goto(f"{address}/lab/tree/{NAME}.ipynb?reset&token={TOKEN}")
     picture(page).wait_for()
-    page.locator('[data-jp-theme-light="false"]').wait_for()
+    page.locator('[data-jp-theme-light="false"]').wait_for(state="attached")
     assert alt(page) == last
     picture(page).scroll_into_view_if_needed()
     page.screenshot(path=SCREENSHOTS / "without_kernel.png")
