@@ -1,0 +1,177 @@
+"""The reproduction table holds what was published, what we count, and your runs, and no more."""
+
+import csv
+import json
+
+import pandas as pd
+import pytest
+from torchvision.models import get_model_weights
+
+from natlib.datasets import DATA_SETS
+from natlib.paper import (
+    COUNTED,
+    MOBILE_LIMIT,
+    PAPER,
+    PUBLISHED,
+    RESULT,
+    YOURS,
+    export,
+    mobile_setting,
+    published_networks,
+    published_results,
+    read_results,
+    rehearsal_table,
+    reproduction_table,
+    styled,
+    to_markdown,
+)
+from natlib.plots_paper import plot_architectures, plot_mobile, plot_reproduction
+
+NETWORKS = json.loads((PAPER / "published_subnets.json").read_text())
+with (PAPER / "results.csv").open() as results_file:
+    ROWS = list(csv.DictReader(results_file))
+
+
+def write_run(folder, dataset, top1=50.0, profile="quick", rehearsal=False, date="2026-01-02"):
+    networks = [
+        {"network": f"M{i}", "architecture": "00 0", "top1": top1 + i, "top1_se": 0.5,
+         "params": 1_000_000 * i, "madds": 2_500_000 * i}
+        for i in range(1, 5)
+    ]  # fmt: skip
+    about = {"dataset": dataset, "rehearsal": rehearsal, "profile": profile, "seed": 3,
+             "date": f"{date}T10:00:00", "networks": networks}  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / RESULT).write_text(json.dumps(about))
+
+
+def row_of(table, dataset, network):
+    key = (table[("", "data set")] == dataset) & (table[("", "network")] == network)
+    assert key.sum() == 1
+    return table[key].iloc[0]
+
+
+def test_the_eleven_are_those_of_the_paper():
+    assert set(published_results().dataset) == set(DATA_SETS)
+    assert len(ROWS) == 44
+    for network in published_networks().itertuples():
+        assert network.num_classes == DATA_SETS[network.dataset].classes
+
+
+def test_all_published_rows_equal_the_file():
+    table = reproduction_table()
+    for row in ROWS:
+        found = row_of(table, row["dataset"], row["model"])
+        assert found[(PUBLISHED, "top-1 (%)")] == float(row["top1_percent"])
+        assert found[(PUBLISHED, "params (M)")] == float(row["params_M"])
+        assert found[(PUBLISHED, "MAdds (M)")] == float(row["madds_M"])
+        assert found[(PUBLISHED, "source")] == "; ".join(filter(None, ["paper", row["note"]]))
+        assert found[(YOURS, "source")] == "not run" and pd.isna(found[(YOURS, "top-1 (%)")])
+    assert "90.9" in row_of(table, "cars", "NAT-M1")[(PUBLISHED, "source")]
+
+
+def test_all_published_networks_show_our_exact_count():
+    table = reproduction_table()
+    counted = table[table[(COUNTED, "MAdds (M)")].notna()]
+    assert len(counted) == len(NETWORKS) == 14 and len(table) == 44 + 4
+    for network in NETWORKS:
+        same = counted[
+            (counted[("", "data set")] == network["dataset"])
+            & (counted[(PUBLISHED, "MAdds (M)")] == network["published_madds_M"])
+        ]
+        assert len(same) == 1
+        row = same.iloc[0]
+        assert row[(PUBLISHED, "top-1 (%)")] == network["published_top1"]
+        assert round(1e6 * row[(COUNTED, "params (M)")]) == network["counted_params"]
+        assert round(1e6 * row[(COUNTED, "MAdds (M)")]) == network["counted_macs_conv_linear"]
+        assert -3 < row[(COUNTED, "MAdds, difference (%)")] < 0
+        if network["published_params_M"]:
+            assert abs(row[(COUNTED, "params (M)")] - network["published_params_M"]) < 0.1
+    others = table.drop(counted.index)
+    assert set(others[(COUNTED, "source")]) == {"no architecture published"}
+
+
+def test_your_runs_enter_with_their_provenance(tmp_path):
+    write_run(tmp_path / "a" / "cars", "cars", profile="paper")
+    write_run(tmp_path / "b" / "cars", "cars", top1=10.0, date="2026-03-04")
+    write_run(tmp_path / "pets old", "pets")
+    write_run(tmp_path / "pets new", "pets", top1=60.0, date="2026-03-04")
+    write_run(tmp_path / "dtd", "dtd", rehearsal=True)
+    table = reproduction_table(tmp_path)
+    cars, pets = row_of(table, "cars", "NAT-M2"), row_of(table, "pets", "NAT-M4")
+    assert (cars[(YOURS, "top-1 (%)")], cars[(YOURS, "params (M)")]) == (52, 2)
+    assert (
+        cars[(YOURS, "source")] == f"profile paper, seed 3, 2026-01-02, {tmp_path / 'a' / 'cars'}"
+    )
+    assert pets[(YOURS, "top-1 (%)")] == 64 and "pets new" in pets[(YOURS, "source")]
+    assert table[(YOURS, "top-1 (%)")].notna().sum() == 8
+    extra = "net-img@256-flops@199-top1@92.1"
+    assert row_of(table, "cars", extra)[(YOURS, "source")] == "not run"
+
+
+def test_rehearsals_never_enter_the_results(tmp_path):
+    write_run(tmp_path / "dtd", "dtd", rehearsal=True)
+    write_run(tmp_path / "pets", "pets")
+    assert row_of(reproduction_table(tmp_path), "dtd", "NAT-M1")[(YOURS, "source")] == "not run"
+    rehearsed = rehearsal_table(tmp_path)
+    assert set(rehearsed.dataset) == {"dtd"} and len(rehearsed) == 4
+    assert rehearsed.kind.str.contains("rehearsal").all()
+    assert len(rehearsal_table(tmp_path / "none")) == 0
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    write_run(tmp_path / "dtd", "dtd")
+    (tmp_path / "dtd" / RESULT).write_text('{"dataset": ')
+    with pytest.raises(ValueError, match=r"dtd/result\.json is damaged: delete it and start"):
+        read_results(tmp_path)
+
+
+def test_export_holds_the_whole_table(tmp_path):
+    table = reproduction_table()
+    as_csv, as_markdown = export(table, tmp_path / "out")
+    again = pd.read_csv(as_csv)
+    assert again.shape == table.shape
+    assert (again["published MAdds (M)"].to_numpy() == table[(PUBLISHED, "MAdds (M)")]).all()
+    lines = as_markdown.read_text().splitlines()
+    assert len(lines) == 2 + len(table)
+    assert {line.count(" | ") for line in lines} == {table.shape[1] - 1}
+    assert "9.135928" in lines[5] and lines[5].endswith("| – | – | – | – | not run |")
+    assert to_markdown(pd.DataFrame({"a": [1, 2.5], "b": [None, "x"]})).splitlines()[2:] == [
+        "| 1 | – |",
+        "| 2.5 | x |",
+    ]
+
+
+def test_styled_table_rounds_what_was_measured_and_shows_exact_counts():
+    html = styled(reproduction_table()).to_html()
+    assert "9.135928" in html and "80.5" in html and "not run" in html and "nan" not in html
+
+
+def test_mobile_setting_states_sources():
+    table = mobile_setting()
+    assert table.source.str.len().gt(0).all() and len(set(table.family)) == 7
+    nat = table[table.family == "NAT"]
+    assert nat.madds.tolist() == [225, 312, 490, 600] and nat.madds.max() <= MOBILE_LIMIT
+    for name, madds in (("mobilenet_v2", 301), ("efficientnet_b0", 386)):
+        row = table[table.network == name].iloc[0]
+        meta = get_model_weights(name)["IMAGENET1K_V1"].meta
+        assert row.madds == pytest.approx(madds) and row.params == meta["num_params"] / 1e6
+
+
+def test_figures(tmp_path):
+    write_run(tmp_path / "cars", "cars")
+    figure = plot_reproduction(reproduction_table(tmp_path))
+    shown = [ax for ax in figure.axes if ax.get_title("left")]
+    names = list(dict.fromkeys(row["dataset"] for row in ROWS))
+    assert [ax.get_title("left") for ax in shown] == names
+    assert len(shown[0].lines[0].get_xdata()) == 4
+    assert "MAdds (M)" in figure.get_supxlabel() and "(%)" in figure.get_supylabel()
+    [ax] = plot_mobile(mobile_setting()).axes
+    assert ax.get_xlabel() and ax.get_ylabel()
+    assert len(ax.get_legend_handles_labels()[1]) == 8
+    networks = published_networks()
+    architectures = dict(zip(networks.dataset, networks.architecture, strict=True))
+    figure = plot_architectures(architectures)
+    assert len(figure.axes) == 11
+    kernels = [int(text.get_text()) for text in figure.axes[0].texts]
+    assert kernels == list(architectures["aircraft"].kernels)
+    assert figure.axes[0].get_title("left") == "aircraft: 252 px, width 1.2"
