@@ -11,11 +11,13 @@ classifier included, batch norm and activations not (NAT, "Counting").
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from natlib.space import IntMatrix, SearchSpace, expanded_channels, squeezed_channels
 
@@ -54,30 +56,39 @@ def squeeze_excite_cost(channels: int) -> LayerCost:
     return LayerCost(weights + channels + squeezed, weights)
 
 
-def block_cost(
-    c_in: int, c_out: int, kernel: int, expand: float, stride: int, side: int, squeeze: bool
-) -> LayerCost:
-    """Counts one inverted residual: expand 1x1, depthwise, squeeze-and-excitation, project 1x1.
+class Block(NamedTuple):
+    """An inverted residual at its place in a network; `side` is that of its *input* in pixels."""
 
-    Args:
-        c_in: Input channels.
-        c_out: Output channels.
-        kernel: Side of the depthwise kernel.
-        expand: Expand ratio.
-        stride: Stride of the depthwise convolution.
-        side: Side of the *input* in pixels.
-        squeeze: Whether the block has squeeze-and-excitation.
-    """
-    mid, out_side = expanded_channels(c_in, expand), strided(side, stride)
-    cost = conv_cost(c_in, mid, 1, side) + conv_cost(mid, mid, kernel, out_side, groups=mid)
-    if squeeze:
+    c_in: int
+    c_out: int
+    kernel: int
+    expand: float
+    stride: int
+    side: int
+    act: str
+    squeeze: bool
+
+
+def block_cost(block: Block) -> LayerCost:
+    """Counts expand 1x1, depthwise, squeeze-and-excitation and project 1x1 of a block."""
+    mid, out_side = expanded_channels(block.c_in, block.expand), strided(block.side, block.stride)
+    cost = conv_cost(block.c_in, mid, 1, block.side)
+    cost += conv_cost(mid, mid, block.kernel, out_side, groups=mid)
+    if block.squeeze:
         cost += squeeze_excite_cost(mid)
-    return cost + conv_cost(mid, c_out, 1, out_side)
+    return cost + conv_cost(mid, block.c_out, 1, out_side)
 
 
 def strided(side: int, stride: int) -> int:
     """Side of the output of a convolution with 'same' padding and this stride."""
     return -(-side // stride)
+
+
+def side_after(space: SearchSpace, resolution: int, stages: int) -> int:
+    """Side of the image in pixels after the stem and this many stages."""
+    for stride in (space.stem_stride, *space.stage_strides[:stages]):
+        resolution = strided(resolution, stride)
+    return resolution
 
 
 def stem_cost(space: SearchSpace, resolution: int, width: float) -> LayerCost:
@@ -88,13 +99,98 @@ def stem_cost(space: SearchSpace, resolution: int, width: float) -> LayerCost:
     return stem + depthwise + conv_cost(channels, channels, 1, side)
 
 
-def head_cost(space: SearchSpace, side: int, width: float, num_classes: int) -> LayerCost:
+def head_cost(space: SearchSpace, resolution: int, width: float, num_classes: int) -> LayerCost:
     """Counts final expand, feature-mix (after the pooling, no batch norm) and classifier."""
     final, mix = space.head_channels(width)
+    side = side_after(space, resolution, space.n_stages)
     expand = conv_cost(space.stage_channels(width)[-1], final, 1, side)
     feature_mix = conv_cost(final, mix, 1, 1, batch_norm=False)
     classifier = LayerCost((mix + 1) * num_classes, mix * num_classes)
     return expand + feature_mix + classifier
+
+
+def block_at(
+    space: SearchSpace, resolution: int, width: float, stage: int, position: int, choice: int
+) -> Block:
+    """Returns the block that a layer gene stands for.
+
+    Args:
+        space: The search space.
+        resolution: Side of the image in pixels.
+        width: Width multiplier.
+        stage: Index of the stage.
+        position: Index of the layer in its stage.
+        choice: Layer gene minus one.
+    """
+    channels = [space.stem_channels(width), *space.stage_channels(width)]
+    stages_before = stage + (position > 0)
+    return Block(
+        c_in=channels[stages_before],
+        c_out=channels[stage + 1],
+        kernel=space.kernels[choice % len(space.kernels)],
+        expand=space.expands[choice // len(space.kernels)],
+        stride=1 if position else space.stage_strides[stage],
+        side=side_after(space, resolution, stages_before),
+        act=space.stage_acts[stage],
+        squeeze=space.stage_se[stage],
+    )
+
+
+def tabulate(
+    space: SearchSpace, resolutions: Sequence[int], cost_of: Callable[[Block], ArrayLike]
+) -> NDArray:
+    """Asks for the cost of each distinct block once and arranges the answers by place and gene.
+
+    Args:
+        space: The search space.
+        resolutions: Sides of the image in pixels.
+        cost_of: Gives one cost of a block or several.
+
+    Returns:
+        Array `(resolutions, widths, stages, max_depth, genes, ...)`, zero for gene 0.
+    """
+    shape = (len(resolutions), len(space.widths), space.n_stages, space.max_depth)
+    places = np.ndindex(*shape, space.n_layer_choices)
+    once = cache(cost_of)
+    costs = np.array(
+        [once(block_at(space, resolutions[r], space.widths[w], *place)) for r, w, *place in places]
+    )
+    costs = costs.reshape(*shape, space.n_layer_choices, *costs.shape[1:])
+    return np.insert(costs, 0, 0, axis=4)
+
+
+def tabulate_ends(
+    space: SearchSpace, resolutions: Sequence[int], ends_of: Callable[[int, float], ArrayLike]
+) -> NDArray:
+    """Arranges the costs of stem and head, which `ends_of` gives for a resolution and a width.
+
+    Returns:
+        Array `(resolutions, widths, 2, ...)`.
+    """
+    return np.array([[ends_of(r, w) for w in space.widths] for r in resolutions])
+
+
+def look_up(space: SearchSpace, X: ArrayLike, ends: NDArray, layers: NDArray) -> NDArray:
+    """Sums a table over the layers of each architecture, stem and head included.
+
+    Args:
+        space: The search space.
+        X: Canonical encodings, integers `(n, n_var)`.
+        ends: Costs of stem and head, `(resolutions, widths, 2)`.
+        layers: Costs of the layers, `(resolutions, widths, stages, max_depth, genes)`.
+
+    Returns:
+        Costs, `(n,)`.
+
+    Raises:
+        ValueError: If a row is no canonical encoding of the space.
+    """
+    X = space.check_valid(X)
+    r, w, genes = X[:, :1, None], X[:, 1:2, None], space.layer_genes(X)
+    stage, position = np.indices(genes.shape[1:])
+    return layers[r, w, stage, position, genes].sum(axis=(1, 2)) + ends[X[:, 0], X[:, 1]].sum(
+        axis=1
+    )
 
 
 class CostTable:
@@ -108,7 +204,12 @@ class CostTable:
     def __init__(self, space: SearchSpace, num_classes: int) -> None:
         self.space = space
         self.num_classes = num_classes
-        self._ends, self._layers = _count_everything(space, num_classes)
+        self._layers = tabulate(space, space.resolutions, block_cost)
+        self._ends = tabulate_ends(
+            space,
+            space.resolutions,
+            lambda r, w: (stem_cost(space, r, w), head_cost(space, r, w, num_classes)),
+        )
 
     def params(self, X: ArrayLike) -> IntMatrix:
         """Returns the number of parameters of each row of `X`, int64 `(n,)`.
@@ -151,40 +252,4 @@ class CostTable:
         return pd.DataFrame(rows, columns=["layer", *LayerCost._fields])
 
     def _sum(self, X: ArrayLike, field: int) -> IntMatrix:
-        X = self.space.check_valid(X)
-        r, w, genes = X[:, :1, None], X[:, 1:2, None], self.space.layer_genes(X)
-        stage, position = np.indices(genes.shape[1:])
-        layers = self._layers[r, w, stage, position, genes, field].sum(axis=(1, 2))
-        return layers + self._ends[X[:, 0], X[:, 1], :, field].sum(axis=1)
-
-
-def _count_everything(space: SearchSpace, num_classes: int) -> tuple[IntMatrix, IntMatrix]:
-    """Counts stem and head `(R, W, 2, 2)` and layers `(R, W, stages, depth, genes, 2)`."""
-    shape = (len(space.resolutions), len(space.widths))
-    n_genes = space.n_layer_choices + 1
-    ends = np.zeros((*shape, 2, 2), dtype=np.int64)
-    layers = np.zeros((*shape, space.n_stages, space.max_depth, n_genes, 2), dtype=np.int64)
-    for r, w in np.ndindex(shape):
-        resolution, width = space.resolutions[r], space.widths[w]
-        ends[r, w, 0] = stem_cost(space, resolution, width)
-        side, c_in = strided(resolution, space.stem_stride), space.stem_channels(width)
-        for stage, c_out in enumerate(space.stage_channels(width)):
-            layers[r, w, stage] = _count_stage(space, stage, c_in, c_out, side)
-            side, c_in = strided(side, space.stage_strides[stage]), c_out
-        ends[r, w, 1] = head_cost(space, side, width, num_classes)
-    return ends, layers
-
-
-def _count_stage(space: SearchSpace, stage: int, c_in: int, c_out: int, side: int) -> IntMatrix:
-    """Counts every gene at every position of one stage: int64 `(max_depth, genes, 2)`."""
-    first = (c_in, space.stage_strides[stage], side)
-    later = (c_out, 1, strided(side, space.stage_strides[stage]))
-    table = np.zeros((space.max_depth, space.n_layer_choices + 1, 2), dtype=np.int64)
-    for position, gene in np.ndindex(space.max_depth, space.n_layer_choices):
-        channels, stride, in_side = later if position else first
-        kernel = space.kernels[gene % len(space.kernels)]
-        expand = space.expands[gene // len(space.kernels)]
-        table[position, gene + 1] = block_cost(
-            channels, c_out, kernel, expand, stride, in_side, space.stage_se[stage]
-        )
-    return table
+        return look_up(self.space, X, self._ends[..., field], self._layers[..., field])

@@ -10,6 +10,7 @@ name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -58,8 +59,9 @@ class ConvNorm(nn.Module):
 
     def fold(self) -> None:
         """Folds the batch norm into the convolution, which then has a bias; `eval` mode only."""
-        self.conv = fuse_conv_bn_eval(self.conv, self.bn)
-        self.bn = nn.Identity()
+        if isinstance(self.bn, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.bn)
+            self.bn = nn.Identity()
 
 
 class SqueezeExcite(nn.Module):
@@ -76,9 +78,9 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, channels, h, w)` to the same shape."""
+        """Maps `(n, channels, h, w)` to the same shape; without gradients, in place."""
         gate = self.expand(F.relu(self.reduce(x.mean((2, 3), keepdim=True))))
-        return x * F.hardsigmoid(gate)
+        return scale_channels(x, F.hardsigmoid(gate))
 
 
 class InvertedResidual(nn.Module):
@@ -118,7 +120,7 @@ class InvertedResidual(nn.Module):
         y = self.depth_conv(y)
         y = y if self.se is None else self.se(y)
         y = self.point_linear(y)
-        return x + y if self.residual else y
+        return y.add_(x) if self.residual else y
 
 
 class ElasticBlock(InvertedResidual):
@@ -184,35 +186,19 @@ class ElasticBlock(InvertedResidual):
         y = self.depth_conv.act(sliced_norm(y, self.depth_conv.bn))
         y = y if self.se is None else sliced_squeeze_excite(y, self.se)
         y = self.point_linear.bn(F.conv2d(y, self.point_linear.conv.weight[:, :mid]))
-        return x + y if self.residual else y
+        return y.add_(x) if self.residual else y
 
-    def read_out(self, kernel: int, expand: float) -> dict[str, Tensor]:
-        """Returns the weights of the plain block of this kernel size and expand ratio.
+    def extract(self, plain: InvertedResidual, kernel: int) -> InvertedResidual:
+        """Returns the plain block of this kernel size, with its own copy of the weights.
 
-        Returns:
-            Views of this block's weights (new tensors where a kernel matrix was applied), under
-            the names of `InvertedResidual.state_dict`.
+        Args:
+            plain: A skeleton of the block.
+            kernel: Kernel size of its depthwise convolution.
         """
-        mid = expanded_channels(self.c_in, expand)
-        squeezed = squeezed_channels(mid)
-        weights = {}
-        for name, tensor in self.state_dict().items():
-            if name.startswith("kernel_matrices"):
-                continue
-            if name == "depth_conv.conv.weight":
-                tensor = self.depthwise_weight(kernel, mid)
-            elif name == "point_linear.conv.weight":
-                tensor = tensor[:, :mid]
-            elif name == "se.reduce.weight":
-                tensor = tensor[:squeezed, :mid]
-            elif name == "se.reduce.bias":
-                tensor = tensor[:squeezed]
-            elif name == "se.expand.weight":
-                tensor = tensor[:mid, :squeezed]
-            elif not name.startswith("point_linear") and tensor.ndim > 0:
-                tensor = tensor[:mid]
-            weights[name] = tensor
-        return weights
+        block = read_out(plain, self)
+        weight = self.depthwise_weight(kernel, len(plain.depth_conv.conv.weight))
+        block.depth_conv.conv.weight = nn.Parameter(weight.clone())
+        return block
 
 
 def sliced_norm(x: Tensor, bn: nn.BatchNorm2d) -> Tensor:
@@ -239,14 +225,71 @@ def sliced_squeeze_excite(x: Tensor, se: SqueezeExcite) -> Tensor:
     gate = x.mean((2, 3), keepdim=True)
     gate = F.relu(F.conv2d(gate, se.reduce.weight[:squeezed, :c], se.reduce.bias[:squeezed]))
     gate = F.conv2d(gate, se.expand.weight[:c, :squeezed], se.expand.bias[:c])
-    return x * F.hardsigmoid(gate)
+    return scale_channels(x, F.hardsigmoid(gate))
+
+
+def scale_channels(x: Tensor, gate: Tensor) -> Tensor:
+    """Multiplies each channel of `x` by its gate, in place unless the gradient needs `x`."""
+    return x * gate if torch.is_grad_enabled() else x.mul_(gate)
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Returns images with the channels of a pixel side by side in memory.
+
+    Every layer hands the layout on, and to convolutions of few channels memory traffic is what
+    matters. Apple's MPS keeps the usual layout.
+    """
+    if images.device.type == "mps":
+        return images
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def skeleton(layer: type[nn.Module], *args: int | float | str | bool | None) -> nn.Module:
+    """Returns a layer without weights, always the same one for the same arguments."""
+    with torch.device("meta"):
+        return layer(*args)
+
+
+def read_out(plain: nn.Module, source: nn.Module) -> nn.Module:
+    """Returns a copy of a skeleton that is filled with the first channels of another module.
+
+    Building a module anew costs ten times as much as copying one.
+
+    Args:
+        plain: The skeleton.
+        source: A module with tensors of the same names, as large or larger; they are copied.
+    """
+    copy = plain.__new__(type(plain))
+    copy.__dict__ = {k: type(v)() if isinstance(v, dict) else v for k, v in vars(plain).items()}
+    for name, tensor in plain._parameters.items():
+        part = tensor if tensor is None else first_channels(source._parameters[name], tensor.shape)
+        copy._parameters[name] = part if part is None else nn.Parameter(part.clone())
+    for name, tensor in plain._buffers.items():
+        copy._buffers[name] = first_channels(source._buffers[name], tensor.shape).clone()
+    for name, module in plain._modules.items():
+        child = source._modules[name]
+        copy._modules[name] = module if module is None else read_out(module, child)
+    return copy
+
+
+def first_channels(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Returns the part of a tensor that has the first two sizes of a shape, as a view."""
+    if len(shape) < 2:
+        return tensor[: shape[0]] if shape else tensor
+    return tensor[: shape[0], : shape[1]]
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
     """Folds every batch norm of a plain module into its convolution, in place.
 
-    For inference: same outputs, less memory traffic. The module must be in `eval` mode.
+    For inference: same outputs, less memory traffic.
+
+    Raises:
+        ValueError: If the module is not in `eval` mode.
     """
+    if module.training:
+        raise ValueError("Batch norm can be folded in eval mode only: call .eval() first.")
     for layer in list(module.modules()):
         if isinstance(layer, ConvNorm):
             layer.fold()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +115,10 @@ def to_png(figure: Figure, quick: bool = False) -> bytes:
 
 
 def picture(figure: Figure, alt: str, quick: bool = False) -> tuple[dict, dict]:
-    """Returns the MIME bundle of a figure and its metadata, which hold the alt text.
+    """Returns the MIME bundle of a figure and its metadata, both with the alt text.
+
+    The picture is there twice, as HTML and as PNG: JupyterLab and the default template of
+    nbconvert drop the alt text of a PNG, and not every front end shows HTML.
 
     Args:
         figure: The figure.
@@ -128,11 +132,13 @@ def picture(figure: Figure, alt: str, quick: bool = False) -> tuple[dict, dict]:
         raise ValueError("The figure has no alt text: say in a sentence what it shows.")
     png = base64.b64encode(to_png(figure, quick)).decode()
     width = round(figure.get_figwidth() * 96)
-    return {"image/png": png, "text/plain": alt}, {"image/png": {"alt": alt, "width": width}}
+    img = f'<img alt="{escape(alt)}" width="{width}" src="data:image/png;base64,{png}">'
+    data = {"text/html": img, "image/png": png, "text/plain": alt}
+    return data, {"image/png": {"alt": alt, "width": width}}
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Shows a figure once, with alt text where front ends and nbconvert look for it.
+    """Shows a figure once, with alt text.
 
     Args:
         figure: A figure that does not belong to pyplot, such as those made here.
@@ -278,9 +284,9 @@ def plot_modes(
         spread = row + 0.24 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)
         ax.plot(values, spread, marker, color=color, alpha=0.75, label=name)
         ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2.5)
-        place = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(f"{values.mean():.4g}", (values.mean(), row + 0.3), **place, fontsize=9)
-    ax.set(xlabel=f"{x_label}; bar: mean over seeds", ylim=(-0.7, len(results) - 0.2))
+        place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(f"{values.mean():.4g}", (values.mean(), row - 0.3), **place, fontsize=9)
+    ax.set(xlabel=f"{x_label}; bar: mean over seeds", ylim=(len(results) - 0.3, -0.8))
     ax.set_yticks(range(len(results)), list(results))
     ax.grid(axis="y", visible=False)
     return figure

@@ -6,7 +6,7 @@ populations of encodings and knows neither images nor networks (NAT, steps 2b to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from math import comb
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from natlib.space import IntMatrix, SearchSpace
 
 FloatMatrix = NDArray[np.float64]
 Objective = Callable[[IntMatrix], ArrayLike]
+POOL = 10_000  # architectures that the first sample is chosen from
 
 
 class Found(NamedTuple):
@@ -130,7 +131,7 @@ def nsga3(
 
     def after_generation(state: NSGA3) -> None:
         if callback is not None:
-            callback(state.n_gen - 1, *state.pop.get("X", "F"))
+            callback(state.n_gen - 1, state.pop.get("X").astype(np.int64), state.pop.get("F"))
 
     result = minimize(
         SubnetProblem(space, objectives, limits),
@@ -173,10 +174,9 @@ def reference_directions(n_objectives: int, n_directions: int) -> FloatMatrix:
 
 def _first_population(space: SearchSpace, X_start: IntMatrix, n: int, seed: int) -> IntMatrix:
     """Returns the start, repaired and unique, filled up with random encodings to `n` rows."""
-    start = space.repair(X_start).reshape(-1, space.n_var)
-    X = np.vstack([start, space.sample(n, seed)])
+    X = space.repair(np.vstack([X_start, space.sample(n, seed)]))
     first = np.sort(np.unique(X, axis=0, return_index=True)[1])
-    return X[first[: max(n, len(start))]]
+    return X[first[: max(n, len(X_start))]]
 
 
 def non_dominated(F: ArrayLike) -> NDArray[np.bool_]:
@@ -242,6 +242,8 @@ def choose_candidates(
     """
     F_new, F_archive = np.asarray(F_new, dtype=float), np.asarray(F_archive, dtype=float)
     new = _new_rows(F_new, F_archive) if X_new is None else _new_rows(X_new, X_archive)
+    if not len(new):
+        return new
     F_all = np.vstack([F_new, F_archive])
     ideal, span = F_all.min(axis=0), np.maximum(np.ptp(F_all, axis=0), 1e-12)
     N_new, N_archive = (F_new[new] - ideal) / span, (F_archive - ideal) / span
@@ -256,19 +258,37 @@ def _new_rows(rows: ArrayLike, known: ArrayLike) -> IntMatrix:
     return np.array(sorted(i for row, i in fresh.items() if row not in known), dtype=np.int64)
 
 
-def _by_hypervolume(N_new: FloatMatrix, N_known: FloatMatrix, k: int) -> list[int]:
-    """Chooses greedily by hypervolume added; where none is added, by that among the new points."""
-    volume = HV(ref_point=np.full(N_new.shape[1], 1.1))
-    front = list(N_known[non_dominated(N_known)]) if len(N_known) else []
-    chosen, rest = [], list(range(len(N_new)))
-    while rest and len(chosen) < k:
-        gains = [volume(np.array([*front, N_new[i]])) for i in rest]
-        if front and max(gains) <= volume(np.array(front)) + 1e-12:
-            added = _by_hypervolume(N_new[rest], N_new[:0], k - len(chosen)) if len(N_known) else []
-            order = [rest[i] for i in added] or sorted(rest, key=lambda i: N_new[i].sum())
-            return chosen + order[: k - len(chosen)]
-        chosen.append(rest.pop(int(np.argmax(gains))))
-        front.append(N_new[chosen[-1]])
+def _by_hypervolume(
+    N_new: FloatMatrix, N_known: FloatMatrix, k: int, reference: float = 1.1
+) -> list[int]:
+    """Chooses by hypervolume added to the known points; when nothing adds any, to the chosen ones.
+
+    The second round matters where the known points are measured and lucky: then many a good
+    candidate, predicted without luck, seems dominated.
+    """
+    chosen = _most_volume(N_new, range(len(N_new)), N_known, k, reference)
+    rest = [i for i in range(len(N_new)) if i not in chosen]
+    chosen += _most_volume(N_new, rest, N_new[chosen], k - len(chosen), reference)
+    rest = [i for i in rest if i not in chosen]
+    return (chosen + sorted(rest, key=lambda i: N_new[i].sum()))[:k]
+
+
+def _most_volume(
+    N: FloatMatrix, rows: Iterable[int], known: FloatMatrix, k: int, reference: float
+) -> list[int]:
+    """Takes, one after another, the row that adds most hypervolume, while one adds any."""
+    volume = HV(ref_point=np.full(N.shape[1], reference))
+    front = list(known[non_dominated(known)]) if len(known) else []
+    total = volume(np.array(front)) if front else 0.0
+    chosen, rows = [], list(rows)
+    while rows and len(chosen) < k:
+        gains = [volume(np.array([*front, N[i]])) - total for i in rows]
+        best = int(np.argmax(gains))
+        if gains[best] < 1e-12:
+            break
+        total += gains[best]
+        chosen.append(rows.pop(best))
+        front.append(N[chosen[-1]])
     return chosen
 
 
@@ -333,7 +353,7 @@ def knee_points(F: ArrayLike, n: int) -> IntMatrix:
     """
     F = np.asarray(F, dtype=np.float64)
     N = (F - F.min(axis=0)) / np.maximum(np.ptp(F, axis=0), 1e-12)
-    chosen = np.array(_by_hypervolume(N, N[:0], n), dtype=np.int64)
+    chosen = np.array(_by_hypervolume(N, N[:0], n, reference=1.0), dtype=np.int64)
     return chosen[np.argsort(F[chosen, min(1, F.shape[1] - 1)], kind="stable")]
 
 
@@ -407,7 +427,7 @@ def sample_spread(
         ValueError: If `n` is below two or the space is too small.
     """
     ends = np.stack([space.encode(space.smallest()), space.encode(space.largest())])
-    pool = np.unique(np.vstack([ends, _tilted(space, 50 * n, rng)]), axis=0)
+    pool = np.unique(np.vstack([ends, _tilted(space, POOL, rng)]), axis=0)
     if not 2 <= n <= len(pool):
         raise ValueError(f"A first sample of {n} architectures: ask for 2 to {len(pool)}.")
     madds = cost_table.madds(pool)

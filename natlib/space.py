@@ -14,8 +14,9 @@ makes of any integers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 
@@ -223,6 +224,16 @@ class SearchSpace:
             stage_se=(False, True, True),
             head_widths=(192, 256),
         )
+
+    def to_json(self) -> str:
+        """Returns the space as JSON, to be kept with files that belong to it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SearchSpace:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
     @property
     def n_stages(self) -> int:

@@ -7,10 +7,8 @@ MobileNetV3, and its official checkpoints load.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -18,10 +16,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from natlib.layers import ACTIVATIONS, ConvNorm, ElasticBlock, InvertedResidual
+from natlib.layers import (
+    ACTIVATIONS,
+    ConvNorm,
+    ElasticBlock,
+    InvertedResidual,
+    channels_last,
+    read_out,
+    skeleton,
+)
 from natlib.space import Architecture, SearchSpace
 
 StateDict = Mapping[str, Tensor]
+
+
+def build(layer: type[nn.Module], *args) -> nn.Module:
+    """Builds a layer from its class and arguments."""
+    return layer(*args)
 
 
 class Subnet(nn.Module):
@@ -32,6 +43,7 @@ class Subnet(nn.Module):
         arch: The architecture.
         num_classes: Outputs of the classifier.
         activation: Replaces every activation, for example `"mish"`; `None` keeps the space's.
+        make: Makes a layer from its class and arguments: `build`, or `natlib.layers.skeleton`.
 
     Raises:
         ValueError: If the architecture is outside the space, or the activation is none of
@@ -44,6 +56,7 @@ class Subnet(nn.Module):
         arch: Architecture,
         num_classes: int,
         activation: str | None = None,
+        make: Callable[..., nn.Module] = build,
     ) -> None:
         super().__init__()
         space.encode(arch)  # complains where the architecture is outside the space
@@ -54,27 +67,26 @@ class Subnet(nn.Module):
         self.arch = arch
         stem, channels = space.stem_channels(arch.width), space.stage_channels(arch.width)
         head_act = activation or "h_swish"
-        self.first_conv = ConvNorm(3, stem, 3, space.stem_stride, act=head_act)
-        self.blocks = nn.ModuleList(
-            [InvertedResidual(stem, stem, 3, None, 1, activation or "relu", False)]
-        )
+        self.first_conv = make(ConvNorm, 3, stem, 3, space.stem_stride, 1, head_act)
+        first_act = activation or "relu"
+        blocks = [make(InvertedResidual, stem, stem, 3, None, 1, first_act, False)]
         c_in = stem
         for stage, layers in enumerate(arch.stages()):
-            stride, act = space.stage_strides[stage], activation or space.stage_acts[stage]
+            c_out, stride = channels[stage], space.stage_strides[stage]
+            act, squeeze = activation or space.stage_acts[stage], space.stage_se[stage]
             for kernel, expand in layers:
-                block = InvertedResidual(
-                    c_in, channels[stage], kernel, expand, stride, act, space.stage_se[stage]
-                )
-                self.blocks.append(block)
-                c_in, stride = channels[stage], 1
+                shape = (c_in, c_out, kernel, expand, stride, act, squeeze)
+                blocks.append(make(InvertedResidual, *shape))
+                c_in, stride = c_out, 1
+        self.blocks = nn.ModuleList(blocks)
         final, mix = space.head_channels(arch.width)
-        self.final_expand_layer = ConvNorm(c_in, final, 1, act=head_act)
-        self.feature_mix_layer = FeatureMix(final, mix, head_act)
-        self.classifier = nn.Linear(mix, num_classes)
+        self.final_expand_layer = make(ConvNorm, c_in, final, 1, 1, 1, head_act)
+        self.feature_mix_layer = make(FeatureMix, final, mix, head_act)
+        self.classifier = make(nn.Linear, mix, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`."""
-        x = self.first_conv(images)
+        x = self.first_conv(channels_last(images))
         for block in self.blocks:
             x = block(x)
         return self.classifier(self.feature_mix_layer(self.final_expand_layer(x)))
@@ -151,22 +163,10 @@ class WeightSet(nn.Module):
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
         """Maps images `(n, 3, h, w)` to the subnet's logits `(n, num_classes)`."""
-        x = self.blocks[0](self.first_conv(images))
+        x = self.blocks[0](self.first_conv(channels_last(images)))
         for block, kernel, expand in self.layers_of(arch):
             x = block(x, kernel, expand)
         return self.classifier(self.feature_mix_layer(self.final_expand_layer(x)))
-
-    def read_out(self, arch: Architecture) -> dict[str, Tensor]:
-        """Returns the weights of a subnet under the names of `Subnet.state_dict`, not copied."""
-        weights = {
-            name: tensor
-            for name, tensor in self.state_dict().items()
-            if not name.startswith("blocks.") or name.startswith("blocks.0.")
-        }
-        for number, (block, kernel, expand) in enumerate(self.layers_of(arch), start=1):
-            for name, tensor in block.read_out(kernel, expand).items():
-                weights[f"blocks.{number}.{name}"] = tensor
-        return weights
 
 
 class Supernet(nn.Module):
@@ -205,6 +205,7 @@ class Supernet(nn.Module):
         """Returns the weight set of the architecture's width, after checking the architecture."""
         return self.weight_sets[self.space.encode(arch)[1]]
 
+    @torch.no_grad()
     def extract(self, arch: Architecture) -> Subnet:
         """Reads a subnet out: a plain module with its own copy of the weights.
 
@@ -214,12 +215,13 @@ class Supernet(nn.Module):
         Raises:
             ValueError: If the architecture is outside the space.
         """
-        with torch.no_grad():
-            weights = self.weights_of(arch).read_out(arch)
-            copies = {name: tensor.clone() for name, tensor in weights.items()}
-        with torch.device("meta"):
-            subnet = Subnet(self.space, arch, self.num_classes)
-        subnet.load_state_dict(copies, assign=True)
+        weights = self.weights_of(arch)
+        subnet = Subnet(self.space, arch, self.num_classes, make=skeleton)
+        for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier"):
+            setattr(subnet, name, read_out(getattr(subnet, name), getattr(weights, name)))
+        subnet.blocks[0] = read_out(subnet.blocks[0], weights.blocks[0])
+        for number, (block, kernel, _) in enumerate(weights.layers_of(arch), start=1):
+            subnet.blocks[number] = block.extract(subnet.blocks[number], kernel)
         return subnet.train(self.training)
 
     def replace_classifier(self, num_classes: int) -> None:
@@ -265,7 +267,7 @@ class Supernet(nn.Module):
             **metadata: Further strings to keep, such as how the weights were made.
         """
         path = Path(path)
-        about = {"space": json.dumps(asdict(self.space)), "num_classes": str(self.num_classes)}
+        about = {"space": self.space.to_json(), "num_classes": str(self.num_classes)}
         temporary = path.with_name(path.name + ".part")
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
         save_file(state, temporary, metadata=about | metadata)
@@ -289,11 +291,7 @@ class Supernet(nn.Module):
             raise ValueError(f"{path} is no complete safetensors file: {error}.") from error
         if "space" not in about:
             raise ValueError(f"{path} was not written by Supernet.save: it names no search space.")
-        fields = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in json.loads(about["space"]).items()
-        }
-        net = cls(SearchSpace(**fields), int(about["num_classes"]))
+        net = cls(SearchSpace.from_json(about["space"]), int(about["num_classes"]))
         load_checked(net, state, str(path))
         return net
 

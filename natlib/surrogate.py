@@ -8,25 +8,26 @@ by name so that `fit` and `predict` take encodings.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-import torch
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import RandomForestRegressor, StackingRegressor
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import RidgeCV
 from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from threadpoolctl import threadpool_limits
 
-from natlib.space import SearchSpace
+from natlib.space import IntMatrix, SearchSpace
 
 CHUNK_ELEMENTS = 2**18  # distances that are held at once in `predict`: they stay in the CPU's cache
 
@@ -61,11 +62,13 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         max_genes: float = 0.5,
         smoothing: float = 0.0,
         seed: int = 0,
+        dtype: str = "float32",
     ) -> None:
         self.n_members = n_members
         self.max_genes = max_genes
         self.smoothing = smoothing
         self.seed = seed
+        self.dtype = dtype
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> RBFEnsemble:
         """Solves all members.
@@ -86,13 +89,12 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.center_ = X.mean(axis=0)
         self.scale_ = float(np.ptp(X, axis=0).max()) or 1.0
-        self.subsets_ = torch.from_numpy(self._draw_subsets())
-        self.points_ = self._scaled(X)
         self.offset_ = float(y.mean())
-        values = torch.from_numpy(y - self.offset_)
-        rows = max(1, 16 * CHUNK_ELEMENTS // len(X) ** 2)
-        solved = [self._solve(subsets, values) for subsets in self.subsets_.split(rows)]
-        self.coefficients_ = torch.cat(solved)
+        self.points_ = self._scaled(X)
+        self.subsets_ = self._draw_subsets()
+        chunks = _chunks(self.n_members, 8 * CHUNK_ELEMENTS // len(X) ** 2)
+        solved = _in_threads(self._solve, [(self.subsets_[c], y - self.offset_) for c in chunks])
+        self.coefficients_ = np.concatenate(solved)
         return self
 
     def predict(
@@ -114,17 +116,12 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
                 f"RBFEnsemble was fitted on {self.n_features_in_} genes, but X has {X.shape[1]}."
             )
         queries = self._scaled(X)
-        total, squares = torch.zeros(2, len(X), dtype=torch.float64)
-        rows = max(1, CHUNK_ELEMENTS // len(self.points_))
-        for subset, coefficients in zip(self.subsets_, self.coefficients_, strict=True):
-            members = self._ask(queries, subset, coefficients, rows)
-            total += members
-            squares += members**2
-        mean = total / self.n_members
+        chunks = _chunks(self.n_members, 20)
+        sums = sum(_in_threads(self._ask_chunk, [(queries, chunk) for chunk in chunks]))
+        mean, mean_square = sums / self.n_members
         if not return_std:
-            return mean.numpy() + self.offset_
-        spread = (squares / self.n_members - mean**2).clamp(min=0).sqrt()
-        return mean.numpy() + self.offset_, spread.numpy()
+            return mean + self.offset_
+        return mean + self.offset_, np.sqrt(np.maximum(mean_square - mean**2, 0))
 
     def _draw_subsets(self) -> NDArray[np.int64]:
         """Draws the genes of each member, `(n_members, genes of a member)`."""
@@ -132,41 +129,73 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         order = np.random.default_rng(self.seed).random((self.n_members, self.n_features_in_))
         return np.sort(order.argsort(axis=1)[:, :n_genes], axis=1)
 
-    def _scaled(self, X: NDArray[np.float64]) -> Tensor:
+    def _scaled(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Centres genes and divides all by one number, which the cubic kernel does not notice."""
-        return torch.from_numpy((X - self.center_) / self.scale_)
+        return (X - self.center_) / self.scale_
 
-    def _solve(self, subsets: Tensor, values: Tensor) -> Tensor:
+    def _solve(self, subsets: NDArray, values: NDArray) -> NDArray[np.float64]:
         """Returns `[w, c_0, c]` of some members, `(members, n + 1 + genes of a member)`."""
-        members, n = len(subsets), len(values)
-        points = self.points_[:, subsets].transpose(0, 1)
-        distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        same = (distances < 1e-9).double()
-        size = n + 1 + subsets.shape[1]
-        system = torch.zeros(members, size, size, dtype=torch.float64)
-        system[:, :n, :n] = distances**3
+        n, tail = len(values), 1 + subsets.shape[1]
+        points = self.points_[:, subsets].transpose(1, 0, 2)
+        squared = _squared_distances(points, points)
+        same = squared < 1e-12
+        system = np.zeros((len(subsets), n + tail, n + tail))
+        system[:, :n, :n] = _cubed(squared)
         system[:, :n, n] = 1
         system[:, :n, n + 1 :] = points
-        system[:, n:, :n] = system[:, :n, n:].transpose(1, 2)
-        system.diagonal(dim1=1, dim2=2)[:, :n] += self.smoothing + 1e-10
-        system.diagonal(dim1=1, dim2=2)[:, n:] -= 1e-10
-        right = torch.zeros(members, size, dtype=torch.float64)
-        right[:, :n] = (same @ values) / same.sum(dim=2)
-        return torch.linalg.solve(system, right)
+        system[:, n:, :n] = system[:, :n, n:].transpose(0, 2, 1)
+        diagonal = np.arange(n + tail)
+        system[:, diagonal, diagonal] += np.repeat([self.smoothing + 1e-10, -1e-10], [n, tail])
+        right = np.zeros((len(subsets), n + tail, 1))
+        right[:, :n, 0] = same @ values / same.sum(axis=2)
+        return np.linalg.solve(system, right)[:, :, 0]
 
-    def _ask(self, queries: Tensor, subset: Tensor, coefficients: Tensor, rows: int) -> Tensor:
-        """Returns one member's predictions, `(n,)`."""
-        points, queries = self.points_[:, subset], queries[:, subset]
-        n = len(points)
-        tail = queries @ coefficients[n + 1 :] + coefficients[n]
-        norms = (points**2).sum(dim=1)
-        chunks = []
-        for chunk in queries.split(rows):
-            squared = torch.addmm(norms, chunk, points.T, alpha=-2)
-            squared += (chunk**2).sum(dim=1, keepdim=True)
-            squared.clamp_(min=0)
-            chunks.append(squared.sqrt().mul_(squared) @ coefficients[:n])
-        return torch.cat(chunks) + tail
+    def _ask_chunk(self, queries: NDArray, members: slice) -> NDArray[np.float64]:
+        """Returns sum and sum of squares of some members' predictions, `(2, n)`."""
+        sums = np.zeros((2, len(queries)))
+        rows = _chunks(len(queries), CHUNK_ELEMENTS // len(self.points_))
+        pairs = zip(self.subsets_[members], self.coefficients_[members], strict=True)
+        for subset, coefficients in pairs:
+            points, weights = self.points_[:, subset], coefficients[: len(self.points_)]
+            for chunk in rows:
+                asked = queries[chunk][:, subset]
+                squared = _squared_distances(asked.astype(self.dtype), points.astype(self.dtype))
+                answer = _cubed(squared) @ weights.astype(self.dtype)
+                answer = answer + asked @ coefficients[-len(subset) :] + coefficients[len(weights)]
+                sums[:, chunk] += answer, answer**2
+        return sums
+
+
+def _chunks(n: int, size: int) -> list[slice]:
+    """Cuts `n` rows into slices of at most `size`, and at least one, row."""
+    size = max(1, size)
+    return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _in_threads(function: Callable, arguments: list[tuple]) -> list:
+    """Calls a function with each tuple of arguments, as many at a time as there are cores.
+
+    numpy lets go of Python's lock while it computes. Its own threads, which would have to wait
+    for each other after every small matrix, are switched off meanwhile.
+    """
+    with threadpool_limits(1, "blas"):
+        jobs = (delayed(function)(*values) for values in arguments)
+        return Parallel(n_jobs=-1, prefer="threads")(jobs)
+
+
+def _squared_distances(A: NDArray, B: NDArray) -> NDArray:
+    """Returns `|a - b|^2` of all pairs of rows, `(..., len(A), len(B))`."""
+    squared = A @ (-2 * B.swapaxes(-1, -2))
+    squared += (A**2).sum(axis=-1, keepdims=True)
+    squared += (B**2).sum(axis=-1)[..., None, :]
+    return np.maximum(squared, 0, out=squared)  # rounding may have made some negative
+
+
+def _cubed(squared: NDArray) -> NDArray:
+    """Returns `d^3` of squared distances."""
+    cubed = np.sqrt(squared)
+    cubed *= squared
+    return cubed
 
 
 def _check_matrix(X: ArrayLike) -> NDArray[np.float64]:
@@ -180,55 +209,54 @@ def _check_matrix(X: ArrayLike) -> NDArray[np.float64]:
     return matrix
 
 
-def one_hot(space: SearchSpace) -> FunctionTransformer:
-    """Returns the pipeline step that makes categories of encodings, `space.features`."""
-    return FunctionTransformer(space.features)
+def categories(space: SearchSpace, X: IntMatrix) -> NDArray[np.float64]:
+    """Returns encodings as categories: `space.features`, and each stage's depth in one-hot form.
+
+    Depth is in the features already, as layers that are not there; said once more and explicitly
+    it is easier to learn from few architectures.
+
+    Args:
+        space: The search space.
+        X: Canonical encodings, `(n, n_var)`.
+    """
+    depths = space.depths(X)[:, :, None] == np.arange(space.min_depth, space.max_depth + 1)
+    return np.hstack([space.features(X), depths.reshape(len(X), -1)])
 
 
-def _scaled(model: BaseEstimator) -> TransformedTargetRegressor:
-    """Standardises the values that a model learns, and scales its predictions back."""
-    return TransformedTargetRegressor(model, transformer=StandardScaler())
+def on_categories(space: SearchSpace, model: BaseEstimator) -> Pipeline:
+    """Lets a model see encodings as `categories`; its target is standardised."""
+    scaled = TransformedTargetRegressor(model, transformer=StandardScaler())
+    return make_pipeline(FunctionTransformer(partial(categories, space)), scaled)
 
 
-def _ridge(space: SearchSpace, seed: int) -> BaseEstimator:
-    return make_pipeline(one_hot(space), RidgeCV(np.logspace(-2, 3, 11)))
-
-
-def _svr(space: SearchSpace, seed: int) -> BaseEstimator:
-    return make_pipeline(one_hot(space), _scaled(SVR(C=10, epsilon=0.05, gamma=0.02)))
-
-
-def _gp(space: SearchSpace, seed: int) -> BaseEstimator:
-    kernel = ConstantKernel() * RBF(5.0) + DotProduct() + WhiteKernel(0.1)
-    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
-    return make_pipeline(one_hot(space), model)
-
-
-def _forest(space: SearchSpace, seed: int) -> BaseEstimator:
-    return RandomForestRegressor(300, random_state=seed)
-
-
-def _mlp(space: SearchSpace, seed: int) -> BaseEstimator:
-    model = MLPRegressor(
-        hidden_layer_sizes=(100,), alpha=1.0, solver="lbfgs", max_iter=300, random_state=seed
-    )
-    return make_pipeline(one_hot(space), _scaled(model))
-
-
-def _stack(space: SearchSpace, seed: int) -> BaseEstimator:
-    members = [("ridge", _ridge(space, seed)), ("gp", _gp(space, seed))]
-    return StackingRegressor(members, RidgeCV(np.logspace(-3, 3, 7)))
+def gaussian_process(seed: int = 0) -> GaussianProcessRegressor:
+    """Returns a Gaussian process that learns scale, length and noise from the data."""
+    signal = ConstantKernel(10.0, (1e-2, 1e4)) * RBF(10.0, (0.5, 1e3))
+    kernel = signal + WhiteKernel(0.1, (1e-12, 10.0))
+    return GaussianProcessRegressor(kernel, alpha=1e-4, random_state=seed)
 
 
 # Name to a function of the space and a seed that returns an unfitted estimator over encodings.
+# The paper's is "rbf"; the names with "integer" or "onehot" swap what a model sees.
 SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
     "rbf": lambda space, seed: RBFEnsemble(seed=seed),
-    "ridge": _ridge,
-    "svr": _svr,
-    "gp": _gp,
-    "forest": _forest,
-    "mlp": _mlp,
-    "stack": _stack,
+    "rbf_onehot": lambda space, seed: on_categories(space, RBFEnsemble(seed=seed)),
+    "ridge": lambda space, seed: on_categories(space, RidgeCV(np.logspace(-2, 3, 11))),
+    "ridge_integer": lambda space, seed: make_pipeline(StandardScaler(), RidgeCV()),
+    "gp": lambda space, seed: on_categories(space, gaussian_process(seed)),
+    "svr": lambda space, seed: on_categories(space, SVR(C=100, gamma=0.003, epsilon=0.05)),
+    "forest": lambda space, seed: RandomForestRegressor(200, random_state=seed),
+    "mlp": lambda space, seed: on_categories(
+        space,
+        MLPRegressor(
+            hidden_layer_sizes=[64],
+            alpha=1.0,
+            solver="lbfgs",
+            max_iter=1000,
+            tol=1e-3,
+            random_state=seed,
+        ),
+    ),
 }
 
 

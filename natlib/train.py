@@ -51,7 +51,11 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none."""
+    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none.
+
+    Not on the CPU: there bfloat16 speeds matrix products up, but not these networks
+    (`benchmarks/training.py` compares).
+    """
     if device.type != "cuda":
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

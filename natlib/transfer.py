@@ -20,6 +20,7 @@ import argparse
 import copy
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -334,7 +335,9 @@ def measure_again(run: Run) -> None:
     run.iteration += 1
     update = {
         "hypervolume": run_hypervolume(run),
-        "best_err": run.F[:, 0].min(),
+        "best_err": float(run.F[:, 0].min()),
+        "evaluations": run.evaluations,
+        "steps": run.step,
         "seconds_measure_again": round(time.perf_counter() - begin, 2),
     }
     run.history[-1].update(update)
@@ -408,6 +411,8 @@ def transfer(
     with nullcontext() if alone else runs.locked(run.run_dir):
         if run.run_dir is not None:
             open_folder(run, resume)
+        if run.progress:
+            tell_outset(run)
         if not len(run.X):
             warm_up(run)
             fill_archive(run)
@@ -422,18 +427,49 @@ def transfer(
     return run
 
 
+def tell_outset(run: Run) -> None:
+    """Prints the device, and what the transfer will take or where it goes on."""
+    where = f"{device_of(run.net)}, {parallel.world_size()} process(es)"
+    if run.step:
+        text = f"going on after step {run.step} and iteration {run.iteration}"
+    else:
+        minutes = estimate(run, trials=2).loc["total", "minutes"]
+        text = f"about {minutes:.0f} minutes, {peak_memory():.1f} GB of memory after a few steps"
+    if parallel.rank() == 0:
+        print(f"{run.task.name}, profile {run.profile.name}, on {where}: {text}")
+
+
+def peak_memory() -> float:
+    """Returns the most memory used so far in GB: of the CUDA card, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
 def finish_iteration(run: Run, on_iteration: Callable[[Run], None] | None) -> None:
     """Saves the run and tells about the iteration."""
     save(run)
     if run.progress and parallel.rank() == 0:
-        last = run.history[-1]
-        print(
-            f"iteration {last['iteration']:2d}: hypervolume {last['hypervolume']:.4f}, "
-            f"best error {last['best_err']:.1f}%, {last['archive']} architectures"
-            + (f", surrogate tau {last['kendall']:+.2f}" if "kendall" in last else "")
-        )
+        print(iteration_line(run.history[-1]))
     if on_iteration is not None:
         on_iteration(run)
+
+
+def iteration_line(row: dict) -> str:
+    """Returns one line of text about a row of the history."""
+    seconds = {k.removeprefix("seconds_"): v for k, v in row.items() if k.startswith("seconds_")}
+    spent = ", ".join(f"{phase} {value:.0f}" for phase, value in seconds.items())
+    return (
+        f"iteration {row['iteration']:2d}: hypervolume {row['hypervolume']:.4f}, "
+        f"best error {row['best_err']:.1f}%, {row['archive']} architectures"
+        + (f", surrogate tau {row['kendall']:+.2f}" if "kendall" in row else "")
+        + (f" (seconds: {spent})" if spent else "")
+    )
 
 
 def add(run: Run, X: IntMatrix) -> None:
@@ -501,7 +537,7 @@ def describe_iteration(run: Run, quality: dict, seconds: dict) -> dict:
     return {
         "iteration": run.searched,
         "hypervolume": run_hypervolume(run),
-        "best_err": run.F[:, 0].min(),
+        "best_err": float(run.F[:, 0].min()),
         "archive": len(run.X),
         "evaluations": run.evaluations,
         "steps": run.step,

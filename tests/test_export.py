@@ -13,7 +13,6 @@ from PIL import Image
 
 from natlib import export as exporting
 from natlib.data import Split, Task, to_input
-from natlib.evaluate import recalibrate
 from natlib.export import describe, export, latency_ms, load
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
@@ -36,8 +35,13 @@ def make_subnet(space, arch, task, activation=None):
     """A subnet whose logits differ from image to image, as those of a trained one do."""
     torch.manual_seed(0)
     subnet = Subnet(space, arch, task.num_classes, activation)
-    recalibrate(subnet, to_input(task.train.images, arch.resolution, task))
+    images = to_input(task.train.images, arch.resolution, task)
     with torch.inference_mode():
+        for layer in subnet.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = None  # statistics of exactly these images
+        subnet.train()(images)
+        subnet.eval()
         logits = subnet(to_input(task.valid.images, arch.resolution, task))
         scale = 1 / (logits - logits.mean(0)).std()
         subnet.classifier.weight *= scale

@@ -180,11 +180,15 @@ def test_quick_pictures_are_smaller():
 
 def test_picture_carries_alt_text_and_its_width_on_the_page():
     data, metadata = plots.picture(plots.plot_front(F), "a front of 3")
+    assert data["text/plain"] == "a front of 3"
+    assert data["text/html"].startswith('<img alt="a front of 3" width="672" src="data:image/png;')
     assert metadata == {"image/png": {"alt": "a front of 3", "width": 7 * 96}}
     image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert image.size == (7 * 144, 4 * 144)
     with pytest.raises(ValueError, match="no alt text: say in a sentence"):
         plots.show(plots.plot_front(F), " ")
+    data, _ = plots.picture(plots.plot_front(F), '5 < 6 & "so"')
+    assert '<img alt="5 &lt; 6 &amp; &quot;so&quot;" ' in data["text/html"]
 
 
 def test_a_notebook_shows_a_figure_exactly_once():
@@ -197,5 +201,5 @@ def test_a_notebook_shows_a_figure_exactly_once():
     NotebookClient(notebook, kernel_name="python3").execute()
     for cell, alt in zip(notebook.cells, ("a front", "with pyplot"), strict=True):
         (output,) = cell.outputs
-        assert set(output.data) == {"image/png", "text/plain"}
+        assert set(output.data) == {"text/html", "image/png", "text/plain"}
         assert output.metadata["image/png"]["alt"] == alt

@@ -138,6 +138,28 @@ def test_fresh_kernel_matrices_crop():
     assert torch.equal(block.depthwise_weight(3, 24), centre)
 
 
+def test_folding_takes_eval_mode_and_is_done_once(supernets):
+    net = supernets["pocket"]
+    subnet = net.extract(net.space.smallest())
+    with pytest.raises(ValueError, match="in eval mode only: call .eval.. first"):
+        fold_batch_norm(subnet.train())
+    images = torch.randn(2, 3, 16, 16)
+    once = fold_batch_norm(subnet.eval())(images)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in subnet.modules())
+    assert torch.equal(fold_batch_norm(subnet)(images), once)
+
+
+def test_hooks_stay_with_their_subnet(supernets):
+    net, calls = supernets["pocket"], []
+    first, second = (net.extract(net.space.smallest()) for _ in range(2))
+    first.blocks[1].depth_conv.act.register_forward_hook(lambda *args: calls.append(1))
+    second(torch.randn(1, 3, 16, 16))
+    net.extract(net.space.smallest())(torch.randn(1, 3, 16, 16))
+    assert not calls
+    first(torch.randn(1, 3, 16, 16))
+    assert calls == [1]
+
+
 def test_architecture_outside_the_space(supernets):
     net, outside = supernets["pocket"], replace(SPACES["pocket"].smallest(), resolution=18)
     for use in (net.extract, lambda arch: net(torch.randn(1, 3, 18, 18), arch)):

@@ -1,0 +1,70 @@
+"""What was recorded is whole, and the pocket world has the signal that the course teaches with."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from natlib.cost import CostTable
+from natlib.data import DATA
+from natlib.space import Architecture, SearchSpace
+
+ARCHIVES = DATA / "archives"
+
+
+def read(name):
+    return pd.read_csv(ARCHIVES / name)
+
+
+def test_every_recording_says_how_it_was_made():
+    provenance = json.loads((ARCHIVES / "provenance.json").read_text())
+    assert set(provenance) == {path.name for path in ARCHIVES.glob("*.csv")}
+    for about in provenance.values():
+        assert about["command"].startswith("python data/record_pocket.py") and about["date"]
+
+
+def test_archive_holds_different_architectures_with_their_exact_cost():
+    archive, space = read("pocket_animals.csv"), SearchSpace.pocket()
+    X = np.stack([space.encode(Architecture.from_string(text)) for text in archive.architecture])
+    assert len(np.unique(X, axis=0)) == len(X) >= 300
+    table = CostTable(space, 10)
+    np.testing.assert_array_equal(table.madds(X), archive.madds)
+    np.testing.assert_array_equal(table.params(X), archive.params)
+    halves = (archive.top1_err_a + archive.top1_err_b) / 2
+    np.testing.assert_allclose(halves, archive.top1_err, atol=0.01)
+
+
+@pytest.mark.parametrize("task", ["animals", "digits"])
+def test_subnets_differ_by_more_than_noise(task):
+    signal = read("signal.csv").set_index("task").loc[[task]]
+    assert (signal.halves_spearman >= 0.85).all()
+    assert (signal.madds_spearman >= 0.5).all()
+    assert (signal.largest_top1 - signal.smallest_top1 >= 8).all()
+
+
+def test_pretraining_helps():
+    gain = read("gain.csv").groupby("task").gain.agg(["mean", "std", "count"])
+    assert (gain["count"] >= 3).all()
+    assert sorted(gain["mean"])[-1] >= 3 and sorted(gain["mean"])[-2] >= 1
+    assert (gain["mean"] >= -gain["std"]).all()
+
+
+def test_adaptation_helps():
+    study = read("adaptation.csv")
+    final = study[study.iteration == study.iteration.max()]
+    table = final.pivot_table(index=["task", "seed"], columns="mode", values="hypervolume")
+    assert len(table) >= 6
+    assert (table.distribution > table.none).all()
+    networks = read("networks.csv")
+    means = networks.groupby(["task", "seed", "mode"]).test_top1.mean().unstack()
+    assert (means.distribution > means["from scratch"]).all()
+
+
+def test_modes_spend_the_same():
+    study = read("adaptation.csv")
+    final = study[study.iteration == study.iteration.max()]
+    for _, group in final.groupby(["task", "seed"]):
+        assert group.archive.nunique() == 1
+        trained = group[group["mode"] != "none"]
+        assert trained.steps.nunique() == 1 and trained.evaluations.nunique() == 1

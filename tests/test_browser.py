@@ -1,0 +1,203 @@
+"""Notebook 06 in JupyterLab, in a real browser: run, moved by keyboard and mouse, exported, saved.
+
+Needs Debian's chromium and the package playwright, which drives it; skipped where one is missing.
+Screenshots are kept in `build/browser/`.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import jupytext
+import pytest
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install 'natlib[browser]'"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ROOT = Path(__file__).parents[1]
+SCREENSHOTS = ROOT / "build" / "browser"
+NAME = "06_many_objectives"
+TOKEN = "natlib"
+MINUTE = 60_000  # ms
+SETTINGS = {
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+    "apputils-extension/notification": '{"checkForUpdates": false, "fetchNews": "false"}',
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on a folder with notebook 06; yields its address and the folder."""
+    folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
+    jupytext.write(jupytext.read(ROOT / "notebooks" / f"{NAME}.py"), folder / f"{NAME}.ipynb")
+    for name, text in SETTINGS.items():
+        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}", "--no-browser"]
+    options += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.port_retries=0", "--allow-root"]
+    environment = os.environ | {
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    log = (home / "log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
+        yield address, folder
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+def wait_for(address, server, log):
+    for _ in range(240):
+        assert server.poll() is None, log.read_text()
+        try:
+            with urlopen(address):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    """The notebook in the browser, all cells run."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    address, _ = lab
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1100})
+        page.set_default_timeout(MINUTE)
+        page.goto(f"{address}/lab/tree/{NAME}.ipynb?reset&token={TOKEN}")
+        page.locator(".jp-NotebookPanel").wait_for()
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.locator(".jp-OutputArea").get_by_text("ms_per_M").wait_for(timeout=10 * MINUTE)
+        yield page
+        browser.close()
+
+
+def picture(page):
+    return page.locator('img[alt^="Archive of"]')
+
+
+def alt(page):
+    return picture(page).get_attribute("alt")
+
+
+def source(page):
+    return picture(page).get_attribute("src")
+
+
+def handle(page, i):
+    """A handle of a slider: for each objective one of its weight, then two of its limits."""
+    return page.locator(".jupyter-widgets [role=slider]").nth(i)
+
+
+def wait_for_change(page, before):
+    changed = "old => document.querySelector('img[alt^=\"Archive of\"]').alt != old"
+    page.wait_for_function(changed, arg=before)
+
+
+def screenshot(page, name):
+    page.locator(".jupyter-widgets.widget-vbox").first.scroll_into_view_if_needed()
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_every_cell_runs_and_every_picture_has_alt_text(page):
+    assert not page.locator('[data-mime-type="application/vnd.jupyter.error"]').count()
+    assert not page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').count()
+    pictures = page.locator(".jp-OutputArea img")
+    assert pictures.count() == 3
+    for i in range(3):
+        assert len(pictures.nth(i).get_attribute("alt") or "") > 40
+
+
+def test_the_keyboard_moves_the_choice(page):
+    before, shown = alt(page), source(page)
+    handle(page, 0).focus()
+    page.keyboard.press("Home")
+    wait_for_change(page, before)
+    chosen = alt(page).split("Chosen by ")[1].split(".")[0]
+    assert chosen not in before and source(page) != shown
+    assert page.locator("[role=status]").inner_text().split(":")[0] in alt(page)
+    screenshot(page, "keyboard")
+
+
+def test_the_mouse_moves_a_limit(page):
+    before, shown = alt(page), source(page)
+    box = handle(page, 2).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=5)
+    page.mouse.up()
+    wait_for_change(page, before)
+    assert before.split(" within")[0] != alt(page).split(" within")[0]
+    assert source(page) != shown
+    screenshot(page, "mouse")
+
+
+def test_every_control_is_reached_by_tab(page):
+    handle(page, 0).focus()
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.textContent.trim()"))
+    assert {"reset", "compare", "export"} <= reached
+
+
+def test_export_writes_the_file(page, lab):
+    _, folder = lab
+    page.get_by_role("button", name="export", exact=True).click()
+    message = page.locator("[role=status]").get_by_text("exported: ")
+    message.wait_for()
+    path = folder / message.inner_text().split("exported: ")[1]
+    assert path.suffix == ".onnx" and path.stat().st_size > 100_000
+    architecture = path.stem.split("_")[1]
+    assert architecture in alt(page).replace(" ", "")
+    screenshot(page, "export")
+
+
+def test_the_saved_notebook_shows_the_last_picture_without_a_kernel(page, lab):
+    address, _ = lab
+    last = alt(page)
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(3000)
+    for session in page.request.get(f"{address}/api/sessions?token={TOKEN}").json():
+        page.request.delete(f"{address}/api/sessions/{session['id']}?token={TOKEN}")
+    page.goto(f"{address}/lab/tree/{NAME}.ipynb?reset&token={TOKEN}")
+    picture(page).wait_for()
+    assert alt(page) == last
+    picture(page).scroll_into_view_if_needed()
+    page.screenshot(path=SCREENSHOTS / "without_kernel.png")
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_role("menuitem", name="Theme", exact=True).hover()
+    page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
+    page.wait_for_timeout(2000)
+    picture(page).scroll_into_view_if_needed()
+    page.screenshot(path=SCREENSHOTS / "dark.png")

@@ -1,0 +1,34 @@
+"""The doctor finds what is wrong and says what to do."""
+
+import pytest
+
+import natlib
+from natlib import data, doctor
+
+
+def test_all_is_well_here():
+    table = natlib.check()
+    for what in ("Python", "memory", "free disk", "shipped data", "profile"):
+        assert table.ok[what], table.found[what]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "advice"),
+    [
+        (lambda m, t: m.setattr(data, "POCKET", t), "shipped data", "git checkout data/pocket"),
+        (lambda m, t: m.setenv("NATLIB_PROFILE", "huge"), "profile", "choose from quick"),
+        (lambda m, t: m.setattr(doctor, "_installed", lambda name: "0"), "packages", "make lab"),
+        (lambda m, t: m.setattr(doctor, "FREE_GB", 1e9), "free disk", "make room"),
+        (lambda m, t: m.setattr(doctor, "MEMORY_GB", 1e9), "memory", "close other programs"),
+        (
+            lambda m, t: m.setattr(doctor.platform, "python_version_tuple", lambda: ("3", "9")),
+            "Python",
+            "tested with 3.11",
+        ),
+    ],
+)
+def test_it_says_what_to_do(monkeypatch, tmp_path, spoil, what, advice):
+    spoil(monkeypatch, tmp_path)
+    table = natlib.check()
+    assert not table.ok[what]
+    assert advice in table.found[what]
