@@ -111,7 +111,7 @@ def record_signal(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
         if pretrained and seed == SEEDS[0]:
             signal = about | describe_signal(task, net, X)
             files["signal.csv"] = pd.DataFrame([signal])
-        correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=400, progress=False)
+        correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=500, progress=False)
         means[pretrained] = 100 * correct.mean()
     gain = {"pretrained": means[True], "random": means[False], "gain": means[True] - means[False]}
     return files | {"gain.csv": pd.DataFrame([about | gain])}
