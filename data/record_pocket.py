@@ -57,7 +57,14 @@ def new_supernet(task: Task, seed: int, pretrained: bool) -> Supernet:
     return net.to(memory_format=torch.channels_last)
 
 
-def train_on(net: Supernet, task: Task, seed: int, arch: Architecture | None, steps: int) -> None:
+def train_on(
+    net: Supernet,
+    task: Task,
+    seed: int,
+    arch: Architecture | None = None,
+    steps: int = STEPS,
+    lr: float = QUICK.warmup_lr,
+) -> None:
     """Trains uniformly drawn subnets with the largest as teacher, or one architecture alone."""
     uniform = uniform_subnets(net.space, QUICK.subnets_per_step, seed)
     train(
@@ -65,7 +72,7 @@ def train_on(net: Supernet, task: Task, seed: int, arch: Architecture | None, st
         make_optimizer(net),
         task,
         uniform if arch is None else lambda step: [arch],
-        cosine(QUICK.warmup_lr, steps, warmup=steps // 10),
+        cosine(lr, steps, warmup=steps // 10),
         range(steps),
         batch_size=QUICK.batch_size,
         seed=seed,
@@ -94,25 +101,26 @@ def describe_signal(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]
     }
 
 
-def record_signal(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+def record_signal(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     """Asks whether subnets differ by more than noise, and whether pre-training helps."""
-    about, means = {"task": task.name, "seed": seed}, {}
+    about, means, files = {"task": task.name, "seed": seed}, {}, {}
     for pretrained in (True, False):
         net = new_supernet(task, seed, pretrained)
         X = random_subnets(net.space, 100)
-        train_on(net, task, seed, None, STEPS)
-        if pretrained:
+        train_on(net, task, seed, lr=lr)
+        if pretrained and seed == SEEDS[0]:
             signal = about | describe_signal(task, net, X)
-        correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=500, progress=False)
+            files["signal.csv"] = pd.DataFrame([signal])
+        correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=400, progress=False)
         means[pretrained] = 100 * correct.mean()
     gain = {"pretrained": means[True], "random": means[False], "gain": means[True] - means[False]}
-    return {"signal.csv": pd.DataFrame([signal]), "gain.csv": pd.DataFrame([about | gain])}
+    return files | {"gain.csv": pd.DataFrame([about | gain])}
 
 
-def record_archive(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+def record_archive(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     """Measures several hundred subnets of one adapted supernet, on validation and its halves."""
     net = new_supernet(task, seed, pretrained=True)
-    train_on(net, task, seed, None, STEPS)
+    train_on(net, task, seed, lr=lr)
     table = CostTable(net.space, task.num_classes)
     X = np.vstack([sample_spread(net.space, table, 200, seed), net.space.sample(220, seed)])
     X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
@@ -154,25 +162,25 @@ def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
     return history, chosen
 
 
-def run_baselines(task: Task, seed: int, chosen: pd.DataFrame, steps: int) -> list[dict]:
+def run_baselines(task: Task, seed: int, chosen: pd.DataFrame, steps: int, lr: float) -> list[dict]:
     """Trains each chosen architecture alone, from random and from pre-trained weights."""
     rows = []
     for network in chosen.to_dict("records"):
         arch = Architecture.from_string(network["architecture"])
         for mode, pretrained in (("from scratch", False), ("fine-tuned alone", True)):
             net = new_supernet(task, seed, pretrained)
-            train_on(net, task, seed, arch, steps)
+            train_on(net, task, seed, arch, steps, lr)
             correct = evaluate(net, net.space.encode(arch)[None], task, "test", progress=False)
             rows.append(network | {"mode": mode, "test_top1": 100 * correct.mean()})
     return rows
 
 
-def record_adaptation(task: Task, seed: int) -> dict[str, pd.DataFrame]:
+def record_adaptation(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     """Compares the adaptation modes, and networks trained alone for as many steps."""
     history, chosen = run_modes(task, seed)
     networks = pd.DataFrame(chosen).drop(columns=["valid_top1", "test_se"])
     steps = max(row["steps"] for row in history)
-    alone = run_baselines(task, seed, networks.query("mode == 'distribution'"), steps)
+    alone = run_baselines(task, seed, networks.query("mode == 'distribution'"), steps, lr)
     networks = pd.concat([networks, pd.DataFrame(alone)])
     print(networks.groupby("mode").test_top1.mean(), flush=True)
     return {"adaptation.csv": pd.DataFrame(history), "networks.csv": networks}
@@ -185,7 +193,7 @@ COMMANDS = {
 }
 
 
-def write(name: str, table: pd.DataFrame) -> None:
+def write(name: str, table: pd.DataFrame, lr: float) -> None:
     """Writes a table, and the command and the date that made it.
 
     Rows of other tasks and seeds that the file holds already are kept.
@@ -201,7 +209,7 @@ def write(name: str, table: pd.DataFrame) -> None:
     provenance = ARCHIVES / "provenance.json"
     about = json.loads(provenance.read_text()) if provenance.exists() else {}
     about[name] = {
-        "command": f"python data/record_pocket.py {sys.argv[1]}",
+        "command": f"python data/record_pocket.py {sys.argv[1]} --lr {lr}",
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__.split("+")[0],
     }
@@ -214,12 +222,13 @@ def main() -> None:
     parser.add_argument("what", choices=list(COMMANDS))
     parser.add_argument("--tasks", nargs="+", choices=TARGETS)
     parser.add_argument("--seeds", nargs="+", type=int)
+    parser.add_argument("--lr", type=float, default=QUICK.warmup_lr, help="peak learning rate")
     arguments = parser.parse_args()
     record, tasks, seeds = COMMANDS[arguments.what]
     for seed in arguments.seeds or seeds:
         for name in arguments.tasks or tasks:
-            for file, table in record(load_task(name), seed).items():
-                write(file, table)
+            for file, table in record(load_task(name), seed, arguments.lr).items():
+                write(file, table, arguments.lr)
                 print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)
 
 

@@ -108,7 +108,11 @@ def to_png(figure: Figure, quick: bool = False) -> bytes:
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     if quick:
+        white = image.getpixel((0, 0))
         image = image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        palette, index = image.getpalette(), image.getpixel((0, 0))
+        palette[3 * index : 3 * index + 3] = white  # the octree makes an average of white and grey
+        image.putpalette(palette)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

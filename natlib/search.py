@@ -125,7 +125,7 @@ def nsga3(
         pop_size=population,
         sampling=_first_population(space, X_start, population, seed),
         crossover=TwoPointCrossover(prob=0.9),
-        mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+        mutation=mutation(),
         repair=CanonicalRepair(),
     )
 
@@ -146,6 +146,11 @@ def nsga3(
             f"The search found no architecture within the limits {limits}: raise them."
         )
     return Found(X[feasible.ravel()].astype(np.int64), F[feasible.ravel()])
+
+
+def mutation() -> PM:
+    """Returns polynomial mutation of one gene in `n_var` on average, rounded to integers."""
+    return PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair())
 
 
 @lru_cache

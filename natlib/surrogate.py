@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from natlib.space import IntMatrix, SearchSpace
 
 CHUNK_ELEMENTS = 2**18  # distances that are held at once in `predict`: they stay in the CPU's cache
+TOTALS_WEIGHT = 4.0  # in steps
 
 
 class RBFEnsemble(RegressorMixin, BaseEstimator):
@@ -209,24 +210,39 @@ def _check_matrix(X: ArrayLike) -> NDArray[np.float64]:
     return matrix
 
 
-def categories(space: SearchSpace, X: IntMatrix) -> NDArray[np.float64]:
-    """Returns encodings as categories: `space.features`, and each stage's depth in one-hot form.
+def steps(space: SearchSpace, X: IntMatrix) -> NDArray[np.float64]:
+    """Returns encodings as steps from small to large: what most surrogates here see.
 
-    Depth is in the features already, as layers that are not there; said once more and explicitly
-    it is easier to learn from few architectures.
+    Genes as integers claim that kernel 3 with expand ratio 6 lies between two things it has
+    nothing to do with; one-hot genes forget that 5 lies between 3 and 7. Here each decision
+    (resolution, width, kernels, expand ratios, depths) with choices `c_0 < c_1 < ...` becomes the
+    columns `[x >= c_1, x >= c_2, ...]`, and a skipped layer is less than any choice: a linear
+    model learns what each step is worth, a kernel counts steps. The mean of each kind of decision
+    over the network follows, in [0, 1] times `TOTALS_WEIGHT`: how large the subnet is as a whole
+    is the first thing to learn from few evaluations.
 
     Args:
         space: The search space.
         X: Canonical encodings, `(n, n_var)`.
     """
-    depths = space.depths(X)[:, :, None] == np.arange(space.min_depth, space.max_depth + 1)
-    return np.hstack([space.features(X), depths.reshape(len(X), -1)])
+    X = space.check_valid(X)
+    genes, n_kernels = X[:, 2:], len(space.kernels)
+    levels = [
+        (X[:, :1], len(space.resolutions) - 1),
+        (X[:, 1:2], len(space.widths) - 1),
+        (np.where(genes > 0, (genes - 1) % n_kernels + 1, 0), n_kernels),
+        (np.where(genes > 0, (genes - 1) // n_kernels + 1, 0), len(space.expands)),
+        (space.depths(X), space.max_depth),
+    ]
+    reached = [(L[:, :, None] > np.arange(top)).reshape(len(X), -1) for L, top in levels]
+    totals = [L.mean(axis=1, keepdims=True) / max(top, 1) for L, top in levels]
+    return np.hstack([*reached, TOTALS_WEIGHT * np.hstack(totals)])
 
 
-def on_categories(space: SearchSpace, model: BaseEstimator) -> Pipeline:
-    """Lets a model see encodings as `categories`; its target is standardised."""
+def seeing(features: Callable, model: BaseEstimator) -> Pipeline:
+    """Lets a model see `features(X)` of encodings `X`; its target is standardised."""
     scaled = TransformedTargetRegressor(model, transformer=StandardScaler())
-    return make_pipeline(FunctionTransformer(partial(categories, space)), scaled)
+    return make_pipeline(FunctionTransformer(features), scaled)
 
 
 def gaussian_process(seed: int = 0) -> GaussianProcessRegressor:
@@ -236,27 +252,36 @@ def gaussian_process(seed: int = 0) -> GaussianProcessRegressor:
     return GaussianProcessRegressor(kernel, alpha=1e-4, random_state=seed)
 
 
+def ridge() -> RidgeCV:
+    """Returns a ridge regression that chooses its penalty by leave-one-out."""
+    return RidgeCV(np.logspace(-2, 3, 11))
+
+
+def neural_network(seed: int = 0) -> MLPRegressor:
+    """Returns a perceptron with one hidden layer of 64 units."""
+    return MLPRegressor(
+        hidden_layer_sizes=[64],
+        alpha=1.0,
+        solver="lbfgs",
+        max_iter=1000,
+        tol=1e-3,
+        random_state=seed,
+    )
+
+
 # Name to a function of the space and a seed that returns an unfitted estimator over encodings.
-# The paper's is "rbf"; the names with "integer" or "onehot" swap what a model sees.
+# "rbf" is the paper's. A name tells the model, and what it sees where that is not `steps`.
 SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
     "rbf": lambda space, seed: RBFEnsemble(seed=seed),
-    "rbf_onehot": lambda space, seed: on_categories(space, RBFEnsemble(seed=seed)),
-    "ridge": lambda space, seed: on_categories(space, RidgeCV(np.logspace(-2, 3, 11))),
-    "ridge_integer": lambda space, seed: make_pipeline(StandardScaler(), RidgeCV()),
-    "gp": lambda space, seed: on_categories(space, gaussian_process(seed)),
-    "svr": lambda space, seed: on_categories(space, SVR(C=100, gamma=0.003, epsilon=0.05)),
+    "rbf_steps": lambda space, seed: seeing(partial(steps, space), RBFEnsemble(seed=seed)),
+    "ridge_integer": lambda space, seed: make_pipeline(StandardScaler(), ridge()),
+    "ridge_onehot": lambda space, seed: seeing(space.features, ridge()),
+    "ridge": lambda space, seed: seeing(partial(steps, space), ridge()),
     "forest": lambda space, seed: RandomForestRegressor(200, random_state=seed),
-    "mlp": lambda space, seed: on_categories(
-        space,
-        MLPRegressor(
-            hidden_layer_sizes=[64],
-            alpha=1.0,
-            solver="lbfgs",
-            max_iter=1000,
-            tol=1e-3,
-            random_state=seed,
-        ),
-    ),
+    "mlp": lambda space, seed: seeing(partial(steps, space), neural_network(seed)),
+    "svr": lambda space, seed: seeing(partial(steps, space), SVR(C=100, gamma=0.003, epsilon=0.05)),
+    "gp_onehot": lambda space, seed: seeing(space.features, gaussian_process(seed)),
+    "gp": lambda space, seed: seeing(partial(steps, space), gaussian_process(seed)),
 }
 
 

@@ -319,7 +319,9 @@ net, images, labels = Supernet(space, 10), task.train.images[:4], task.train.lab
 archs = [space.decode(x) for x in space.sample(4, 0)]
 seconds = transfer.seconds_each(lambda i: add_gradients(net, task, images, labels, archs), 2)
 hours = trained * seconds / 16 / 3600
-print(f"{trained / 1e6:.0f} million subnet-pictures to train, {measured / 1e6:.0f} million to measure;")
+print(
+    f"{trained / 1e6:.0f} million subnet-pictures to train, {measured / 1e6:.0f} million to measure;"
+)
 print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 
 # %% [markdown]

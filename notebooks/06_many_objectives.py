@@ -167,7 +167,7 @@ def take_home(arch):
 #
 # Move the weights and watch the choice move along the front; narrow a limit and watch it jump. *compare*
 # keeps up to three, *export* writes the chosen one. All of it works from the keyboard too: Tab goes
-# to a slider, arrows move it. (Without a running kernel you see the choice with equal weights.)
+# to a slider, arrows move it. (Without a running kernel you see the last picture.)
 
 # %%
 explorer = ObjectiveExplorer(archive, objectives=objectives, on_export=take_home)

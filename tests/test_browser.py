@@ -30,17 +30,15 @@ SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',
     "apputils-extension/notification": '{"checkForUpdates": false, "fetchNews": "false"}',
 }
+DARK = {"apputils-extension/themes": '{"theme": "JupyterLab Dark"}'}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a folder with notebook 06; yields its address and the folder."""
+    """JupyterLab on a folder with notebook 06; yields its address, the folder, and its settings."""
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
     jupytext.write(jupytext.read(ROOT / "notebooks" / f"{NAME}.py"), folder / f"{NAME}.ipynb")
-    for name, text in SETTINGS.items():
-        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    write_settings(home / "settings", SETTINGS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -62,11 +60,18 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
-        yield address, folder
+        yield address, folder, home / "settings"
     finally:
         server.terminate()
         server.wait(30)
         log.close()
+
+
+def write_settings(folder, settings):
+    for name, text in settings.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def wait_for(address, server, log):
@@ -85,7 +90,7 @@ def page(lab):
     """The notebook in the browser, all cells run."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
-    address, _ = lab
+    address, _, _ = lab
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -172,7 +177,7 @@ def test_every_control_is_reached_by_tab(page):
 
 
 def test_export_writes_the_file(page, lab):
-    _, folder = lab
+    _, folder, _ = lab
     page.get_by_role("button", name="export", exact=True).click()
     message = page.locator("[role=status]").get_by_text("exported: ")
     message.wait_for()
@@ -183,21 +188,17 @@ def test_export_writes_the_file(page, lab):
     screenshot(page, "export")
 
 
-def test_the_saved_notebook_shows_the_last_picture_without_a_kernel(page, lab):
-    address, _ = lab
+def test_the_saved_notebook_shows_the_last_picture_without_a_kernel_and_in_the_dark(page, lab):
+    address, _, settings = lab
     last = alt(page)
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(3000)
+    with page.expect_response(lambda r: r.request.method == "PUT" and NAME in r.url):
+        page.keyboard.press("Control+s")
     for session in page.request.get(f"{address}/api/sessions?token={TOKEN}").json():
         page.request.delete(f"{address}/api/sessions/{session['id']}?token={TOKEN}")
+    write_settings(settings, DARK)
     page.goto(f"{address}/lab/tree/{NAME}.ipynb?reset&token={TOKEN}")
     picture(page).wait_for()
+    page.locator('[data-jp-theme-light="false"]').wait_for(state="attached")
     assert alt(page) == last
     picture(page).scroll_into_view_if_needed()
     page.screenshot(path=SCREENSHOTS / "without_kernel.png")
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.get_by_role("menuitem", name="Theme", exact=True).hover()
-    page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
-    page.wait_for_timeout(2000)
-    picture(page).scroll_into_view_if_needed()
-    page.screenshot(path=SCREENSHOTS / "dark.png")

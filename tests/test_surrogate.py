@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from natlib import surrogate
 from natlib.space import SearchSpace
-from natlib.surrogate import SURROGATES, RBFEnsemble, categories, rank_metrics
+from natlib.surrogate import SURROGATES, RBFEnsemble, rank_metrics, steps
 
 
 @pytest.fixture
@@ -151,13 +151,22 @@ def test_surrogates_learn_a_smooth_function_of_the_genes(name):
     assert rank_metrics(y[100:], predicted)["kendall"] > 0.6
 
 
-def test_categories_add_the_depths():
+def test_steps_count_from_small_to_large():
     space = SearchSpace.pocket()
-    X = space.sample(20, 0)
-    found = categories(space, X)
-    n = space.features(X).shape[1]
-    assert np.array_equal(found[:, :n], space.features(X))
-    assert np.array_equal(found[:, n:].reshape(20, 3, 3).argmax(axis=2) + 1, space.depths(X))
+    small, large = (space.encode(a)[None] for a in (space.smallest(), space.largest()))
+    lowest, highest = steps(space, small)[0], steps(space, large)[0]
+    assert (lowest <= highest).all()
+    found = steps(space, space.sample(50, 0))
+    assert ((lowest <= found) & (found <= highest)).all()
+    wider = small.copy()
+    wider[0, 2] += 1  # one kernel step in the first layer
+    assert (steps(space, wider) > lowest).sum() == 2  # that step and the kernels' total
+
+
+def test_steps_tell_architectures_apart():
+    space = SearchSpace.pocket()
+    X = np.unique(space.sample(300, 0), axis=0)
+    assert len(np.unique(steps(space, X), axis=0)) == len(X)
 
 
 def test_rank_metrics_by_hand():

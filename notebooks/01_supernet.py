@@ -1,0 +1,369 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · The supernet: one network that holds very many
+#
+# About 1 minute on a laptop, CPU.
+#
+# **You will be able to**
+#
+# - count the architectures of a search space, and write one as a row of integers and back;
+# - show what makes a network elastic: kernel size, width, depth and resolution;
+# - read a subnet out of a supernet without training it, and measure it correctly;
+# - ask for parameters, MAdds and latency of thousands of subnets at once;
+# - load an official Once-for-all checkpoint.
+
+# %%
+import numpy as np
+import pandas as pd
+import torch
+
+from natlib import data, evaluate, latency, layers, plots, plots_supernet
+from natlib.cost import CostTable
+from natlib.space import Architecture, SearchSpace
+from natlib.supernet import Supernet
+
+# %% [markdown]
+# ## How many networks are in it?
+#
+# An architecture is a list of small decisions: the resolution of the picture, a width multiplier
+# for all channels, and for each *stage* of the network its depth; then for each layer the side of
+# its kernel and its *expand ratio*, the factor by which the layer widens its input before the
+# convolution. If every stage has $S$ possible forms and there are $s$ stages, $R$ resolutions and
+# $W$ widths, there are $R \cdot W \cdot S^s$ architectures, with $S = \sum_d c^d$ over the depths
+# $d$ and $c$ pairs of kernel and expand ratio for each layer.
+
+# %%
+spaces = {"paper": SearchSpace.paper(), "pocket": SearchSpace.pocket()}
+for name, space in spaces.items():
+    depths = range(space.min_depth, space.max_depth + 1)
+    forms = sum(space.n_layer_choices**depth for depth in depths)
+    print(f"{name}: {len(space.resolutions)} x {len(space.widths)} x {forms}^{space.n_stages}")
+    print(f"   = {space.size:,} architectures, about 10^{np.log10(float(space.size)):.1f}")
+
+# %% [markdown]
+# **What do you notice?** Nobody trains so many networks one by one, at either scale. NAT never
+# does: one set of shared weights serves them all.
+#
+# Search works on integers. The *encoding* of an architecture is one integer per decision: the index
+# of the resolution, the index of the width, then one gene per layer: 0 for a skipped layer, else
+# 1 + index of the kernel + number of kernels times index of the expand ratio. A layer may be skipped
+# only at the end of its stage, so each architecture has exactly one encoding; `repair` finds one for
+# any integers.
+
+# %%
+pocket = spaces["pocket"]
+x = pocket.sample(1, rng=4)[0]
+arch = pocket.decode(x)
+print("encoding:", x, "\nas a string:", arch, "\nas decisions:", arch.to_dict())
+hole = x.copy()
+hole[5:8] = (0, 0, 5)  # stage 2 skips its first two layers and uses its third
+print("a hole:  ", hole, "\nrepaired:", pocket.repair(hole))
+
+# %% [markdown]
+# ## A drawing of an architecture
+#
+# Here are the four networks that the authors of NAT found for ImageNet, M1 to M4. Colour (and the
+# digit) is the kernel side, height the expand ratio, and the number of bars the depth.
+
+# %%
+published = pd.read_json(data.DATA / "paper" / "published_subnets.json")
+imagenet = published[published.dataset == "imagenet"]
+networks = {
+    n.name.removeprefix("NAT-"): Architecture.from_dict(n.arch)
+    for n in imagenet.itertuples(False, "Net")
+}
+paper = spaces["paper"]
+cost = CostTable(paper, num_classes=1000)
+X = np.array([paper.encode(arch) for arch in networks.values()])
+notes = {n: f"{madds / 1e6:.0f} M MAdds" for n, madds in zip(networks, cost.madds(X), strict=True)}
+figure = plots_supernet.draw_architecture(networks, paper, notes)
+plots.show(
+    figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper, or wider."
+)
+
+# %% [markdown]
+# **What do you notice?** All four keep the last stage at full depth; the cheap ones save in the
+# stages before it. No rule of thumb makes such networks. They were searched, inside a supernet.
+#
+# ## A trained supernet
+#
+# Ours is small, for pictures of 16 to 32 pixels, and was pre-trained on the *source* task: clothes
+# and clip art. The architecture is an argument of the call. Nothing is built for it and nothing
+# remembers it.
+
+# %%
+source = data.load_task("source")
+net = Supernet.load(data.pretrained_path("pocket")).eval()
+for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.items():
+    inputs = data.to_input(source.valid.images[:4], arch.resolution, source)
+    with torch.no_grad():
+        logits = net(inputs, arch)
+    print(f"{name}: inputs {tuple(inputs.shape)}, logits {tuple(logits.shape)}")
+
+# %% [markdown]
+# ## Elastic kernel
+#
+# Each depthwise layer stores its largest kernels only. A smaller kernel is the *centre* of the next
+# larger one, flattened and multiplied by a learned matrix, one matrix for all channels of the
+# layer. Fresh matrices are identities, so the smaller kernel begins as a crop.
+
+# %%
+block = net.weight_sets[0].blocks[5]  # the second layer of stage 2
+large, small = (block.depthwise_weight(k, channels=8)[:, 0] for k in (5, 3))
+rows = {"5x5, stored": large, "its centre": large[:, 1:-1, 1:-1], "3x3, used": small}
+figure = plots_supernet.plot_kernels(rows)
+plots.show(
+    figure, "Eight 5x5 kernels, their 3x3 centres, and the 3x3 kernels that the matrix makes."
+)
+matrix = block.kernel_matrices["5to3"].detach()
+print(
+    f"Largest distance of the matrix from the identity: {(matrix - torch.eye(9)).abs().max():.2f}"
+)
+
+# %% [markdown]
+# **What do you notice?** The 3x3 kernels resemble the centres and are not the same. What serves as
+# the middle of a large kernel does not serve alone, and the matrix makes up for it.
+#
+# ## Elastic width
+#
+# A layer with a smaller expand ratio uses the *first* channels of the widest one. Here is what the
+# depthwise convolution of the first layer makes of one picture, at the three expand ratios.
+
+# %%
+inputs = data.to_input(source.valid.images[4:5], 32, source)
+rows = {}
+for expand in pocket.expands:
+    arch = Architecture(32, 1.0, (1, 1, 1), kernels=(5, 3, 3), expands=(expand, 1, 1))
+    maps = plots_supernet.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
+    rows[f"expand {expand}"] = maps[::8]
+narrow, wide = rows["expand 1"], rows["expand 4"][:2]
+print(f"Largest difference of the first two columns: {(narrow - wide).abs().max():.1e}")
+figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+plots.show(
+    figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
+)
+
+# %% [markdown]
+# **What do you notice?** The columns agree: a narrow layer computes exactly what the first channels
+# of the wide one compute. Training must therefore put what matters most into the first channels.
+#
+# ## Elastic depth
+#
+# A shallower stage is its first layers; what follows has to cope with the output of any of them.
+# The picture shows the output of stage 2 when it ends after one, two or three layers.
+
+# %%
+rows = {}
+for depth in (1, 2, 3):
+    arch = Architecture(32, 1.0, (1, depth, 1), (3,) * (2 + depth), (2,) * (2 + depth))
+    rows[f"depth {depth}"] = plots_supernet.feature_maps(
+        net.extract(arch), f"blocks.{1 + depth}", inputs
+    )[:8]
+figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(8)])
+plots.show(
+    figure, "Output of stage 2 after one to three layers: each layer refines the same channels."
+)
+
+# %% [markdown]
+# **What do you notice?** A channel looks alike in all three rows: from the second layer on, a layer
+# *adds* to its input (the residual connection), so its absence is bearable.
+#
+# ## Elastic resolution
+#
+# Convolutions slide, so a smaller picture needs no other weights. It needs fewer multiply-adds.
+
+# %%
+rows, table = {}, CostTable(pocket, num_classes=net.num_classes)
+for resolution in (16, 24, 32):
+    arch = Architecture(resolution, 1.0, (1, 1, 1), (5, 3, 3), (4, 1, 1))
+    small = data.to_input(source.valid.images[4:5], resolution, source)
+    rows[f"{resolution} px"] = plots_supernet.feature_maps(
+        net.extract(arch), "blocks.1.depth_conv", small
+    )[::8]
+    print(f"{resolution} px: {table.madds(pocket.encode(arch))[0]:,} MAdds")
+figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+plots.show(figure, "The same feature maps at three resolutions: coarser, but the same features.")
+
+# %% [markdown]
+# ## Reading out a subnet, and a surprise
+#
+# `extract` copies the slices into a plain module of its own. No training is needed. But batch norm
+# normalises with *running statistics*, and those of the supernet are a mixture over all the subnets
+# it was trained with. Let us measure some subnets twice: with the statistics as they are, and after
+# recomputing them on a few hundred training pictures, which is what `evaluate` does.
+
+# %%
+X = np.vstack([pocket.lower, pocket.upper, pocket.sample(6, rng=1)])
+names = ["smallest", "largest", *(str(pocket.decode(x)) for x in X[2:])]
+fresh = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress=False)
+some = evaluate.fixed_sample(source.valid, 500)  # the pictures that `evaluate` used
+stale = []
+for arch in map(pocket.decode, X):
+    inputs = data.to_input(some.images, arch.resolution, source)
+    with torch.no_grad():
+        predicted = net.extract(arch)(inputs).argmax(dim=1)
+    stale.append(100 * (predicted != some.labels).float().mean().item())
+figure = plots_supernet.plot_recalibration(stale, evaluate.top1_errors(fresh), names)
+plots.show(figure, "Errors of eight subnets: far larger with the supernet's batch-norm statistics.")
+
+# %% [markdown]
+# **What do you notice?** The weights are the same in both measurements. A subnet that is judged by
+# its stale statistics is judged wrongly, so NAT recalibrates before *every* evaluation.
+#
+# ## What a subnet costs
+#
+# Parameters and MAdds need no network at all. A subnet's cost is a sum over its layers, so every
+# layer is counted once, for each gene it can have, and architectures are looked up in the table.
+
+# %%
+import time
+
+begin = time.perf_counter()
+many = paper.sample(10_000, rng=0)
+madds = cost.madds(many)
+seconds = time.perf_counter() - begin
+print(f"10,000 networks of {madds.min() / 1e6:.0f} to {madds.max() / 1e6:.0f} M MAdds", end=" ")
+print(f"drawn and counted in {1e3 * seconds:.0f} ms")
+
+# %% [markdown]
+# Where do the costs of NAT-M1 lie? `per_layer` lists them from input to output.
+
+# %%
+layer_costs = cost.per_layer(paper.encode(networks["M1"]))
+figure = plots_supernet.plot_layer_costs(layer_costs)
+plots.show(
+    figure, "MAdds and parameters of each layer of M1: MAdds all along, parameters at the end."
+)
+layer_costs.set_index("layer").sum()
+
+# %% [markdown]
+# **What do you notice?** MAdds are spread over all layers: where pictures are large, channels are few.
+# Parameters sit at the end, in the last stage and in the head. "Cheap" depends on what you pay for.
+#
+# ## What a subnet takes
+#
+# MAdds are no milliseconds: memory traffic and the overhead of each call count too. But latency is
+# nearly a sum as well. `LatencyTable.measure` times every distinct block of the space once, here.
+# Then we compare its sums with whole networks, timed end to end.
+
+# %%
+torch.manual_seed(0)
+latencies = latency.LatencyTable.measure(pocket, num_classes=net.num_classes)
+X = pocket.sample(30, rng=2)
+measured = []
+for arch in map(pocket.decode, X):
+    subnet = layers.fold_batch_norm(net.extract(arch))
+    measured.append(latency.measure_ms(subnet, torch.randn(1, 3, arch.resolution, arch.resolution)))
+figure = plots_supernet.plot_latency(latencies.latency_ms(X), measured)
+plots.show(
+    figure, "Predicted and measured latency of 30 subnets, in the same order nearly everywhere."
+)
+latencies.about
+
+# %% [markdown]
+# **What do you notice?** The sum may be too small: a block that is timed alone finds its weights and
+# its input in the cache. The *order* is what search needs, and it agrees. (A busy machine blurs it.)
+#
+# ## Accuracy against cost
+#
+# Left, 100 subnets of a recording: the supernet after training on another task, animal silhouettes.
+# Right, a few subnets measured now, on the task that the supernet was pre-trained on.
+
+# %%
+archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv").sample(100, random_state=0)
+X = pocket.sample(12, rng=3)
+live = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress=False)
+live = pd.DataFrame({"top1_err": evaluate.top1_errors(live), "madds": table.madds(X)})
+panels = {"animals: 100 recorded": archive, "source: 12 measured now": live}
+figure = plots_supernet.plot_accuracy(panels)
+plots.show(
+    figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
+)
+
+# %% [markdown]
+# **What do you notice?** More MAdds help on the whole, yet at any one cost subnets differ by points.
+# That spread is what the search of notebooks 02 and 03 lives on.
+#
+# ## Change one stage yourself
+#
+# The sliders set depth, kernel and expand ratio of all layers of stage 3 of NAT-M1. (Without a
+# running kernel you see the picture as it was when the notebook ran.)
+
+# %%
+plots_supernet.StageSliders(networks["M1"], cost, stage=2)
+
+# %% [markdown]
+# ## With an official ImageNet checkpoint
+#
+# The authors of Once-for-all publish the supernet of each width as a file of weights. If you have
+# them, three lines give you the paper's starting point, 1,000 classes of ImageNet:
+#
+# ```python
+# net = Supernet(SearchSpace.paper(), num_classes=1000)
+# files = {w: f"ofa_mbv3_d234_e346_k357_w{w}" for w in (1.0, 1.2)}
+# net.load_ofa({w: torch.load(f, map_location="cpu", weights_only=True) for w, f in files.items()})
+# ```
+#
+# From there, every cell above works at the paper's scale: read out M1 to M4, measure any subnet on
+# ImageNet, or transfer the supernet to your own pictures (notebook 04).
+#
+# ## Check yourself
+#
+# Encode by hand: 24 px, width 1.0; stage 1 has one layer with kernel 5 and expand ratio 2, stage 2
+# two layers with kernel 3 and expand ratio 1, stage 3 three layers with kernel 5 and expand ratio 4.
+# (The rule for genes stands above; kernels are 3 and 5, expand ratios 1, 2 and 4.)
+
+# %%
+answer = [2, 0, 4, 0, 0, 1, 1, 0, 6, 6, 6]
+wanted = Architecture(24, 1.0, (1, 2, 3), (5, 3, 3, 5, 5, 5), (2, 1, 1, 4, 4, 4))
+assert len(answer) == pocket.n_var, f"An encoding of this space has {pocket.n_var} integers."
+assert pocket.decode(answer) == wanted, f"This encodes {pocket.decode(answer).to_dict()}: compare."
+print("Right:", pocket.decode(answer))
+
+# %% [markdown]
+# ## What we simplified against the paper
+#
+# - The supernet here has three stages of up to three layers, kernels 3 and 5 and one width; the
+#   paper's has five of up to four, kernels 3 to 7 and two widths with a weight set each.
+# - It was pre-trained on small drawings within minutes, the paper's on ImageNet.
+# - We count convolutions and linear layers, not batch norm and activations. The published MAdds are
+#   slightly larger; `published` holds both figures.
+# - Latency is that of this machine, not of a phone.
+#
+# ## Recap
+#
+# - The number of architectures is a product of small choices; an encoding is one integer for each.
+# - Elastic means: centre of the kernel times a matrix, first channels, first layers, any resolution.
+# - A subnet is read out by copying slices, and its batch norm is recalibrated before it is measured.
+# - Parameters and MAdds are sums over a table, exactly; latency is so nearly.
+# - An official checkpoint loads with `load_ofa`, and the same code works at the paper's scale.
+#
+# ## Exercises
+#
+# 1. *(5 minutes)* How many architectures would the pocket space have if any layer could be skipped,
+#    and an encoding with holes counted as another architecture?
+# 2. *(10 minutes)* Which single gene of NAT-M1 costs most MAdds when it is raised to its largest
+#    value? Try them all with `cost.madds`; it takes one matrix.
+# 3. *(15 minutes)* Replace the 5-to-3 matrices of all layers by identities and measure a subnet that
+#    has only 3x3 kernels. How many points does it lose?
+# 4. *(15 minutes)* How many training pictures does recalibration need? Measure the largest subnet with
+#    `calibration` from 20 to 2,000 and draw its error.
+# 5. *(20 minutes)* Correlate MAdds and measured latency of 30 subnets. Which predicts better, MAdds
+#    or the table?
+#
+# ## References
+#
+# - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
+#   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).
+# - Cai, Gan, Wang, Zhang, Han: *Once-for-All: Train One Network and Specialize it for Efficient
+#   Deployment*, ICLR 2020, [arXiv:1908.09791](https://arxiv.org/abs/1908.09791).
+# - Howard et al.: *Searching for MobileNetV3*, ICCV 2019,
+#   [arXiv:1905.02244](https://arxiv.org/abs/1905.02244).
+# - Cai, Zhu, Han: *ProxylessNAS*, ICLR 2019, [arXiv:1812.00332](https://arxiv.org/abs/1812.00332).
