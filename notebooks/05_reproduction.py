@@ -141,9 +141,9 @@ pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 # %% [markdown]
 # **What do you notice?** Cars, aircraft and food, where small details decide, have the highest
 # resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) have the lowest, and
-# by far the largest kernels: enlarged pictures hold nothing that a small kernel could see. But these
-# are one or a few networks each, at different costs, from one search: take it as a question to ask, not
-# as a law.
+# by far the largest kernels, perhaps because enlarged pictures hold no small details. But these are
+# one or a few networks each, at different costs, from one search: take it as a question to ask, not as
+# a law.
 #
 # ## The table
 #
