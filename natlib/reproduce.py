@@ -35,11 +35,11 @@ from natlib.transfer import report, transfer
 REHEARSAL = replace(
     PROFILES["quick"],
     name="rehearsal",
-    min_steps=10,
-    archive=8,
+    min_steps=5,
+    archive=6,
     iterations=1,
-    candidates=4,
-    best=4,
+    candidates=2,
+    best=3,
 )
 OFA_FILES = {width: f"ofa/ofa_mbv3_d234_e346_k357_w{width}" for width in (1.0, 1.2)}
 ERRORS = (ValueError, OSError, RuntimeError, FloatingPointError)
