@@ -264,9 +264,14 @@ def split_stratified(labels: np.ndarray, shares: tuple[float, ...]) -> list[np.n
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays as npz under a temporary name and renames it."""
+    """Writes arrays as npz, packed as tightly as zip can, under a temporary name and renames it."""
     temporary = path.with_name(path.stem + ".part.npz")
-    np.savez_compressed(temporary, **arrays)
+    with zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")  # without a date: the same bytes every time
+            member.compress_type = zipfile.ZIP_LZMA
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     temporary.replace(path)
     print(f"{path.name}  {path.stat().st_size / 1e6:.1f} MB")
 

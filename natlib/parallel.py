@@ -35,7 +35,7 @@ def world_size() -> int:
 
 def rank() -> int:
     """Returns the number of this process, 0 for the one that writes and prints."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
 
 
 def wait_for_all() -> None:
