@@ -439,15 +439,16 @@ def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:
         arch: The architecture.
         space: The search space.
     """
-    for stage, layers in enumerate(arch.stages()):
-        first = stage * (space.max_depth + 0.6)
-        at = first + np.arange(space.max_depth)
-        ax.bar(at, max(space.expands), 0.85, color="none", edgecolor=FAINT, linestyle=":")
-        color = "#B8D9EE" if stage % 2 else "#F6D3B8"
-        ax.bar(at[: len(layers)], [e for _, e in layers], 0.85, color=color, edgecolor=INK)
-        for x, (kernel, expand) in zip(at, layers, strict=False):
-            ax.text(x, expand / 2, kernel, ha="center", va="center", fontsize=8)
-    ax.set(xlim=(-0.6, first + space.max_depth - 0.4), ylim=(0, 1.02 * max(space.expands)))
+    stage, position = np.indices((space.n_stages, space.max_depth))
+    at = stage * (space.max_depth + 0.6) + position
+    active = position < np.array(arch.depths)[:, None]
+    top = max(space.expands)
+    colors = np.where(stage[active] % 2, "#B8D9EE", "#F6D3B8")
+    ax.bar(at[~active], top, 0.85, color="none", edgecolor=FAINT, linestyle=":")
+    ax.bar(at[active], arch.expands, 0.85, color=colors, edgecolor=INK)
+    for x, kernel, expand in zip(at[active], arch.kernels, arch.expands, strict=True):
+        ax.text(x, expand / 2, kernel, ha="center", va="center", fontsize=8)
+    ax.set(xlim=(-0.6, at.max() + 0.6), ylim=(0, 1.02 * top))
     ax.set_axis_off()
 
 
