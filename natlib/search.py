@@ -100,8 +100,8 @@ def nsga3(
         space: The search space.
         objectives: Name to function of encodings `(n, n_var)` that returns `(n,)`; at least one,
             all minimised.
-        X_start: Encodings to start from, `(n, n_var)`, such as the archive's front; random ones
-            fill up the first population.
+        X_start: Encodings to start from, `(n, n_var)`, such as the archive's front; random ones of
+            all sizes fill up the first population.
         limits: Upper bounds of objectives, by name, such as `{"madds": 600e6}`.
         population: Size of the population.
         generations: Generations after the first population.
@@ -178,8 +178,8 @@ def reference_directions(n_objectives: int, n_directions: int) -> FloatMatrix:
 
 
 def _first_population(space: SearchSpace, X_start: IntMatrix, n: int, seed: int) -> IntMatrix:
-    """Returns the start, repaired and unique, filled up with random encodings to `n` rows."""
-    X = space.repair(np.vstack([X_start, space.sample(n, seed)]))
+    """Returns the start, repaired and unique, filled up with random subnets of all sizes."""
+    X = space.repair(np.vstack([X_start, _tilted(space, n, seed)]))
     first = np.sort(np.unique(X, axis=0, return_index=True)[1])
     return X[first[: max(n, len(X_start))]]
 
@@ -445,7 +445,7 @@ def sample_spread(
 
 
 def _tilted(space: SearchSpace, n: int, rng: np.random.Generator | int) -> IntMatrix:
-    """Draws encodings whose genes have probabilities `exp(t * value)`, `t` different in each."""
+    """Draws encodings of all sizes: genes have probabilities `exp(t * value)`, each row its `t`."""
     rng = np.random.default_rng(rng)
     values = np.arange(space.upper.max() + 1)
     tilt = rng.uniform(-8, 8, size=(n, 1, 1))

@@ -1,0 +1,367 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2 · The surrogate: guessing accuracy from a few measurements
+#
+# About 2 minutes on a laptop, CPU.
+#
+# **You will be able to**
+#
+# - solve a radial basis function (RBF) model by hand and say why the paper takes an ensemble of them;
+# - judge a surrogate by how it *ranks*, and say why that matters more than its error;
+# - show how much depends on what a model sees of an architecture;
+# - compare surrogates fairly against sample size, and read where one of them is wrong;
+# - choose a surrogate for a budget.
+
+# %%
+import time
+
+import numpy as np
+import pandas as pd
+
+from natlib import data, plots, plots_search
+from natlib.space import SearchSpace
+from natlib.surrogate import SURROGATES, RBFEnsemble, rank_metrics, steps
+
+# %% [markdown]
+# ## Why guess at all?
+#
+# To measure a subnet, its batch norm is recalibrated and a thousand pictures or more run through it.
+# A search that is to find a whole front wants to ask for thousands of subnets. So it asks a
+# *surrogate*: a model that learns error from architecture, from the few subnets that were measured,
+# and answers in microseconds.
+#
+# We need measurements to learn from. The course ships a recording: several hundred subnets of the
+# pocket supernet, measured on the validation split of the animals. Each row is one architecture;
+# `top1_err_a` and `top1_err_b` are its errors on two halves of that split.
+
+# %%
+space = SearchSpace.pocket()
+archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
+X = np.stack([space.encode(space.parse(text)) for text in archive.architecture])
+y = archive.top1_err.to_numpy()
+print(f"{len(X)} architectures of {space.size:,}, {space.n_var} genes each")
+archive.sample(4, random_state=0)
+
+# %% [markdown]
+# An architecture is a row of integers (notebook 01): resolution, width, then one gene per layer that
+# stands for kernel and expand ratio together, 0 where the layer is skipped.
+#
+# ## How good can a guess be?
+#
+# A measurement is not the truth either: another set of pictures would have given another number.
+# How well do the two halves of the split agree about the order of the subnets?
+
+# %%
+halves = rank_metrics(archive.top1_err_a, archive.top1_err_b)
+noise = (archive.top1_err_a - archive.top1_err_b).std() / 2
+print(f"spread of the errors: {y.std():.2f} points; noise of one measurement: {noise:.2f} points")
+print(f"the halves agree with Kendall's tau = {halves['kendall']:.2f}")
+
+# %% [markdown]
+# **Kendall's tau** counts pairs: of all pairs of subnets, the share that both sides put in the same
+# order minus the share that they put in opposite order. 1 is the same order throughout, 0 is
+# chance, -1 is reversed. With the noise above no surrogate can reach 1.
+#
+# ## One RBF model, solved by hand
+#
+# The paper's surrogate is built of *radial basis function* models with a cubic kernel and a linear
+# tail. Through points $x_i$ with values $y_i$ goes
+#
+# $$s(x) = \sum_i w_i \, |x - x_i|^3 + c_0 + c_1 x .$$
+#
+# Each point is the centre of a cubic bump, and the tail is a line. The weights follow from linear
+# equations: $s(x_i) = y_i$ for every point, and the bumps must not do the line's work
+# ($\sum_i w_i = 0$ and $\sum_i w_i x_i = 0$):
+#
+# $$\begin{pmatrix} K & P \\ P^\top & 0 \end{pmatrix} \begin{pmatrix} w \\ c \end{pmatrix}
+#   = \begin{pmatrix} y \\ 0 \end{pmatrix}, \qquad K_{ij} = |x_i - x_j|^3, \quad P_i = (1, x_i).$$
+
+
+# %%
+def fit_rbf(x, y):
+    K, P = abs(x[:, None] - x) ** 3, np.column_stack([np.ones_like(x), x])
+    system = np.block([[K, P], [P.T, np.zeros((2, 2))]])
+    solution = np.linalg.solve(system, np.append(y, [0, 0]))
+    w, c = solution[:-2], solution[-2:]
+    return lambda q: abs(q[:, None] - x) ** 3 @ w + c[0] + c[1] * q
+
+
+# %% [markdown]
+# A dozen of the recorded subnets, with nothing but their MAdds as $x$. The library's `RBFEnsemble` with
+# one member that sees everything must draw the same curve.
+
+# %%
+rows = np.random.default_rng(10).permutation(len(X))[:12]
+x = archive.madds.to_numpy()[rows] / 1e6
+grid = np.linspace(x.min(), x.max(), 300)
+by_hand = fit_rbf(x, y[rows])(grid)
+one_member = RBFEnsemble(n_members=1, max_genes=1.0, dtype="float64").fit(x[:, None], y[rows])
+library = one_member.predict(grid[:, None])
+curves = {"by hand": by_hand, "RBFEnsemble, one member": library}
+figure = plots_search.plot_curves(x, y[rows], grid, curves)
+alt = "Two curves that coincide pass through twelve measured subnets and swing between them."
+plots.show(figure, alt)
+print(f"largest difference: {abs(by_hand - library).max():.1e} points")
+
+# %% [markdown]
+# **What do you notice?** The curve meets every point, and pays for it: where two subnets cost nearly
+# the same but err differently, it swings. It takes everything that $x$ does not explain for a fact
+# about $x$. MAdds alone do not explain the error; the genes do, but they are many and the measured
+# subnets few.
+#
+# ## An ensemble
+#
+# The paper's answer is many such models, each on a *random subset of the genes*: every member swings
+# in its own way, and in the mean the swings cancel. `RBFEnsemble` solves and asks all of them as one
+# batch. We let it learn from 100 subnets, hold the others out, and grow the ensemble; five seeds
+# draw other subsets.
+
+# %%
+order = np.random.default_rng(0).permutation(len(X))
+learn, held_out = order[:100], order[100:]
+scores = {}
+for n_members in (1, 5, 50, 500):
+    models = [RBFEnsemble(n_members, seed=seed).fit(X[learn], y[learn]) for seed in range(5)]
+    judged = pd.DataFrame([rank_metrics(y[held_out], m.predict(X[held_out])) for m in models])
+    worst, best = judged.kendall.min(), judged.kendall.max()
+    scores[n_members] = {**judged.mean(), "worst kendall": worst, "best kendall": best}
+pd.DataFrame(scores).T.rename_axis("members").round(2)
+
+# %%
+models = {
+    "one member, half the genes": RBFEnsemble(n_members=1),
+    "500 members": RBFEnsemble(),
+    "Gaussian process": SURROGATES["gp"](space, 0),
+}
+guesses = {name: m.fit(X[learn], y[learn]).predict(X[held_out]) for name, m in models.items()}
+figure = plots_search.plot_predictions(y[held_out], guesses)
+alt = "Predicted against measured errors of held-out subnets; Kendall's tau is " + ", ".join(
+    f"{rank_metrics(y[held_out], p)['kendall']:.2f} for {name}" for name, p in guesses.items()
+)
+plots.show(figure, alt)
+
+# %% [markdown]
+# **What do you notice?** One member is a lottery ticket; the mean of many ranks reliably. But look at
+# the slope: the ensemble's cloud is flatter than the dashed line where prediction equals measurement.
+# Each member misses half the genes and falls back to the middle for what it cannot see. (The third
+# panel is a rival that we meet below.)
+#
+# ## Why ranks matter more than errors
+#
+# The search (notebook 03) only ever *compares*: is this subnet better than that one? Here are two
+# spoilt copies of the ensemble's guesses. One is wrong by many points but keeps the order. The
+# other stays close and stirs the best subnets, those that a search is about.
+
+# %%
+rng = np.random.default_rng(1)
+honest = guesses["500 members"]
+good = honest < np.quantile(honest, 0.3)
+spoilt = {
+    "honest": honest,
+    "order kept, values off": 3 * honest + 20,
+    "the best ones stirred": np.where(good, rng.permutation(honest[good]).mean(), honest)
+    + np.where(good, rng.normal(0, 0.3, len(honest)), 0),
+}
+best = {name: y[held_out][np.argsort(p)[:20]].mean() for name, p in spoilt.items()}
+table = pd.DataFrame({name: rank_metrics(y[held_out], p) for name, p in spoilt.items()}).T
+table.assign(**{"mean error of its 20 favourites": best}).round(2)
+
+# %% [markdown]
+# **What do you notice?** RMSE condemns the wrong one of the two. What a search gains from a
+# surrogate is in the last column, and order alone decides it. That is why the loop reports Kendall's
+# tau, on the newest candidates, *before* it learns from them.
+#
+# ## What does the model see?
+#
+# As integers, genes lie. Gene 3 and gene 4 are neighbours, but gene 3 is (kernel 3, expand ratio 2)
+# and gene 4 is (kernel 5, expand ratio 2), while gene 5 is (kernel 3, expand ratio 4). Two other
+# ways to write the same decision:
+#
+# - *one-hot*: a column for each choice, 1 where it was taken. No false neighbours, but no true ones
+#   either: that 24 px lies between 20 and 28 is lost.
+# - *steps*: a column for each step from small to large, 1 where the step was taken. Neighbours share
+#   all steps but one. The means over the whole network follow (how large is it all in all?).
+
+# %%
+five = np.repeat(space.encode(space.smallest())[None], 5, axis=0)
+five[:, 0] = range(5)
+labels = [f"{r} px" for r in space.resolutions]
+one_hot, stepwise = space.features(five)[:, :5], steps(space, five)[:, :4]
+columns = [f"is {label}" for label in labels] + [f"above {label}" for label in labels[:-1]]
+pd.DataFrame(np.hstack([one_hot, stepwise]).astype(int), index=labels, columns=columns)
+
+# %% [markdown]
+# The three ways for three models, all learning from the same 40 and 160 subnets:
+
+# %%
+ways = {
+    "RBF ensemble": {"integers": "rbf", "steps": "rbf_steps"},
+    "ridge": {"integers": "ridge_integer", "one-hot": "ridge_onehot", "steps": "ridge"},
+    "Gaussian process": {"one-hot": "gp_onehot", "steps": "gp"},
+}
+
+
+def tau(name, learn, held_out, seed=0):
+    model = SURROGATES[name](space, seed).fit(X[learn], y[learn])
+    return rank_metrics(y[held_out], model.predict(X[held_out]))["kendall"]
+
+
+pd.DataFrame(
+    {
+        (model, way): {f"from {n}": tau(name, order[:n], order[-120:]) for n in (40, 160)}
+        for model, names in ways.items()
+        for way, name in names.items()
+    }
+).T.round(2)
+
+# %% [markdown]
+# ## The rivals, against sample size
+#
+# One split is an anecdote. Each surrogate of `SURROGATES` now learns from 20 to 300 subnets of five
+# random splits and ranks the same 120 held-out subnets of each split.
+
+# %%
+results = []
+for split in range(5):
+    rows = np.random.default_rng(split).permutation(len(X))
+    for size in (20, 40, 80, 160, 300):
+        for name in SURROGATES:
+            score = tau(name, rows[:size], rows[-120:], seed=split)
+            results.append({"surrogate": name, "size": size, "split": split, "kendall": score})
+results = pd.DataFrame(results)
+means = results.pivot_table(index="surrogate", columns="size", values="kendall")
+means.sort_values(40, ascending=False).round(2)
+
+# %%
+figure = plots_search.plot_learning_curves(results, "rbf", halves["kendall"])
+alt = "Kendall's tau against sample size for each surrogate beside the paper's RBF ensemble. " + (
+    f"Best from 40: {means[40].idxmax()}; best from 300: {means[300].idxmax()}."
+)
+plots.show(figure, alt)
+
+# %% [markdown]
+# Grey, dashed: the paper's ensemble on integer genes. Line: mean of five splits, band: all of them.
+# Dotted: how well the two halves of the validation split agree, a mark to compare with. (A guess may
+# exceed it: half a split is noisier than the whole, and a surrogate averages over many subnets.)
+
+# %%
+paper, gap = means.loc["rbf"], means - means.loc["rbf"]
+for size in means.columns:
+    winner = means[size].idxmax()
+    print(
+        f"from {size:3d}: {winner:10s} {means[size].max():.2f}, the paper's ensemble {paper[size]:.2f};"
+        f" {(gap[size] > 0).sum()} of {len(gap) - 1} others rank better"
+    )
+
+# %% [markdown]
+# **What do you notice?** Look at small samples first, because that is where a search begins: compare
+# `gp` with `gp_onehot` there, which differ in nothing but what they see. Steps let a model assume
+# from the start that larger is mostly better. At the right end, compare the models that can see
+# interactions of genes (`gp`, `svr`, `mlp`) with `ridge`, which cannot.
+#
+# The profiles name their surrogate (`natlib.profiles`); the paper's stays `"rbf"`.
+#
+# ## Where is it wrong?
+#
+# Each subnet is now predicted by a model that has not seen it (five-fold cross-validation). The mean
+# of predicted minus measured, choice by choice, shows what a model has not understood: above zero it
+# is too pessimistic.
+
+# %%
+from sklearn.model_selection import cross_val_predict
+
+residuals = {
+    name: cross_val_predict(SURROGATES[name](space, 0), X[order], y[order], cv=5) - y[order]
+    for name in ("rbf", "gp")
+}
+figure = plots_search.plot_residuals(X[order], residuals, space)
+spread = ", ".join(f"{name} {np.std(r):.2f}" for name, r in residuals.items())
+plots.show(figure, f"Mean residual by choice with two standard errors; spread of all: {spread}.")
+
+# %% [markdown]
+# Bars are two standard errors: a mean whose bar crosses zero says nothing. Which model keeps a
+# pattern from small to large, and in which decision? Remember that half of the ensemble's members do
+# not see the resolution at all: for them a small picture is as good as a large one.
+#
+# ## What does asking cost?
+#
+# One iteration of the search asks about two thousand times. Seconds to learn from 300 subnets, and
+# to answer 10,000 times:
+
+# %%
+queries, seconds = space.sample(10_000, 0), {}
+for name in SURROGATES:
+    begin = time.perf_counter()
+    model = SURROGATES[name](space, 0).fit(X[order[:300]], y[order[:300]])
+    middle = time.perf_counter()
+    model.predict(queries)
+    seconds[name] = {"fit": middle - begin, "predict": time.perf_counter() - middle}
+seconds = pd.DataFrame(seconds).T
+seconds.assign(total=seconds.sum(axis=1)).sort_values("total").round(2)
+
+# %% [markdown]
+# `python benchmarks/search.py` compares the ensemble with its members solved one by one and asked
+# one architecture at a time.
+#
+# ## Check yourself
+#
+# Write Kendall's tau for lists without ties: pairs in the same order minus pairs in opposite order,
+# as a share of all pairs.
+
+
+# %%
+def kendall(a, b):
+    pairs = [(i, j) for i in range(len(a)) for j in range(i)]
+    return sum(np.sign((a[i] - a[j]) * (b[i] - b[j])) for i, j in pairs) / len(pairs)
+
+
+a, b = np.random.default_rng(0).normal(size=(2, 12))
+expected = rank_metrics(a, b)["kendall"]
+assert abs(kendall(a, b) - expected) < 1e-9, f"Count pairs again: scipy says {expected:.3f}."
+print(f"tau = {kendall(a, b):.3f}, as scipy says")
+
+# %% [markdown]
+# ## What we simplified against the paper
+#
+# - Pocket scale: 11 genes instead of 22, drawings of 32 px instead of ImageNet.
+# - The recorded subnets were measured with weights that stayed the same. In the whole loop the
+#   supernet adapts, so the archive is measured again and the surrogate learns anew (notebook 04).
+# - Members see half the genes each. Points that a member cannot tell apart count with their mean.
+#
+# ## Recap
+#
+# - An RBF model is one linear system; it interpolates, noise included. An ensemble on random genes
+#   averages the swings away.
+# - A search compares, so a surrogate is judged by ranks: Kendall's tau on subnets it has not seen.
+# - What a model sees matters as much as which model it is; with few measurements, more.
+# - Learning curves over several splits tell rivals apart; residuals by choice tell what is missing.
+# - The best surrogate depends on how many measurements there are, and on how noisy they are.
+#
+# ## Exercises
+#
+# 1. *(5 minutes)* Give the ensemble `smoothing=1.0` and learn from 40 subnets. When does it help?
+# 2. *(15 minutes)* Plot tau against `max_genes` from 0.1 to 1. Where is the best share, for 40 and for
+#    300 subnets?
+# 3. *(15 minutes)* `predict(X, return_std=True)` returns the spread of the members. Does it tell which
+#    guesses are bad? Correlate it with the absolute residual.
+# 4. *(30 minutes)* Learn from the cheap half of the recording and predict the dear half. Which
+#    surrogates extrapolate, and why those?
+# 5. *(project)* Write a surrogate of your own (any scikit-learn estimator), add it to `SURROGATES` and
+#    run `python benchmarks/search.py --parts c`, or `transfer` with a profile that names it.
+#
+# ## References
+#
+# - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
+#   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859), section on the accuracy predictor.
+# - Kendall: *A New Measure of Rank Correlation*, Biometrika 30, 1938.
+# - Fornberg, Flyer: *A Primer on Radial Basis Functions with Applications to the Geosciences*, SIAM,
+#   2015.
+# - Rasmussen, Williams: *Gaussian Processes for Machine Learning*, MIT Press, 2006,
+#   [gaussianprocess.org/gpml](https://gaussianprocess.org/gpml/).

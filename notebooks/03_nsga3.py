@@ -1,0 +1,368 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3 · NSGA-III: searching a whole front at once
+#
+# About 1 minute on a laptop, CPU.
+#
+# **You will be able to**
+#
+# - decide dominance by hand, and sort a population into non-dominated layers;
+# - explain how reference directions keep a front spread, and why crowding fails with many objectives;
+# - run NSGA-III over encodings, with limits, and compare it with random search fairly;
+# - choose the candidates worth measuring.
+
+# %%
+import numpy as np
+import pandas as pd
+
+from natlib import data, plots, plots_search, search
+from natlib.cost import CostTable
+from natlib.profiles import get_profile
+from natlib.space import SearchSpace
+from natlib.surrogate import SURROGATES
+
+# %% [markdown]
+# ## The problem
+#
+# Find subnets with a small error *and* few MAdds. The two conflict, so there is no best subnet but a
+# *front* of them. Error comes from a surrogate (notebook 02) that learned from the recorded archive
+# of the animals task; MAdds are counted exactly. Both are functions of whole populations, matrices
+# of integers with one architecture per row, and both are minimised.
+
+# %%
+space, profile = SearchSpace.pocket(), get_profile()
+cost = CostTable(space, num_classes=10)
+archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
+X_archive = np.stack([space.encode(space.parse(text)) for text in archive.architecture])
+F_archive = archive[["top1_err", "madds"]].to_numpy(dtype=float)
+surrogate = SURROGATES["gp"](space, 0).fit(X_archive, F_archive[:, 0])
+objectives = {"top1_err": surrogate.predict, "madds": cost.madds}
+
+
+def evaluate(X):
+    return np.column_stack([objective(X) for objective in objectives.values()])
+
+
+# %% [markdown]
+# ## Dominance, by hand
+#
+# One subnet **dominates** another if it is nowhere worse and somewhere better. Ten subnets of the
+# archive, A to J:
+
+# %%
+ten = np.random.default_rng(62).permutation(len(F_archive))[:10]
+F_ten = F_archive[ten]
+table = pd.DataFrame(F_ten, columns=["error (%)", "MAdds"], index=list("ABCDEFGHIJ"))
+table.round(2).T
+
+
+# %%
+def dominates(a, b):
+    return all(a <= b) and any(a < b)
+
+
+relation = [[dominates(a, b) for b in F_ten] for a in F_ten]
+beaten_by = pd.DataFrame(relation, table.index, table.index).T
+beaten_by.apply(lambda row: " ".join(row.index[row]) or "nobody", axis=1).to_frame("dominated by")
+
+# %% [markdown]
+# **What do you notice?** Whom nobody dominates belongs to the front. Pick two of them: each is better
+# in one objective and worse in the other. Dominance does not choose between them, and should not.
+#
+# ## Non-dominated sorting
+#
+# A population needs a ranking of *all* its members. So peel: the front is layer 1; without it, others
+# are no longer dominated and form layer 2; and so on.
+
+# %%
+layer = np.full(10, -1)
+while (layer < 0).any():
+    left = np.flatnonzero(layer < 0)
+    layer[left[search.non_dominated(F_ten[left])]] = layer.max() + 1
+members = [" ".join(table.index[layer == i]) for i in range(layer.max() + 1)]
+alt = "Ten subnets, A to J, in layers: " + "; ".join(members) + "."
+plots.show(plots_search.plot_layers(F_ten, layer), alt)
+
+# %% [markdown]
+# ## Who survives within a layer?
+#
+# Each generation doubles the population with children and keeps the better half: layer 1, layer 2,
+# ... until one no longer fits. Of that last layer only some may stay, and they should be *spread*.
+#
+# - **NSGA-II** keeps those with the largest *crowding distance*: the sum, over objectives, of the gap
+#   between a point's two neighbours.
+# - **NSGA-III** lays *reference directions* over the objectives, from the ideal point outwards, and
+#   keeps for each direction the point that lies closest to it.
+#
+# A crowd of points at one end of a front, of which seven may stay:
+
+# %%
+t = np.concatenate([np.linspace(0, 0.25, 12), [0.3, 0.4, 0.5, 0.65, 0.8, 0.9, 1.0]])
+N = np.column_stack([np.cos(t * np.pi / 2), np.sin(t * np.pi / 2)])
+N = 1 - N[:, ::-1]  # a front that bends towards the ideal point, both objectives in [0, 1]
+
+
+def crowding(N):
+    distance = np.zeros(len(N))
+    for f in N.T:
+        order = np.argsort(f)
+        distance[order[1:-1]] += f[order[2:]] - f[order[:-2]]
+        distance[order[[0, -1]]] = np.inf
+    return distance
+
+
+directions = search.reference_directions(2, 7)
+kept = {
+    "crowding (NSGA-II)": np.argsort(-crowding(N))[:7],
+    "directions (NSGA-III)": search.select_best(N, 7),
+}
+# %%
+alt = "Nineteen points of a front, many at one end; seven of them are kept by each of two rules."
+plots.show(plots_search.plot_survivors(N, kept, directions), alt)
+
+# %% [markdown]
+# **What do you notice?** With two objectives both rules spread. Crowding looks at neighbours *within
+# each objective*; in five objectives two points may be neighbours in one of them and far apart in
+# all others, and its sum says little. A direction is as meaningful in twelve dimensions as in two.
+#
+# ## The simplex of directions
+#
+# Where do the directions come from? For $m$ objectives take all points whose coordinates are
+# multiples of $1/p$ and add up to 1 (Das and Dennis). There are $\binom{m+p-1}{p}$ of them.
+
+# %%
+three = search.reference_directions(3, 91)
+names = ["error (scaled)", "MAdds (scaled)", "parameters (scaled)"]
+alt = f"{len(three)} directions lie evenly on the triangle between the three axes."
+plots.show(plots_search.plot_simplex(three, names), alt)
+for m in (2, 3, 5, 12):
+    print(f"{m:2d} objectives, at most 100 directions: {len(search.reference_directions(m, 100))}")
+
+# %% [markdown]
+# The objectives are scaled by the population's own ideal and worst values first; otherwise MAdds in
+# millions would drown errors in percent.
+#
+# ## On the real problem
+#
+# Children are made of two parents by two-point crossover (probability 0.9), then each gene mutates
+# with probability one in `n_var`. Any integers come out of that, holes between layers too;
+# `space.repair` makes each child canonical. The first population is the front of the archive, filled
+# up with random subnets of all sizes. To see something happen we begin without the archive.
+
+# %%
+populations = {}
+
+
+def watch(generation, X, F):
+    if generation in (0, 1, 3, 6, 12, 20):
+        populations[generation] = F.copy()
+
+
+nothing = X_archive[:0]
+options = {"population": profile.population, "generations": 20, "seed": 0}
+found = search.nsga3(space, objectives, nothing, callback=watch, **options)
+figure = plots_search.plot_generations(populations, F_archive)
+alt = f"Populations at generations {list(populations)}, moving to the archive's front and past it."
+plots.show(figure, alt)
+
+# %% [markdown]
+# **What do you notice?** First the population moves towards small values as a whole, then it spreads
+# along the front. Where it passes the grey front of the archive, the surrogate *promises* something
+# better than anything measured. A promise: only measuring will tell.
+#
+# ## The honest opponent: random search
+#
+# One number for a whole front is its *hypervolume*: the share of a box that it dominates. The box
+# must stay the same for all that are compared. Random search gets as many questions to the surrogate
+# as NSGA-III, and keeps all answers, not only the last population.
+
+# %%
+reference, ideal = F_archive.max(axis=0), [0.0, F_archive[:, 1].min()]
+
+
+def volume_by_questions(F, population):
+    ends = range(population, len(F) + 1, population)
+    return pd.Series({n: search.hypervolume(F[:n], reference, ideal) for n in ends})
+
+
+def nsga3_answers(population, questions, seed):
+    asked = []
+    recording = objectives | {"madds": lambda X: (asked.append(X), cost.madds(X))[1]}
+    settings = {"population": population, "generations": questions // population - 1, "seed": seed}
+    search.nsga3(space, recording, nothing, **settings)
+    return evaluate(np.vstack(asked))
+
+
+# %%
+questions, population = 21 * profile.population, profile.population
+answers = {
+    "NSGA-III": lambda seed: nsga3_answers(population, questions, seed),
+    "random": lambda seed: evaluate(space.sample(questions, seed)),
+    "random, even in MAdds": lambda seed: evaluate(
+        np.random.default_rng(seed).permutation(search.sample_spread(space, cost, questions, seed))
+    ),
+}
+curves = {
+    name: [volume_by_questions(answer(seed), population) for seed in range(5)]
+    for name, answer in answers.items()
+}
+ends = ", ".join(f"{name} {np.mean([s.iloc[-1] for s in c]):.3f}" for name, c in curves.items())
+figure = plots.plot_hypervolume(curves, "architectures that the surrogate was asked about")
+plots.show(figure, f"Hypervolume against questions, five seeds; mean at the end: {ends}.")
+
+# %% [markdown]
+# **What do you notice?** Random search is no fool, the more so if it covers MAdds evenly: many subnets
+# are good, and a front needs only a few. But it learns nothing from what it has seen, and its curve
+# flattens.
+#
+# ## How large a population?
+#
+# The same number of questions can go to many generations of few or to few generations of many.
+
+# %%
+results = {}
+for size in (10, 20, 50, 100, 300):
+    fronts = [nsga3_answers(size, questions, seed) for seed in range(5)]
+    results[f"population {size}"] = [search.hypervolume(F, reference, ideal) for F in fronts]
+means = {name: np.mean(values) for name, values in results.items()}
+alt = "Final hypervolume for five seeds; means: " + ", ".join(
+    f"{name} {mean:.4f}" for name, mean in means.items()
+)
+plots.show(plots.plot_modes(results, "final hypervolume (share of the box)"), alt)
+
+# %% [markdown]
+# A small population has few directions and so few points on its front; a large one has hardly any
+# generations to improve in. Is there a size that loses clearly? Mind the scale of the axis.
+#
+# ## Limits
+#
+# "At most two million MAdds" is no objective but a *constraint*. A subnet that breaks one loses
+# against every subnet that keeps it, and the less it breaks it, the better; within the limit the
+# front is searched as before. So the whole population goes where it is allowed to be.
+
+
+# %%
+def within(limit):
+    front = X_archive[search.non_dominated(F_archive)]
+    return search.nsga3(space, objectives, front, limits={"madds": limit}, **options)
+
+
+limited = within(2e6)
+assert (limited.F[:, 1] <= 2e6).all(), "A limit was broken: nsga3 must not return such subnets."
+print(f"{len(limited.X)} architectures, the largest with {limited.F[:, 1].max():,.0f} MAdds")
+
+# %% [markdown]
+# Move the limit; each move searches again. (Without a running kernel you see the picture for one
+# limit.)
+
+# %%
+plots_search.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
+
+# %% [markdown]
+# ## What to measure
+#
+# A hundred promising subnets, and time to measure a few. `choose_candidates` takes, one after
+# another, the one that would *add most hypervolume* to the archive's measured front: a point in a
+# wide gap adds more than one beside a point that is there already. What is in the archive is left
+# out. To see gaps, we keep only 40 subnets of the archive.
+
+# %%
+few = np.random.default_rng(0).permutation(len(X_archive))[: profile.archive]
+X_few, F_few = X_archive[few], F_archive[few]
+learned = SURROGATES["gp"](space, 0).fit(X_few, F_few[:, 0])
+promised = search.nsga3(
+    space,
+    {"top1_err": learned.predict, "madds": cost.madds},
+    X_few[search.non_dominated(F_few)],
+    **options,
+)
+new = {"X_new": promised.X, "X_archive": X_few}
+chosen = search.choose_candidates(promised.F, F_few, profile.candidates, **new)
+alt = f"The archive, the population found, and {len(chosen)} candidates numbered as chosen."
+plots.show(plots_search.plot_candidates(F_few, promised.F, chosen), alt)
+
+# %% [markdown]
+# **What do you notice?** Compare the order of choice with the gaps of the black front. Errors of the
+# archive are measured and some of them lucky, so predictions can lie above a front that is real. If
+# no prediction adds any hypervolume, the rule looks at the new ones among themselves.
+#
+# These candidates would now be measured and join the archive, and the surrogate would learn again:
+# that is the loop of notebook 04.
+#
+# ## Many objectives
+#
+# Nothing above knows how many objectives there are. Parameters as a third:
+
+# %%
+both = {**objectives, "params": cost.params}
+found = search.nsga3(space, both, nothing, **options)
+print(f"{search.non_dominated(found.F).sum()} of {len(found.F)} do not dominate each other")
+knees = search.knee_points(found.F, 4)
+table = pd.DataFrame(found.F[knees], columns=list(both), index=["M1", "M2", "M3", "M4"])
+table.assign(architecture=[str(space.decode(x)) for x in found.X[knees]]).round(2)
+
+# %% [markdown]
+# The table shows *knee points*: the four that together dominate most of the box, ordered by MAdds.
+# The paper calls such a choice M1 to M4. Notebook 06 goes on to twelve objectives.
+#
+# ## Check yourself
+#
+# The box reaches from (0, 0) to (4, 4). Three points: (1, 3), (2, 2) and (3, 3). Which share of the
+# box do they dominate? Draw it on squared paper and count.
+
+# %%
+squares = 5
+share = search.hypervolume([[1, 3], [2, 2], [3, 3]], reference=[4, 4], ideal=[0, 0])
+message = f"Count again: one of the points adds nothing, and {squares} squares are too many or few."
+assert squares == round(16 * share), message
+print(f"{squares} of 16 squares: {share:.4f}")
+
+# %% [markdown]
+# ## What we simplified against the paper
+#
+# - 11 genes instead of 22, one width multiplier, a surrogate that learned once from a recording.
+# - The paper chooses candidates so that they fill the front evenly; we let hypervolume say where it
+#   gains most (with four or more objectives: where reference directions have fewest points).
+# - With more objectives than directions have divisions, two layers of directions are used, as the
+#   authors of NSGA-III do.
+#
+# ## Recap
+#
+# - Dominance compares pairs; peeling the front off again and again sorts a whole population.
+# - Within a layer, reference directions keep the spread, in any number of objectives.
+# - Operators work on integers and every child is repaired to its canonical encoding; limits come
+#   before objectives.
+# - Random search is the opponent to beat: same number of questions, several seeds, one box.
+# - Of what is found, those candidates are measured that fill the gaps of the front.
+#
+# ## Exercises
+#
+# 1. *(5 minutes)* Start `nsga3` from the archive's front instead of nothing and draw the small
+#    multiples again. How many generations does that save?
+# 2. *(15 minutes)* Replace `choose_candidates` by a random choice among the population. How much
+#    hypervolume (predicted) do eight candidates add, over twenty seeds?
+# 3. *(15 minutes)* Give the search one objective only, `top1_err`. What does it find, and why is that
+#    a poor answer?
+# 4. *(30 minutes)* Write NSGA-II's survival with `crowding` and the layers above, and a loop around
+#    it that mutates and repairs. How far behind NSGA-III is it with two objectives?
+# 5. *(project)* Add an objective of your own, such as the activation memory of the largest layer.
+#    What shape does the front take?
+#
+# ## References
+#
+# - Deb, Jain: *An Evolutionary Many-Objective Optimization Algorithm Using Reference-Point-Based
+#   Nondominated Sorting Approach, Part I*, IEEE Transactions on Evolutionary Computation 18, 2014.
+# - Deb, Pratap, Agarwal, Meyarivan: *A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II*,
+#   IEEE Transactions on Evolutionary Computation 6, 2002.
+# - Das, Dennis: *Normal-Boundary Intersection*, SIAM Journal on Optimization 8, 1998.
+# - Blank, Deb: *pymoo: Multi-Objective Optimization in Python*, IEEE Access 8, 2020,
+#   [pymoo.org](https://pymoo.org).
+# - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
+#   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).
