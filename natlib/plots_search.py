@@ -91,7 +91,7 @@ def plot_learning_curves(results: pd.DataFrame, reference: str, level: float) ->
     """Shows how well surrogates rank, against the number of architectures they learned from.
 
     One panel for each surrogate, with the reference in all of them: mean over splits as a line,
-    from the worst to the best split as a band.
+    reaching from the worst to the best split as a band.
 
     Args:
         results: Columns `surrogate`, `size`, `split` and `kendall`.

@@ -213,6 +213,7 @@ def tau(name, learn, held_out, seed=0):
     return rank_metrics(y[held_out], model.predict(X[held_out]))["kendall"]
 
 
+# %%
 pd.DataFrame(
     {
         (model, way): {f"from {n}": tau(name, order[:n], order[-120:]) for n in (40, 160)}

@@ -118,6 +118,7 @@ def crowding(N):
     return distance
 
 
+# %%
 directions = search.reference_directions(2, 7)
 kept = {
     "crowding (NSGA-II)": np.argsort(-crowding(N))[:7],
