@@ -184,7 +184,9 @@ plots.show(figure, alt)
 
 # %% [markdown]
 # **What do you notice?** Search alone adds steps to the front; adaptation moves the front as a
-# whole, points that were measured in the beginning included.
+# whole, points that were measured in the beginning included. At first it may even do harm: the
+# warm-up ended with a learning rate near zero, adaptation begins with a large one, and the gain
+# comes as that decays.
 #
 # How did the best architectures change meanwhile?
 
