@@ -4,7 +4,7 @@
 
 Random subnets of the pocket space. The table is measured first, block by block, then every
 network as a whole, batch norm folded; rounds go over all networks in turn, so that a busy moment
-of the machine hits all alike.
+of the machine hits all alike. Everything runs on one thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau, spearmanr
 
-from natlib.latency import LatencyTable, wall_ms
+from natlib.latency import LatencyTable, cpu_threads, wall_ms
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix, SearchSpace
 from natlib.supernet import Supernet
@@ -28,10 +28,11 @@ def measure_networks(net: Supernet, X: IntMatrix, batch_size: int, rounds: int) 
     subnets = [fold_batch_norm(net.extract(net.space.decode(x))) for x in X]
     sides = [net.space.resolutions[r] for r in X[:, 0]]
     images = [torch.randn(batch_size, 3, side, side) for side in sides]
-    times = [
-        [wall_ms(subnet, x) for subnet, x in zip(subnets, images, strict=True)]
-        for _ in range(rounds)
-    ]
+    with cpu_threads(1):
+        times = [
+            [wall_ms(subnet, x) for subnet, x in zip(subnets, images, strict=True)]
+            for _ in range(rounds)
+        ]
     return np.median(times[3:], axis=0)
 
 

@@ -1,9 +1,10 @@
 """The supernet beside the package `ofa`: same machine, same threads, same shapes, in turn.
 
-    python benchmarks/supernet.py [--repeats N]
+    python benchmarks/supernet.py [--repeats N] [--cpu-time]
 
 `make peers` installs `ofa`. Both sides are timed alternately, call by call; the table shows
-medians, and the ratio of the medians against its target.
+medians, and the ratio of the medians against its target. On a machine that is busy with other
+things, `OMP_NUM_THREADS=1` and `--cpu-time` count what the process itself has computed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from natlib.cost import CostTable
-from natlib.layers import fold_batch_norm
+from natlib.layers import fold_batch_norm, in_parts
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 
@@ -30,6 +31,7 @@ except ImportError as error:
 
 CHOICES = {"ks_list": [3, 5, 7], "expand_ratio_list": [3, 4, 6], "depth_list": [2, 3, 4]}
 Step = Callable[[int], object]
+Pair = tuple[Step, Step]
 
 
 def peer_arguments(space: SearchSpace, arch: Architecture) -> dict:
@@ -39,32 +41,29 @@ def peer_arguments(space: SearchSpace, arch: Architecture) -> dict:
     return {"ks": list(kernels), "e": list(expands), "d": list(arch.depths)}
 
 
-def in_turn(ours: Step, theirs: Step, repeats: int) -> tuple[float, float]:
+def in_turn(pair: Pair, repeats: int, clock: Callable[[], float]) -> tuple[float, float]:
     """Returns the median seconds of both, called alternately with the number of the round."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(repeats + 1):
-        for step, times in zip((ours, theirs), seconds, strict=True):
-            begin = time.perf_counter()
+        for step, times in zip(pair, seconds, strict=True):
+            begin = clock()
             step(number)
-            times.append(time.perf_counter() - begin)
-    warm = [statistics.median(times[1:]) for times in seconds]
-    return warm[0], warm[1]
+            times.append(clock() - begin)
+    ours, theirs = (statistics.median(times[1:]) for times in seconds)
+    return ours, theirs
 
 
-@torch.inference_mode()
-def forward(net: Supernet, peer: nn.Module, repeats: int) -> tuple[float, float]:
-    """Times the largest subnet of width 1.0, batch 32 at 224 px, ready for evaluation."""
-    images = torch.randn(32, 3, 224, 224)
+def forward(net: Supernet, peer: nn.Module) -> Pair:
+    """The largest subnet of width 1.0, batch 32 at 224 px; natlib's as `evaluate` runs it."""
+    images, inference = torch.randn(32, 3, 224, 224), torch.inference_mode()
     ours = fold_batch_norm(net.eval().extract(net.space.largest()))
     peer.set_max_net()
     theirs = peer.get_active_subnet().eval()
-    return in_turn(lambda _: ours(images), lambda _: theirs(images), repeats)
+    return inference(lambda _: in_parts(ours, images)), inference(lambda _: theirs(images))
 
 
-def training_step(
-    net: Supernet, peer: nn.Module, archs: Sequence[Architecture], repeats: int
-) -> tuple[float, float]:
-    """Times forward, backward and SGD step of random subnets, batch 32 at 96 px."""
+def training(net: Supernet, peer: nn.Module, archs: Sequence[Architecture]) -> Pair:
+    """Forward, backward and SGD step of random subnets, batch 32 at 96 px."""
     images, labels = torch.randn(32, 3, 96, 96), torch.randint(1000, (32,))
 
     def step_of(module: nn.Module, predict: Callable[[Architecture], torch.Tensor]) -> Step:
@@ -81,57 +80,55 @@ def training_step(
         peer.set_active_subnet(**peer_arguments(net.space, arch))
         return peer(images)
 
-    ours = step_of(net, lambda arch: net(images, arch))
-    return in_turn(ours, step_of(peer, peer_predict), repeats)
+    return step_of(net, lambda arch: net(images, arch)), step_of(peer, peer_predict)
 
 
-def extraction(
-    net: Supernet, peer: nn.Module, archs: Sequence[Architecture], repeats: int
-) -> tuple[float, float]:
-    """Times reading out subnets with their own weights."""
+def extraction(net: Supernet, peer: nn.Module, archs: Sequence[Architecture]) -> Pair:
+    """Reading out subnets with their own weights."""
 
     def theirs(number: int) -> nn.Module:
         peer.set_active_subnet(**peer_arguments(net.space, archs[number % len(archs)]))
         return peer.get_active_subnet()
 
-    return in_turn(lambda n: net.extract(archs[n % len(archs)]), theirs, repeats)
+    return lambda number: net.extract(archs[number % len(archs)]), theirs
 
 
-def cost(net: Supernet, peer: nn.Module, n: int, repeats: int) -> tuple[float, float]:
-    """Times the MAdds of `n` architectures; the peer counts a tenth of them, times ten."""
+def cost(net: Supernet, peer: nn.Module, n: int) -> Pair:
+    """The MAdds of `n` architectures; the peer's are described beforehand as it takes them."""
     X = net.space.sample(n, rng=1)
     table, model = CostTable(net.space, 1000), Mbv3FLOPsModel(peer)
     described = [
         peer_arguments(net.space, arch) | {"image_size": arch.resolution}
-        for arch in map(net.space.decode, X[: n // 10])
+        for arch in map(net.space.decode, X)
     ]
-    ours, theirs = in_turn(
-        lambda _: table.madds(X), lambda _: [model.get_efficiency(d) for d in described], repeats
-    )
-    return ours, 10 * theirs
+    return lambda _: table.madds(X), lambda _: [model.get_efficiency(d) for d in described]
 
 
 def main() -> None:
     """Runs the comparisons and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=20, help="rounds of each comparison")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--cpu-time", action="store_true", help="CPU time, not wall-clock time")
+    options = parser.parse_args()
+    repeats, clock = options.repeats, time.process_time if options.cpu_time else time.perf_counter
     torch.manual_seed(0)
     space = SearchSpace.paper(widths=(1.0,))
     net, peer = Supernet(space, 1000), OFAMobileNetV3(width_mult=1.0, **CHOICES)
     archs = [space.decode(x) for x in space.sample(repeats, rng=0)]
     rows = [
-        ("forward, largest subnet, batch 32 at 224 px", *forward(net, peer, repeats), 0.35),
-        ("training step, batch 32 at 96 px", *training_step(net, peer, archs, repeats), 0.7),
-        ("extraction, largest", *extraction(net, peer, [space.largest()], 5 * repeats), 0.3),
-        ("extraction, random", *extraction(net, peer, archs, 5 * repeats), 0.3),
-        ("cost of 10,000 architectures", *cost(net, peer, 10_000, max(3, repeats // 5)), 1 / 500),
+        ("forward, largest, batch 32 at 224 px", forward(net, peer), repeats, 0.35),
+        ("training step, batch 32 at 96 px", training(net, peer, archs), repeats, 0.7),
+        ("extraction, largest", extraction(net, peer, [space.largest()]), 5 * repeats, 0.3),
+        ("extraction, random", extraction(net, peer, archs), 5 * repeats, 0.3),
+        ("cost of 10,000 architectures", cost(net, peer, 10_000), 3, 1 / 500),
     ]
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of", end=" ")
+    print("CPU time" if options.cpu_time else "wall-clock time")
     print(f"{'':46s}{'natlib':>10s}{'ofa':>12s}{'ratio':>10s}{'target':>10s}")
-    for name, ours, theirs, target in rows:
+    for name, pair, rounds, target in rows:
+        ours, theirs = in_turn(pair, rounds, clock)
         numbers = f"{1e3 * ours:7.1f} ms{1e3 * theirs:9.1f} ms{ours / theirs:10.5f}{target:10.3f}"
-        print(f"{name:46s}{numbers}")
+        print(f"{name:46s}{numbers}", flush=True)
 
 
 if __name__ == "__main__":

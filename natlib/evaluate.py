@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from natlib.data import Split, Task, to_input
-from natlib.layers import fold_batch_norm
+from natlib.layers import fold_batch_norm, in_parts
 from natlib.parallel import add_up, rank, world_size
 from natlib.space import IntMatrix
 from natlib.supernet import Supernet
@@ -101,7 +101,9 @@ def correct_predictions(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tenso
         subnet: A module in `eval` mode.
         batches: Images and labels, as `InputBatches` gives them.
     """
-    return torch.cat([subnet(inputs).argmax(dim=1) == labels for inputs, labels in batches])
+    return torch.cat(
+        [in_parts(subnet, inputs).argmax(dim=1) == labels for inputs, labels in batches]
+    )
 
 
 def evaluate(

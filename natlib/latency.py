@@ -12,7 +12,8 @@ import json
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,7 @@ class LatencyTable:
         num_classes: int = 1000,
         resolutions: Sequence[int] | None = None,
         repeats: int = 30,
+        threads: int = 1,
     ) -> LatencyTable:
         """Times each distinct block of a space, batch norm folded.
 
@@ -93,13 +95,15 @@ class LatencyTable:
             resolutions: Resolutions to measure; by default at most five of the space's, with the
                 smallest and the largest.
             repeats: Timed runs of each block; the median counts.
+            threads: Threads on a CPU. Small blocks gain nothing from several, which on a busy
+                machine spend their time waiting for each other.
         """
         resolutions = resolutions or spread(space.resolutions, 5)
 
         def time_of(layers: list[nn.Module], channels: int, side: int) -> float:
             images = torch.randn(batch_size, channels, side, side, device=device)
             module = fold_batch_norm(nn.Sequential(*layers).to(device).eval())
-            return measure_ms(module, channels_last(images), repeats)
+            return measure_ms(module, channels_last(images), repeats, threads)
 
         def time_of_block(block: Block) -> float:
             *shape, side, act, squeeze = block
@@ -113,8 +117,8 @@ class LatencyTable:
 
         ends = tabulate_ends(space, resolutions, time_of_ends)
         layers = tabulate(space, resolutions, time_of_block)
-        about = describe_machine(device) | {"batch_size": batch_size, "num_classes": num_classes}
-        return cls(space, resolutions, ends, layers, about)
+        about = describe_machine(device) | {"threads": threads, "batch_size": batch_size}
+        return cls(space, resolutions, ends, layers, about | {"num_classes": num_classes})
 
     def save(self, path: str | Path) -> None:
         """Writes the table as JSON."""
@@ -200,18 +204,30 @@ def spread(values: Sequence[int], n: int) -> list[int]:
     return [values[i] for i in index]
 
 
-def measure_ms(module: nn.Module, images: Tensor, repeats: int = 30) -> float:
+def measure_ms(module: nn.Module, images: Tensor, repeats: int = 30, threads: int = 1) -> float:
     """Returns the median time of a forward pass in milliseconds, after a warm-up.
 
     Args:
         module: A module in `eval` mode, on the device of the images.
         images: Its input.
         repeats: Number of timed passes.
+        threads: Threads on a CPU.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), cpu_threads(threads):
         run = cuda_ms if images.device.type == "cuda" else wall_ms
         times = [run(module, images) for _ in range(WARM_UP + repeats)]
     return float(np.median(times[WARM_UP:]))
+
+
+@contextmanager
+def cpu_threads(n: int) -> Iterator[None]:
+    """Lets torch use `n` threads on the CPU meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cuda_ms(module: nn.Module, images: Tensor) -> float:
@@ -233,12 +249,11 @@ def wall_ms(module: nn.Module, images: Tensor) -> float:
     return 1e3 * (time.perf_counter() - begin)
 
 
-def describe_machine(device: torch.device | str) -> dict[str, str | int]:
+def describe_machine(device: torch.device | str) -> dict[str, str]:
     """Returns what a measured latency depends on besides the network."""
     kind = torch.device(device).type
     name = torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine()
-    threads = torch.get_num_threads()
-    return {"device": f"{name} {kind}", "threads": threads, "torch": torch.__version__}
+    return {"device": f"{name} {kind}", "torch": torch.__version__}
 
 
 def stem_layers(space: SearchSpace, width: float) -> list[nn.Module]:

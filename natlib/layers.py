@@ -26,6 +26,8 @@ ACTIVATIONS = {
     "mish": lambda: nn.Mish(inplace=True),
 }
 
+PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU
+
 
 class ConvNorm(nn.Module):
     """A convolution without bias, its batch norm, an activation.
@@ -196,8 +198,9 @@ class ElasticBlock(InvertedResidual):
             kernel: Kernel size of its depthwise convolution.
         """
         block = read_out(plain, self)
-        weight = self.depthwise_weight(kernel, len(plain.depth_conv.conv.weight))
-        block.depth_conv.conv.weight = nn.Parameter(weight.clone())
+        if kernel < self.kernels[-1]:
+            weight = self.depthwise_weight(kernel, len(plain.depth_conv.conv.weight))
+            block.depth_conv.conv.weight = nn.Parameter(weight)
         return block
 
 
@@ -262,6 +265,7 @@ def read_out(plain: nn.Module, source: nn.Module) -> nn.Module:
     """
     copy = plain.__new__(type(plain))
     copy.__dict__ = {k: type(v)() if isinstance(v, dict) else v for k, v in vars(plain).items()}
+    copy.__dict__["training"] = source.training
     for name, tensor in plain._parameters.items():
         part = tensor if tensor is None else first_channels(source._parameters[name], tensor.shape)
         copy._parameters[name] = part if part is None else nn.Parameter(part.clone())
@@ -278,6 +282,19 @@ def first_channels(tensor: Tensor, shape: torch.Size) -> Tensor:
     if len(shape) < 2:
         return tensor[: shape[0]] if shape else tensor
     return tensor[: shape[0], : shape[1]]
+
+
+def in_parts(module: nn.Module, images: Tensor) -> Tensor:
+    """Returns `module(images)`, on a CPU a few images at a time: their feature maps fit its cache.
+
+    Args:
+        module: A module in `eval` mode, where an image's output does not depend on the others.
+        images: Its input, `(n, 3, h, w)`.
+    """
+    if images.device.type != "cpu":
+        return module(images)
+    n = max(1, PIXELS_AT_A_TIME // (images.shape[2] * images.shape[3]))
+    return torch.cat([module(part) for part in images.split(n)])
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:

@@ -222,7 +222,8 @@ class Supernet(nn.Module):
         subnet.blocks[0] = read_out(subnet.blocks[0], weights.blocks[0])
         for number, (block, kernel, _) in enumerate(weights.layers_of(arch), start=1):
             subnet.blocks[number] = block.extract(subnet.blocks[number], kernel)
-        return subnet.train(self.training)
+        subnet.training = subnet.blocks.training = self.training
+        return subnet
 
     def replace_classifier(self, num_classes: int) -> None:
         """Gives every weight set a new, untrained classifier (NAT, warm-up).

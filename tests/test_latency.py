@@ -21,7 +21,7 @@ def parameters_as_ms(monkeypatch):
     """Replaces the clock: a module takes as many milliseconds as it has convolution weights."""
     asked = []
 
-    def count(module: nn.Module, images: torch.Tensor, repeats: int) -> float:
+    def count(module: nn.Module, images: torch.Tensor, repeats: int, threads: int) -> float:
         assert images.shape[2] <= 32 and not module.training
         asked.append(1)
         return float(sum(p.numel() for p in module.parameters() if p.ndim > 1)) + images.shape[0]
@@ -92,6 +92,19 @@ def test_measure_ms_warms_up_and_takes_the_median(monkeypatch):
     times = iter([100.0] * latency.WARM_UP + [1.0, 2.0, 30.0])
     monkeypatch.setattr(latency, "wall_ms", lambda module, images: next(times))
     assert measure_ms(nn.Identity(), torch.ones(1), repeats=3) == 2.0
+
+
+def test_measuring_uses_as_many_threads_as_asked_and_no_longer():
+    before, seen = torch.get_num_threads(), []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return x
+
+    measure_ms(Spy(), torch.ones(1), repeats=1, threads=2)
+    measure_ms(Spy(), torch.ones(1), repeats=1)
+    assert set(seen) == {1, 2} and torch.get_num_threads() == before
 
 
 def test_spread_keeps_both_ends():

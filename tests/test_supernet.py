@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from natlib.layers import ElasticBlock, fold_batch_norm
+from natlib.layers import ElasticBlock, fold_batch_norm, in_parts
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet, Supernet
 
@@ -147,6 +147,16 @@ def test_folding_takes_eval_mode_and_is_done_once(supernets):
     once = fold_batch_norm(subnet.eval())(images)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in subnet.modules())
     assert torch.equal(fold_batch_norm(subnet)(images), once)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", [16, 32])
+def test_in_parts_returns_what_the_whole_batch_gives(supernets, side):
+    net = supernets["pocket"]
+    subnet, images, sizes = net.extract(net.space.largest()), torch.randn(65, 3, side, side), []
+    subnet.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    assert relative_error(in_parts(subnet, images), subnet(images)) < 1e-5
+    assert sizes == {16: [65, 65], 32: [64, 1, 65]}[side]
 
 
 def test_hooks_stay_with_their_subnet(supernets):
