@@ -51,10 +51,13 @@ def tiny_supernet() -> Supernet:
 
 
 if __name__ == "__main__":
-    folder, micro_batches = Path(sys.argv[1]), int(sys.argv[2])
+    folder, (micro_batches, iterations) = Path(sys.argv[1]), map(int, sys.argv[2:])
     torch.set_num_threads(1)
     transfer.CHECKPOINT_SECONDS = 0.0  # after every step
-    profile = replace(TINY, warmup_uniform=6, micro_batches=micro_batches)
+    epochs = 6 if iterations else 1
+    rates = {"warmup_lr": 0.02, "adapt_lr": 0.02}
+    profile = replace(TINY, warmup_uniform=epochs, micro_batches=micro_batches, **rates)
+    profile = replace(profile, iterations=iterations)
     run = transfer.transfer(
         tiny_task(), profile, supernet=tiny_supernet(), run_dir=folder, progress=False, device="cpu"
     )
