@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.operators.crossover.pntx import TwoPointCrossover
 from pymoo.optimize import minimize
 from scipy.interpolate import RBFInterpolator
 from threadpoolctl import threadpool_info
@@ -175,8 +174,7 @@ def without_surrogate(algorithm, sample, population=SMALL_POPULATION, budget=BUD
             options = {"population": population, "generations": generations - 1, "seed": seed}
             search.nsga3(SPACE, objectives, start, **options)
         else:
-            operators = {"crossover": TwoPointCrossover(prob=0.9), "mutation": search.mutation()}
-            nsga2 = NSGA2(population, start, repair=search.CanonicalRepair(), **operators)
+            nsga2 = NSGA2(population, start, **search.operators())
             problem = search.SubnetProblem(SPACE, objectives, {})
             minimize(problem, nsga2, ("n_gen", generations), seed=seed)
         return np.vstack(seen)

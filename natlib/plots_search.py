@@ -90,8 +90,8 @@ def plot_predictions(y: ArrayLike, predictions: Mapping[str, ArrayLike]) -> Figu
 def plot_learning_curves(results: pd.DataFrame, reference: str, level: float) -> Figure:
     """Shows how well surrogates rank, against the number of architectures they learned from.
 
-    One panel for each surrogate, with the reference in all of them: mean over splits as a line,
-    reaching from the worst to the best split as a band.
+    One panel for each surrogate, with the reference in all of them. The line is the mean over
+    splits, the band reaches from the worst to the best split.
 
     Args:
         results: Columns `surrogate`, `size`, `split` and `kendall`.

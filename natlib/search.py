@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymoo.algorithms.moo.nsga3 import NSGA3, ReferenceDirectionSurvival
+from pymoo.core.operator import Operator
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.core.repair import Repair
@@ -47,11 +48,18 @@ class SubnetProblem(Problem):
         space: The search space.
         objectives: Name to function of encodings `(n, n_var)` that returns `(n,)`.
         limits: Upper bounds of objectives, by name.
+
+    Raises:
+        ValueError: If there is no objective, or a limit names none.
     """
 
     def __init__(
         self, space: SearchSpace, objectives: dict[str, Objective], limits: dict[str, float]
     ) -> None:
+        if not objectives or not set(limits) <= set(objectives):
+            raise ValueError(
+                f"Limits {list(limits)} must name objectives, and these are {list(objectives)}."
+            )
         super().__init__(
             n_var=space.n_var,
             n_obj=len(objectives),
@@ -91,10 +99,7 @@ def nsga3(
     seed: int = 0,
     callback: Callable[[int, IntMatrix, FloatMatrix], None] | None = None,
 ) -> Found:
-    """Searches the space with NSGA-III (NAT, step 2b).
-
-    Two-point crossover with probability 0.9, polynomial mutation of one gene in `n_var`, rounded;
-    after them every individual is repaired to its canonical encoding.
+    """Searches the space with NSGA-III and `operators` (NAT, step 2b).
 
     Args:
         space: The search space.
@@ -112,34 +117,23 @@ def nsga3(
         The final population, without individuals that break a limit.
 
     Raises:
-        ValueError: If a limit names no objective, or no individual keeps the limits.
+        ValueError: If a limit names no objective, the population is smaller than the number of
+            objectives, or no individual keeps the limits.
     """
-    limits = limits or {}
-    unknown = [name for name in limits if name not in objectives]
-    if unknown or not objectives:
-        raise ValueError(
-            f"Limits {list(limits)} must name objectives, and these are {list(objectives)}."
-        )
+    problem = SubnetProblem(space, objectives, limits or {})
     algorithm = NSGA3(
         reference_directions(len(objectives), population),
         pop_size=population,
         sampling=_first_population(space, X_start, population, seed),
-        crossover=TwoPointCrossover(prob=0.9),
-        mutation=mutation(),
-        repair=CanonicalRepair(),
+        **operators(),
     )
 
     def after_generation(state: NSGA3) -> None:
         if callback is not None:
             callback(state.n_gen - 1, state.pop.get("X").astype(np.int64), state.pop.get("F"))
 
-    result = minimize(
-        SubnetProblem(space, objectives, limits),
-        algorithm,
-        ("n_gen", generations + 1),
-        seed=seed,
-        callback=after_generation,
-    )
+    stop = ("n_gen", generations + 1)
+    result = minimize(problem, algorithm, stop, seed=seed, callback=after_generation)
     X, F, feasible = result.pop.get("X", "F", "feas")
     if not feasible.any():
         raise ValueError(
@@ -148,9 +142,17 @@ def nsga3(
     return Found(X[feasible.ravel()].astype(np.int64), F[feasible.ravel()])
 
 
-def mutation() -> PM:
-    """Returns polynomial mutation of one gene in `n_var` on average, rounded to integers."""
-    return PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair())
+def operators() -> dict[str, Operator]:
+    """Returns crossover, mutation and repair for a genetic algorithm of pymoo over encodings.
+
+    Two-point crossover with probability 0.9, then polynomial mutation of one gene in `n_var` on
+    average, rounded to integers, then repair to the canonical encoding.
+    """
+    return {
+        "crossover": TwoPointCrossover(prob=0.9),
+        "mutation": PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+        "repair": CanonicalRepair(),
+    }
 
 
 @lru_cache
@@ -160,7 +162,15 @@ def reference_directions(n_objectives: int, n_directions: int) -> FloatMatrix:
     Das and Dennis: all points of the simplex with coordinates that are multiples of `1/p`, with
     the largest `p` that fits. With `p` below the number of objectives all points lie on the
     boundary, so a second layer half as far from the centre joins it, where there is room.
+
+    Raises:
+        ValueError: If there are fewer directions than objectives.
     """
+    if n_directions < n_objectives:
+        raise ValueError(
+            f"{n_directions} directions or individuals are too few for {n_objectives} objectives: "
+            "take at least one for each."
+        )
     if n_objectives == 1:
         return np.ones((1, 1))
 

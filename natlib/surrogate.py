@@ -146,7 +146,7 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         system[:, :n, n + 1 :] = points
         system[:, n:, :n] = system[:, :n, n:].transpose(0, 2, 1)
         diagonal = np.arange(n + tail)
-        system[:, diagonal, diagonal] += np.repeat([self.smoothing + 1e-10, -1e-10], [n, tail])
+        system[:, diagonal, diagonal] += np.repeat([self.smoothing + 1e-13, -1e-10], [n, tail])
         right = np.zeros((len(subsets), n + tail, 1))
         right[:, :n, 0] = same @ values / same.sum(axis=2)
         return np.linalg.solve(system, right)[:, :, 0]

@@ -133,6 +133,13 @@ def test_reference_directions(m, n):
     assert len(np.unique(directions.round(9), axis=0)) == len(directions)
 
 
+def test_too_few_directions():
+    with pytest.raises(
+        ValueError, match="3 directions or individuals are too few for 4 objectives"
+    ):
+        reference_directions(4, 3)
+
+
 @given(matrices(3, min_rows=1))
 def test_non_dominated_by_definition(F):
     dominates = (F[:, None] <= F).all(axis=2) & (F[:, None] < F).any(axis=2)
