@@ -2,7 +2,8 @@
 
     python data/record_pocket.py signal       does the pocket world have signal? about 30 minutes
     python data/record_pocket.py archive      several hundred subnets, measured; about 10 minutes
-    python data/record_pocket.py adaptation   adaptation modes and baselines; about 90 minutes
+    python data/record_pocket.py adaptation   adaptation modes from one warm start; about 30 minutes
+    python data/record_pocket.py baselines    the chosen networks trained alone; about 35 minutes
 
 Times are for one CPU core. `data/archives/provenance.json` says which command made a file, and
 when.
@@ -42,6 +43,7 @@ from natlib.transfer import (
 
 ARCHIVES = DATA / "archives"
 SEEDS = (0, 1, 2)
+RATES = (0.1, 0.2, 0.4)  # a network that is trained alone gets the best of these
 STEPS = 300
 QUICK = PROFILES["quick"]
 
@@ -103,7 +105,7 @@ def describe_signal(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]
 
 def record_signal(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     """Asks whether subnets differ by more than noise, and whether pre-training helps."""
-    about, means, files = {"task": task.name, "seed": seed}, {}, {}
+    about, means, files = {"task": task.name, "seed": seed, "lr": lr}, {}, {}
     for pretrained in (True, False):
         net = new_supernet(task, seed, pretrained)
         X = random_subnets(net.space, 100)
@@ -162,49 +164,66 @@ def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
     return history, chosen
 
 
-def run_baselines(task: Task, seed: int, chosen: pd.DataFrame, steps: int, lr: float) -> list[dict]:
-    """Trains each chosen architecture alone, from random and from pre-trained weights."""
-    rows = []
-    for network in chosen.to_dict("records"):
-        arch = Architecture.from_string(network["architecture"])
-        for mode, pretrained in (("from scratch", False), ("fine-tuned alone", True)):
-            net = new_supernet(task, seed, pretrained)
-            train_on(net, task, seed, arch, steps, lr)
-            correct = evaluate(net, net.space.encode(arch)[None], task, "test", progress=False)
-            rows.append(network | {"mode": mode, "test_top1": 100 * correct.mean()})
-    return rows
-
-
 def record_adaptation(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
-    """Compares the adaptation modes, and networks trained alone for as many steps."""
+    """Compares the adaptation modes; `lr` is that of the profile."""
     history, chosen = run_modes(task, seed)
     networks = pd.DataFrame(chosen).drop(columns=["valid_top1", "test_se"])
-    steps = max(row["steps"] for row in history)
-    alone = run_baselines(task, seed, networks.query("mode == 'distribution'"), steps, lr)
-    networks = pd.concat([networks, pd.DataFrame(alone)])
-    print(networks.groupby("mode").test_top1.mean(), flush=True)
     return {"adaptation.csv": pd.DataFrame(history), "networks.csv": networks}
+
+
+def record_baselines(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
+    """Trains each network that adaptation chose alone, for as many steps, at each of `RATES`.
+
+    Each of them is reported at the rate that its validation accuracy prefers.
+    """
+    study, networks = (pd.read_csv(ARCHIVES / f"{name}.csv") for name in ("adaptation", "networks"))
+    steps = int(study[(study.task == task.name) & (study.seed == seed)].steps.max())
+    ours = networks[(networks["mode"] == "distribution") & (networks.task == task.name)]
+    rows = []
+    for network in ours[ours.seed == seed].to_dict("records"):
+        arch = Architecture.from_string(network["architecture"])
+        for mode, pretrained in (("from scratch", False), ("fine-tuned alone", True)):
+            trials = [train_alone(task, seed, arch, pretrained, steps, rate) for rate in RATES]
+            best = max(trials, key=lambda trial: trial["valid_top1"])
+            rows.append(network | {"mode": mode} | best)
+            print(rows[-1], flush=True)
+    return {"baselines.csv": pd.DataFrame(rows)}
+
+
+def train_alone(
+    task: Task, seed: int, arch: Architecture, pretrained: bool, steps: int, lr: float
+) -> dict[str, float]:
+    """Trains one architecture alone and returns its rate and its top-1 on valid and test."""
+    net = new_supernet(task, seed, pretrained)
+    train_on(net, task, seed, arch, steps, lr)
+    x = net.space.encode(arch)[None]
+    top1 = {
+        f"{split}_top1": 100 * evaluate(net, x, task, split, progress=False).mean()
+        for split in ("valid", "test")
+    }
+    return {"lr": lr} | top1
 
 
 COMMANDS = {
     "signal": (record_signal, TARGETS, SEEDS),
     "archive": (record_archive, TARGETS[:1], SEEDS[:1]),
     "adaptation": (record_adaptation, TARGETS[:2], SEEDS),
+    "baselines": (record_baselines, TARGETS[:2], SEEDS),
 }
 
 
 def write(name: str, table: pd.DataFrame, lr: float) -> None:
     """Writes a table, and the command and the date that made it.
 
-    Rows of other tasks and seeds that the file holds already are kept.
+    Rows of other tasks, seeds and, but for the baselines that choose it, rates are kept.
     """
     ARCHIVES.mkdir(exist_ok=True)
     path = ARCHIVES / name
     if path.exists() and {"task", "seed"} <= set(table):
-        old = pd.read_csv(path)
-        ours = set(zip(table.task, table.seed, strict=True))
-        kept = [pair not in ours for pair in zip(old.task, old.seed, strict=True)]
-        table = pd.concat([old[kept], table]).sort_values(["task", "seed"], kind="stable")
+        keys = ["task", "seed", "lr"] if name in ("signal.csv", "gain.csv") else ["task", "seed"]
+        old, ours = pd.read_csv(path), table.set_index(keys).index
+        kept = old[~old.set_index(keys).index.isin(ours)]
+        table = pd.concat([kept, table]).sort_values(keys, kind="stable")
     write_text(path, table.to_csv(index=False, float_format="%.6g"))
     provenance = ARCHIVES / "provenance.json"
     about = json.loads(provenance.read_text()) if provenance.exists() else {}
