@@ -288,6 +288,7 @@ def check_sign_test(sign_test: Callable[[ArrayLike], float]) -> None:
         (5, 1, 1, 1, 1, -9): (14 / 64, "five wins of six, the loss a large one"),
         (1, -1, 1, -1, 1, -1): (1.0, "three wins of six, the most ordinary outcome"),
         (1, 1, 1, 0): (2 / 8, "three wins and a draw, which favours neither"),
+        (1, -1) * 50: (1.0, "fifty wins of a hundred (2**100 is too large for numpy's integers)"),
     }
     for differences, (right, words) in cases.items():
         p = float(numbers(sign_test(np.array(differences, dtype=float)), (), "The p-value"))

@@ -89,6 +89,12 @@ def coin(d, alternative="two-sided", **options):
     return binomtest(wins, n, alternative=alternative, **options).pvalue
 
 
+def in_64_bits(d):
+    n, wins = np.sum(d != 0), np.sum(d > 0)
+    lopsided = [k for k in range(n + 1) if abs(k - n / 2) >= abs(wins - n / 2)]
+    return sum(math.comb(int(n), k) for k in lopsided) / max(2**n, 1)
+
+
 def draws_as_losses(d):
     return binomtest(int((d > 0).sum()), len(d)).pvalue
 
@@ -164,6 +170,7 @@ WRONG = {
         ("more lopsided only", more_lopsided_only, "at least as lopsided"),
         ("share of wins", lambda d: np.mean(d > 0), "equally likely"),
         ("draw counts as loss", draws_as_losses, "draw"),
+        ("64 bits", in_64_bits, "too large"),
     ],
 }
 
