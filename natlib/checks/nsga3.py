@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from natlib.checks import numbers, passed, require, same
+from natlib.layers import ConvNorm
 from natlib.search import hypervolume, non_dominated
+from natlib.space import Architecture, SearchSpace
+from natlib.supernet import Subnet
 
 Answer = Callable[..., ArrayLike]
 
@@ -100,3 +104,151 @@ def check_layers(layers: Answer) -> None:
                 "the layers before it are taken away.",
             )
     passed("every layer is the front of what the layers before it leave.")
+
+
+def check_survivors(survivors: Answer) -> None:
+    """Judges the survival of NSGA-II: layers first, then crowding distance within the last one."""
+
+    def keep(F: ArrayLike, n: int) -> set[int]:
+        F = np.array(F, dtype=float)
+        kept = numbers(survivors(F.copy(), n), (n,), "The vector of survivors")
+        fine = len({*kept}) == n and all(i in range(len(F)) for i in kept)
+        require(fine, f"The survivors should be {n} different indices, not {kept.tolist()}.")
+        return {int(i) for i in kept}
+
+    kept = keep([[4, 4], [0, 3], [9, 9], [1, 1], [3, 0]], 3)
+    require(
+        kept == {1, 3, 4},
+        "Three of five points form the front, and three may stay: these three. You keep rows "
+        f"{sorted(kept)}. A point far from all others is not kept for that if its layer is worse.",
+    )
+    x = np.array([0, 1, 2, 3, 6, 10])
+    kept = keep(np.column_stack([x, 10 - x]), 4)
+    require(
+        {0, 5} <= kept,
+        f"Six points of one front, four stay: the two ends, rows 0 and 5, must be among them, but "
+        f"you keep rows {sorted(kept)}. How large is the crowding distance of an end?",
+    )
+    require(
+        kept == {0, 3, 4, 5},
+        "Six points at 0, 1, 2, 3, 6 and 10 along a line, four stay: those with the widest gaps, "
+        f"rows 0, 3, 4 and 5, not {sorted(kept)}. Those in the crowd have to go.",
+    )
+    for seed in range(10):
+        x = np.sort(np.random.default_rng(seed).uniform(0.05, 1, size=12))
+        F = np.column_stack([x, 1 / x])
+        require(
+            keep(F, 6) == keep(F * [1, 1e6], 6),
+            "Other survivors remain when MAdds are counted in ones instead of millions. What makes "
+            "gaps in percent and in MAdds comparable?",
+        )
+    better, last = np.array([0, 1.9, 5.1, 9.5]), np.array([0, 2, 5.2, 6, 10])
+    both = [np.column_stack([x, total - x]) for x, total in ((better, 9), (last, 10))]
+    require(
+        keep(np.vstack(both), 7) == {0, 1, 2, 3, 4, 5, 8},
+        "Four points of the first layer and five of the second, seven stay. Neighbours are those "
+        "of the same layer: the first layer is safe and crowds nobody in the second.",
+    )
+    passed("layers come first, and the last one is thinned where it is crowded.")
+
+
+def check_close_holes(close_holes: Answer) -> None:
+    """Judges the repair of one stage."""
+    space = SearchSpace.pocket()
+
+    def repair(genes: ArrayLike) -> NDArray[np.float64]:
+        genes = np.array(genes)
+        given = genes.copy()
+        closed = numbers(close_holes(given), genes.shape, "The matrix of genes")
+        require(
+            (given == genes).all(),
+            "The function changed the matrix that it was given. The caller may still need it: work "
+            "on a copy.",
+        )
+        return closed
+
+    closed = repair([[1, 0, 3]])
+    require(
+        np.count_nonzero(closed) == 2,
+        f"(1, 0, 3) has two active layers, your {_row(closed)} has not. The depth must stay.",
+    )
+    require(
+        set(closed[0]) == {0, 1, 3},
+        f"(1, 0, 3) became {_row(closed)}: an active layer keeps its gene, it only moves.",
+    )
+    require(closed[0, -1] == 0, f"(1, 0, 3) became {_row(closed)}: the hole belongs at the end.")
+    require(
+        same(closed, [[1, 3, 0]]),
+        f"(1, 0, 3) became {_row(closed)}: the layers have changed their order.",
+    )
+    for row, wanted in (([5, 0, 0], [5, 0, 0]), ([2, 6, 1], [2, 6, 1]), ([0, 0, 5], [5, 0, 0])):
+        closed = repair([row])
+        require(
+            same(closed, [wanted]),
+            f"{_row([row])} should become {_row([wanted])}, and it became {_row(closed)}. Is there "
+            "no hole to close, or are there two?",
+        )
+    X = np.random.default_rng(0).integers(space.lower, space.upper + 1, size=(200, space.n_var))
+    wanted = space.layer_genes(space.repair(X))
+    for stage, genes in enumerate(space.layer_genes(X).swapaxes(0, 1)):
+        wrong = np.flatnonzero((repair(genes) != wanted[:, stage]).any(axis=1))
+        require(
+            not len(wrong),
+            f"Random stages: {_row(genes[wrong[:1]])} is not repaired as natlib repairs it. Does "
+            "the function treat each row by itself?",
+        )
+    passed("holes are closed, and order and depth stay.")
+
+
+def _row(genes: ArrayLike) -> str:
+    """Writes the first row of a matrix of genes."""
+    return "(" + ", ".join(f"{gene:g}" for gene in np.asarray(genes)[0]) + ")" if len(genes) else ""
+
+
+def check_activation(largest_activation: Answer) -> None:
+    """Judges the objective against the tensors of real subnets."""
+    space = SearchSpace.pocket()
+
+    def ask(X: ArrayLike) -> NDArray[np.float64]:
+        return numbers(largest_activation(space, np.array(X)), (len(X),), "The objective")
+
+    X = space.sample(30, 0)
+    found = ask(X)
+    other_kernels = np.where(X > 0, (X - 1) // 2 * 2 + 1, 0)
+    other_kernels[:, :2] = X[:, :2]
+    require(
+        same(ask(other_kernels), found),
+        "The objective changes with the kernel size, but no tensor does: padding keeps its side.",
+    )
+    smallest = ask([space.encode(space.smallest())])[0]
+    require(
+        smallest == 1536,
+        "The smallest subnet sees 16 px. Its largest tensor is in stage 2, whose input has 24 "
+        f"channels and 8 px: 24 x 8 x 8 = 1536 values, not {smallest:,.0f}. It is one tensor, not "
+        "a sum; it stands before the stride; and skipped layers have none.",
+    )
+    largest = ask([space.encode(space.largest())])[0]
+    require(
+        largest == 24576,
+        f"The largest subnet: its largest tensor has 24,576 values, not {largest:,.0f}. It is as "
+        "wide as the expand ratio makes it, before the depthwise convolution.",
+    )
+    for x, ours in zip(X, found, strict=True):
+        wanted = _measured_activation(space, space.decode(x))
+        require(
+            ours == wanted,
+            f"{space.decode(x)}: the largest tensor of the real subnet has {wanted:,} values, you "
+            f"say {ours:,.0f}. Look at the side of each stage, and at the layers that are skipped.",
+        )
+    passed("the objective agrees with the tensors of thirty real subnets.")
+
+
+@torch.no_grad()
+def _measured_activation(space: SearchSpace, arch: Architecture) -> int:
+    """Returns the values of the largest tensor that a convolution of the layers puts out."""
+    subnet, sizes = Subnet(space, arch, num_classes=2).eval(), []
+    for layer in subnet.blocks[1:].modules():
+        if isinstance(layer, ConvNorm):
+            layer.register_forward_hook(lambda _, inputs, output: sizes.append(output.numel()))
+    subnet(torch.zeros(1, 3, arch.resolution, arch.resolution))
+    return max(sizes)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from natlib.cost import block_at, strided
 from natlib.search import non_dominated
+from natlib.space import expanded_channels
 
 
 def volume_by_grid_lines(F, reference):
@@ -51,9 +53,81 @@ def rivals(F):
     return (F[:, None] <= F[None]).all(axis=2).sum(axis=0) - 1
 
 
+def crowding(F, units=True, ends=np.inf):
+    distance = np.zeros(len(F))
+    for values in F.T:
+        order = np.argsort(values)
+        ranked = values[order]
+        scale = np.ptp(values) if units and np.ptp(values) else 1
+        distance[order[1:-1]] += (ranked[2:] - ranked[:-2]) / scale
+        distance[order[[0, -1]]] += ends
+    return distance
+
+
+def survive(F, n, sign=-1, **options):
+    kept, layer, number = [], peel(F), 0
+    while len(kept) + (layer == number).sum() <= n and number <= layer.max():
+        kept += [*np.flatnonzero(layer == number)]
+        number += 1
+    last = np.flatnonzero(layer == number)
+    order = np.argsort(sign * crowding(F[last], **options), kind="stable") if len(last) else []
+    return np.array([*kept, *last[order]][:n], dtype=int)
+
+
+def layers_after_crowding(F, n):
+    return np.lexsort([peel(F), -crowding(F)])[:n]
+
+
+def crowding_of_all(F, n):
+    return np.lexsort([-crowding(F), peel(F)])[:n]
+
+
+def holes_by_loop(genes):
+    rows = [[g for g in row if g] for row in genes]
+    return np.array([row + [0] * (genes.shape[1] - len(row)) for row in rows])
+
+
+def holes_in_place(genes):
+    genes[:] = holes_by_loop(genes)
+    return genes
+
+
+def cut_at_hole(genes):
+    return np.where(np.minimum.accumulate(genes > 0, axis=1), genes, 0)
+
+
+def one_step_up(genes):
+    hole = (genes[:, 0] > 0) & (genes[:, 1] == 0)
+    return np.where(hole[:, None], genes[:, [0, 2, 1]], genes)
+
+
+def activation(space, X, of=max, tensor="expanded", before=True, skipped=False):
+    """Counts values layer by layer; the options make typical mistakes."""
+    found = []
+    for x in X:
+        sizes = []
+        for (stage, position), gene in np.ndenumerate(space.layer_genes(x[None])[0]):
+            if not gene and not skipped:
+                continue
+            head = space.resolutions[x[0]], space.widths[x[1]]
+            block = block_at(space, *head, stage, position, gene - 1)
+            after = strided(block.side, block.stride)
+            channels = {
+                "expanded": expanded_channels(block.c_in, block.expand),
+                "input": block.c_in,
+                "patches": block.c_in * block.kernel**2,
+            }
+            sizes.append(channels[tensor] * (block.side if before else after) ** 2)
+        found.append(of(sizes))
+    return np.array(found)
+
+
 RIGHT = {
     "check_hypervolume": [volume_by_grid_lines],
     "check_layers": [peel],
+    "check_survivors": [survive],
+    "check_close_holes": [holes_by_loop],
+    "check_activation": [activation],
 }
 WRONG = {
     "check_hypervolume": [
@@ -70,5 +144,29 @@ WRONG = {
         ("strictly better everywhere", lambda F: dominators(F, np.all), "one objective may be"),
         ("duplicates dominate", rivals, "Equal points"),
         ("number of those that dominate", dominators, "number of rivals"),
+    ],
+    "check_survivors": [
+        ("a mask", lambda F, n: np.isin(np.arange(len(F)), survive(F, n)), "shape"),
+        ("crowding before layers", layers_after_crowding, "its layer is worse"),
+        ("the most crowded", lambda F, n: survive(F, n, sign=1), "ends"),
+        ("ends count nothing", lambda F, n: survive(F, n, ends=0), "an end"),
+        ("any of the last layer", lambda F, n: np.argsort(peel(F), kind="stable")[:n], "ends"),
+        ("units", lambda F, n: survive(F, n, units=False), "comparable"),
+        ("neighbours of other layers", crowding_of_all, "same layer"),
+    ],
+    "check_close_holes": [
+        ("sorted by gene", lambda genes: -np.sort(-genes, axis=1), "order"),
+        ("cut at the hole", cut_at_hole, "depth"),
+        ("skipped first", lambda genes: np.sort(genes, axis=1), "at the end"),
+        ("filled with ones", lambda genes: np.maximum(genes, [1, 1, 0]), "two active|keeps its"),
+        ("one hole only", one_step_up, "or are there two"),
+        ("in place", holes_in_place, "copy"),
+    ],
+    "check_activation": [
+        ("the input", lambda s, X: activation(s, X, tensor="input"), "before the depthwise"),
+        ("the sum", lambda s, X: activation(s, X, of=sum), "not a sum"),
+        ("after the stride", lambda s, X: activation(s, X, before=False), "stride"),
+        ("skipped layers", lambda s, X: activation(s, X, skipped=True), "skipped"),
+        ("kernels", lambda s, X: activation(s, X, tensor="patches"), "padding"),
     ],
 }
