@@ -6,7 +6,7 @@ answer raises `AssertionError` with a sentence about what is wrong; a right one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -96,33 +96,67 @@ def check_pseudo_weights(pseudo_weights: Callable[[np.ndarray], ArrayLike]) -> N
     passed("each row says what its subnet is relatively good at.")
 
 
-def check_reached_by_sum(reached_by_sum: Callable[[np.ndarray], Iterable[int]]) -> None:
-    """Judges `reached_by_sum(F)` on fronts in two objectives.
+def check_winning_weights(winning_weights: Callable[[np.ndarray], ArrayLike]) -> None:
+    """Judges `winning_weights(F)` on fronts in two objectives.
 
     Raises:
-        AssertionError: If it finds rows that no weighted sum chooses, or misses some.
+        AssertionError: If a row has other weights than those for which its weighted sum is least.
     """
+    nan = np.nan
     cases = [
-        ([[0, 1], [0.2, 0.2], [1, 0]], {0, 1, 2}, "bulges towards the ideal"),
-        ([[0, 1], [0.8, 0.8], [1, 0]], {0, 2}, "has a dent in the middle"),
-        ([[0, 1], [0.1, 0.6], [0.5, 0.5], [0.6, 0.1], [1, 0]], {0, 1, 3, 4}, "has a small dent"),
+        (
+            "bulges towards the ideal",
+            [[0, 1], [0.2, 0.3], [1, 0]],
+            [[7 / 9, 1], [3 / 11, 7 / 9], [0, 3 / 11]],
+        ),
+        (
+            "has a dent in the middle",
+            [[0, 1], [0.8, 0.8], [1, 0]],
+            [[0.5, 1], [nan, nan], [0, 0.5]],
+        ),
     ]
-    for rows, right, words in cases:
+    for words, rows, right in cases:
         F = np.array(rows) * [20, 8e6] + [5, 1e6]
-        found = {int(row) for row in reached_by_sum(F)}
-        ends = {0, len(F) - 1}
+        found = np.array(winning_weights(F), dtype=float)
         require(
-            ends <= found,
-            f"On a front that {words} the ends {sorted(ends - found)} were not reached: with all "
-            "weight on one objective its best subnet wins. Do the weights reach from 0 to 1, and "
-            "is the *least* sum taken?",
+            found.shape == F.shape,
+            f"The intervals have the shape {found.shape}: give two weights for each row.",
         )
+        _explain_weights(words, F, found, np.array(right))
+    F = random_front(40, 2, 3)
+    scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
+    found = np.array(winning_weights(F), dtype=float)
+    for w in np.linspace(0.0005, 0.9995, 500):
+        row = int((scaled @ [w, 1 - w]).argmin())
         require(
-            found == right,
-            f"On a front that {words}, rows {sorted(found)} were reached. Scale to 0 ... 1, and "
-            "draw the lines of equal sum: which row do they touch first, coming from the ideal?",
+            found[row, 0] - 1e-6 <= w <= found[row, 1] + 1e-6,
+            f"On a random front row {row} has the least sum at weight {w:.4f}, which is outside of "
+            f"its interval {found[row].round(4).tolist()}. Intervals are exact: compare with all "
+            "other rows.",
         )
     passed("a weighted sum never reaches into a dent.")
+
+
+def _explain_weights(words: str, F: np.ndarray, found: np.ndarray, right: np.ndarray) -> None:
+    """Says which misunderstanding wrong intervals of three rows show."""
+    where = f"On a front of three that {words}"
+    require(
+        np.isclose(found[0, 1], 1) and np.isclose(found[2, 0], 0),
+        f"{where}, row 0 is best in the first objective and has {found[0].round(2).tolist()}, row "
+        f"2 is worst there and has {found[2].round(2).tolist()}: with all weight on an objective, "
+        "its best row has the *least* sum.",
+    )
+    reached = ~np.isnan(right[:, 0])
+    require(
+        np.isnan(found[~reached]).all(),
+        f"{where}, row 1 has the weights {found[1].round(2).tolist()}. Which of the other two wins "
+        "there? No weight is NaN.",
+    )
+    require(
+        np.allclose(found[reached], right[reached], atol=1e-6),
+        f"{where}, the weights are {found.round(3).tolist()}. At the end of an interval two rows "
+        "have the same sum of *scaled* objectives, and one interval ends where the next begins.",
+    )
 
 
 def check_igd_plus(igd_plus: Callable[[np.ndarray, np.ndarray], float]) -> None:

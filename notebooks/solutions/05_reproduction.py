@@ -169,8 +169,7 @@ def draw_panel(dataset: str, results: pd.DataFrame, networks: pd.DataFrame) -> F
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `figure = Figure(figsize=(5, 3.5), layout="constrained")` and `ax = figure.subplots()` begin
-# it; `ax.set(xlabel=..., ylabel=...)` labels both axes. Mind that one of the tables counts single
+# **Hint.** `Figure(layout="constrained")` and its method `subplots()` begin it; `ax.set(xlabel=..., ylabel=...)` labels both axes. Mind that one of the tables counts single
 # multiply-adds.
 
 

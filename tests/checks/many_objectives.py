@@ -20,11 +20,39 @@ def pseudo(F, *, good=lambda f: 1 - f, axis=1, scale=scaled):
     return values / values.sum(axis=axis, keepdims=True)
 
 
-WEIGHTS = np.linspace(0, 1, 2001)
+def intervals(F, *, swap=False, best=max, scale=scaled, empty=True):
+    """Returns the weights at which each row wins, by lines that cross."""
+    f = scale(F)[:, ::-1] if swap else scale(F)
+    found = []
+    for i in range(len(f)):
+        low, high = 0.0, 1.0
+        for j in range(len(f)):
+            (d1, d2), sign = f[i] - f[j], 1 if best is max else -1
+            if sign * d1 < 0:
+                low = max(low, d2 / (d2 - d1))
+            elif sign * d1 > 0:
+                high = min(high, d2 / (d2 - d1))
+        found.append([np.nan] * 2 if empty and low > high else [low, high])
+    return np.array(found)
 
 
-def reached(F, *, weights=WEIGHTS, score=lambda f, w: f @ [w, 1 - w], best=np.argmin):
-    return {int(best(score(scaled(F) + 1e-6, w))) for w in weights}
+def neighbours_only(F):
+    f = scaled(F)
+    d1, d2 = np.diff(f, axis=0).T
+    crossing = d2 / (d2 - d1)
+    return np.column_stack([[*crossing, 0], [1, *crossing]])
+
+
+def sampled(n):
+    """Returns intervals from trying `n` weights."""
+
+    def by_trial(F):
+        weights = np.linspace(0, 1, n)
+        wins = (scaled(F) @ [weights, 1 - weights]).argmin(axis=0)
+        spans = [weights[wins == i] for i in range(len(F))]
+        return [[s.min(), s.max()] if len(s) else [np.nan] * 2 for s in spans]
+
+    return by_trial
 
 
 def igd_of(better, *, axis=0):
@@ -69,7 +97,7 @@ def by_front(F):
 RIGHT = {
     "check_chebyshev": [choose],
     "check_pseudo_weights": [pseudo],
-    "check_reached_by_sum": [reached, lambda F: list(reached(F))],
+    "check_winning_weights": [intervals],
     "check_igd_plus": [
         lambda F, reference: IGDPlus(reference)(F),
         igd_of(lambda gap: np.maximum(gap, 0)),
@@ -96,16 +124,14 @@ WRONG = {
         ("not normalised", lambda F: 1 - scaled(F), "add up"),
         ("inverse", lambda F: pseudo(F, good=lambda f: 1 / (f + 1e-6)), "from the worst"),
     ],
-    "check_reached_by_sum": [
-        ("largest", lambda F: reached(F, best=np.argmax), "coming from the ideal"),
-        ("equal weights only", lambda F: reached(F, weights=[0.5]), "from 0 to 1"),
-        (
-            "Chebyshev",
-            lambda F: reached(F, score=lambda f, w: (f * [w, 1 - w]).max(axis=1)),
-            "equal sum",
-        ),
-        ("the front", lambda F: range(len(F)), "lines of equal sum"),
-        ("few weights", lambda F: reached(F, weights=[0, 0.5, 1]), "lines of equal sum"),
+    "check_winning_weights": [
+        ("weight of the second", lambda F: intervals(F, swap=True), "least"),
+        ("largest sum", lambda F: intervals(F, best=min), "least"),
+        ("not scaled", lambda F: intervals(F, scale=lambda F: F), "scaled"),
+        ("empty ones kept", lambda F: intervals(F, empty=False), "NaN"),
+        ("neighbours only", neighbours_only, "Which of the other two"),
+        ("eleven weights", sampled(11), "one interval ends"),
+        ("rows, not intervals", lambda F: [0, 2], "two weights"),
     ],
     "check_igd_plus": [
         ("IGD", lambda F, reference: IGD(reference)(F), "only what is .worse"),
