@@ -30,11 +30,8 @@ def check_adaptation_rate(adaptation_rate: Callable[..., float]) -> None:
     """
     peak, first, iterations, each = 0.08, 100, 4, 10
     steps = range(first, first + iterations * each + 1)
-    rates = numbers(
-        [adaptation_rate(s, peak, first, iterations, each) for s in steps],
-        (len(steps),),
-        "The list of rates",
-    )
+    answers = {s: adaptation_rate(s, peak, first, iterations, each) for s in steps}
+    rates = np.array([numbers(rate, (), f"The rate of step {s}") for s, rate in answers.items()])
     require(
         np.isclose(rates[0], peak),
         f"At step {first}, where adaptation begins, the rate is {rates[0]:.4g} and not the peak "
@@ -216,8 +213,8 @@ def check_misranked_share(misranked_share: Callable[[ArrayLike, ArrayLike], floa
     require(
         np.isclose(equal, 0) and np.isclose(reverse, 1),
         f"Two equal measurements have {equal:.3f} and two opposite ones {reverse:.3f} of their "
-        "pairs mis-ranked: it must be 0 and 1. Is no architecture paired with itself, and is each "
-        "pair divided by as many as there are?",
+        "pairs mis-ranked: it must be 0 and 1. Is nobody paired with itself, and do you divide by "
+        "the number of pairs?",
     )
     swapped = share(a, [1.0, 3.0, 2.0, 40.0])
     require(

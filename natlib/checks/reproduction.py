@@ -48,8 +48,9 @@ def check_dominated(dominated: Callable[[pd.DataFrame, str], list[tuple[str, str
         _explain_dominated(found, cost)
         require(
             found == set(right),
-            f"With {cost} as cost {sorted(found)} of the test's networks are dominated, but "
-            f"{len(right)} should be: better nowhere and worse somewhere, on the same data set.",
+            f"With {cost} as cost you name {sorted(found)} of the test's seven networks, but "
+            f"{len(right)} should be named: no better in anything than another one of its data set, and "
+            "worse in something.",
         )
     passed("dominated means no better in anything, and worse in something.")
 
@@ -248,7 +249,7 @@ def _check_sides(labels: NDArray, train: NDArray, valid: NDArray) -> None:
         len(set(both.tolist())) == len(both),
         "A picture was drawn twice, or is on both sides: then valid rewards learning by heart.",
     )
-    require(len(both) == len(labels), f"{len(labels) - len(both)} pictures are on neither side.")
+    require(len(both) == len(labels), f"Pictures on neither side: {len(labels) - len(both)}.")
     drawn = np.bincount(labels[valid], minlength=3).tolist()
     require(
         drawn[2] > 0, "The smallest class has no picture in valid: give every class at least one."
@@ -275,8 +276,8 @@ def check_training_hours(training_hours: Callable[[int, Profile, float, int], fl
         return float(numbers(answer, (), "The number of hours"))
 
     cases = [
-        ({"warmup_largest": 1}, 2, "an epoch of the largest subnets: one for each width"),
-        ({"warmup_uniform": 1}, 5, "an epoch of the uniform warm-up: who is trained besides 4?"),
+        ({"warmup_largest": 1}, 2, "an epoch of the largest subnets, one for each width,"),
+        ({"warmup_uniform": 1}, 5, "an epoch of the uniform warm-up (who is trained besides the 4?)"),
         ({"iterations": 1, "adapt": 1}, 5, "one iteration with an epoch of adaptation"),
         ({"iterations": 3, "adapt": 2}, 30, "three iterations with two epochs each"),
     ]

@@ -257,8 +257,8 @@ pd.DataFrame(rows).T.rename_axis("temperature").round(2)
 # finds *similar*, and that is what a small network can learn beyond labels. Without the factor $T^2$
 # the soft part would fade as the temperature rises (last column), because its gradient is a
 # difference of probabilities that come closer to each other, once more divided by $T$; with it, the
-# gradient keeps its size. natlib uses temperature 1, as the Once-for-all supernets do: the teacher is
-# trained at the same time and is far from sure in most of the run.
+# gradient keeps its size. natlib uses temperature 1: its teacher is trained at the same time as the
+# others, and is less sure than one that has long been trained.
 
 # %% [markdown]
 # ## Exercise 4 · Which subnets are mis-ranked? (20 minutes)
@@ -328,8 +328,7 @@ groups.agg(pairs="size", misranked="mean").round(3)
 # here MAdds.
 #
 # And halves show only the noise of the *pictures*. Whether the supernet ranks subnets as training
-# each alone would is another question, which only training them alone can answer (Once-for-all and NAT
-# answer it for a few).
+# each alone would is another question, which only training them alone can answer.
 
 # %% [markdown]
 # ## Exercise 5 · Is the distribution better than uniform? (40 minutes)
@@ -415,9 +414,9 @@ for other in ("uniform", "none"):
     for name, part in [*d.groupby("task"), ("both", d)]:
         rows[other, name] = {
             "wins": f"{(part > 0).sum()} of {len(part)}",
-            "mean": part.mean(),
-            "sd": part.std(),
-            "p": sign_test(part),
+            "mean": f"{part.mean():+.3f}",
+            "sd": f"{part.std():.3f}",
+            "p": f"{sign_test(part):.3f}",
         }
 pd.DataFrame(rows).T.rename_axis(["distribution against", "task"])
 

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from natlib import data, folders, paper, plots, reproduce
 from natlib.checks import reproduction as checks
-from natlib.profiles import PROFILES
+from natlib.profiles import PROFILES, Profile
 
 # %% [markdown]
 # ## Exercise 1 · Read the table (10 minutes)
@@ -204,9 +204,8 @@ plots.show(draw_panel("imagenet", results, networks), alt)
 
 # %% [markdown] tags=["solution"]
 # The squares lie on the paper's line or just left of it: our counts are a little smaller, by up to 3%
-# (NAT-M2 on ImageNet). Who counts batch norm, activations or pooling as well gets a little more, and
-# the paper does not say what it counted. The difference is harmless here, but it decides who wins
-# when two papers that count differently are compared at "600M".
+# (NAT-M2 on ImageNet). Published counts may hold layers that we leave out. The difference is harmless
+# here, but it can decide who wins when two papers that count differently are compared at "600M".
 
 # %% [markdown]
 # ## Exercise 3 · A split that can be repeated (15 minutes)
@@ -280,12 +279,12 @@ print(f"standard deviation over splits {np.std(top1):.2f}, standard error {expec
 
 
 # %% tags=["stub"]
-def training_hours(pictures: int, profile, rate: float, widths: int = 2) -> float:
+def training_hours(pictures: int, profile: Profile, rate: float, widths: int = 2) -> float:
     """Returns the hours that the training of one transfer takes.
 
     Args:
         pictures: Pictures in train.
-        profile: The settings, a `natlib.profiles.Profile`.
+        profile: The settings; lengths in epochs.
         rate: Pictures a second and subnet in training.
         widths: Number of width multipliers of the space.
     """
@@ -327,10 +326,10 @@ hours = pd.Series({name: training_hours(n, p, needed) for name, n in sizes.items
 hours.rename("hours at that rate").sort_values().round(1)
 
 # %% [markdown] tags=["solution"]
-# An estimate as rough as this is right within a factor of two or so (loading, measuring and searching
-# come on top), and it is enough: it separates hours from months. Flowers, DTD, aircraft or pets
-# are where to begin. ImageNet at the same number of epochs would take weeks at that rate, and we
-# doubt that the paper did that: what a paper does not state can at least be bounded like this.
+# An estimate as rough as this leaves out loading, measuring and searching, and it is enough: it separates
+# hours from months. The small data sets at the top of the list are where to begin. ImageNet with as many
+# epochs would take a month at that rate, so whoever plans for it plans with fewer epochs or more cards.
+# What a paper does not state can often be bounded like this, from the little that it does state.
 
 # %% [markdown]
 # ## Exercise 5 · Pictures of your own, without a leak (40 minutes)
@@ -347,10 +346,10 @@ from PIL import Image, ImageDraw
 
 
 def draw_shots(folder, name, subject, rng, shots=6):
-    ink, paper = (tuple(rng.integers(0, 256, 3).tolist()) for _ in range(2))
+    ink, ground = (tuple(rng.integers(0, 256, 3).tolist()) for _ in range(2))
     size, x, y = rng.integers(8, 16), *rng.integers(0, 16, 2)
     for shot, (dx, dy) in enumerate(rng.integers(-1, 2, (shots, 2)).tolist()):
-        picture = Image.new("RGB", (32, 32), paper)
+        picture = Image.new("RGB", (32, 32), ground)
         box = (x + dx, y + dy, x + dx + size, y + dy + size)
         getattr(ImageDraw.Draw(picture), name)(box, fill=ink)
         picture.save(folder / name / f"{subject:02d}_{shot}.png")

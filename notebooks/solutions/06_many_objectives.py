@@ -429,23 +429,33 @@ alt = f"Rank correlation of latency with MAdds {ranks.madds}, with parameters {r
 plots.show(figure, alt)
 
 # %% tags=["solution"]
+from natlib.cost import CostTable
+
+large = pocket.encode(pocket.largest())
+X = np.array([pocket.encode(pocket.smallest()), large, large])
+X[1, 0] = 0  # the largest, at the smallest resolution
+rows = {"MAdds (M)": CostTable(pocket, 10).madds(X) / 1e6, "latency (ms)": tables[0].latency_ms(X)}
+px = pocket.resolutions
+pd.DataFrame(rows, [f"smallest, {px[0]} px", f"largest, {px[0]} px", f"largest, {px[-1]} px"]).round(2)
+
+# %% tags=["solution"]
 ways = {"knee": knee, "equal weights": lambda F: explore.choose(F, np.ones(F.shape[1]))}
 rows = {
     (", ".join(chosen), name): both.loc[choose(both[chosen].to_numpy()), ["architecture", *names]]
     for chosen in (names[:2], ["top1_err", "latency_ms"], names)
     for name, choose in ways.items()
 }
-pd.DataFrame(rows).T
+pd.DataFrame(rows).T.infer_objects().round(2)
 
 # %% [markdown] tags=["solution"]
 # The two measurements rank the subnets almost alike, so what differs between MAdds and latency is not
-# noise of the clock. The fronts share only a part of their subnets: a picture of more pixels costs MAdds
-# but hardly any time at this size, because each layer has its fixed price, and so the search may spend
-# resolution and should save layers. Where the knee differs between the tables, look at the figures: two
-# subnets close to each other may take turns.
+# noise of the clock. The fronts share only a part of their subnets. The table of three subnets says
+# why: more pixels multiply MAdds far more than time, whereas layers cost time however little they compute.
+# Who is measured in milliseconds may spend resolution and should save layers, and that is where the knee
+# goes. Where the knees of the two measurements differ, look at their figures: two subnets close to each
+# other may take turns.
 #
 # Is latency redundant? It agrees with MAdds and with parameters, but with neither as much as two
 # measurements of it agree with each other: it is an objective of its own. And it belongs to the machine on
-# which it was measured, to one picture at a time and one thread; a phone ranks differently. That is
-# why the paper searches with the latency of the device that matters, and why MAdds stay useful as the
-# cost that everybody can count.
+# which it was measured, to one picture at a time and one thread; a phone may rank differently. So search
+# with the latency of the device that matters, and report MAdds, the cost that everybody can count.

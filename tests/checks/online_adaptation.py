@@ -118,7 +118,7 @@ RIGHT = {
 }
 WRONG = {
     "check_adaptation_rate": [
-        ("no return", lambda *args: None, "numbers"),
+        ("no return", lambda *args: None, "'return'"),
         ("from step zero", lambda s, p, f, n, e: cosine(p, n * e)(s), "counted from the beginning"),
         ("iterations too many", lambda s, p, f, n, e: cosine(p, n * e + e, first=f)(s), "whole"),
         ("restarted", restarted, "never starts again"),

@@ -168,7 +168,7 @@ WRONG = {
         ("across data sets", lambda t, c: dominated(t.assign(all=0), c, groups="all"), "boats"),
         ("strictly better", strictly, "draw in one objective"),
         ("no worse", no_worse, "equal in everything"),
-        ("nobody", lambda t, c: [], "better nowhere"),
+        ("nobody", lambda t, c: [], "no better in anything"),
         ("always MAdds", lambda t, c: dominated(t, "madds"), "Network D"),
     ],
     "check_read_string": [
@@ -204,7 +204,7 @@ WRONG = {
         ("one left out", one_left_out, "neither side"),
     ],
     "check_training_hours": [
-        ("no teacher", lambda *a: hours(*a, teacher=0), "besides 4"),
+        ("no teacher", lambda *a: hours(*a, teacher=0), "besides the 4"),
         ("one width", lambda n, p, r, w: hours(n, p, r, 1), "for each width"),
         ("one iteration", lambda *a: hours(*a, each=lambda p: p.adapt), "one iteration|three"),
         ("minutes", lambda *a: hours(*a, seconds=60), "mind the unit"),
