@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision import datasets as official
 
-from natlib.data import Split, Task
 from natlib.folders import CUT, stratified_cut
 from natlib.pictures import LazyImages
+from natlib.tasks import Split, Task
 
 REHEARSAL = "rehearsal.json"
 MOST_VALID = 10_000  # pictures; more would only make each evaluation slower
