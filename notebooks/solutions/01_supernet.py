@@ -186,13 +186,13 @@ published = pd.read_json(data.DATA / "paper" / "published_subnets.json")
 cost = CostTable(paper, num_classes=1000)
 stages = [f"stage {s + 1}, layer {n + 1}" for s in range(5) for n in range(4)]
 genes, rows = ["resolution", "width", *stages], {}
-for net in published[published.dataset == "imagenet"].itertuples():
-    x = paper.encode(Architecture.from_dict(net.arch))
+for found_net in published[published.dataset == "imagenet"].itertuples():
+    x = paper.encode(Architecture.from_dict(found_net.arch))
     found = dearest_gene(paper, cost, x)
     raised = x.copy()
     raised[found] = paper.upper[found]
     added = cost.madds(paper.repair(raised))[0] / cost.madds(x)[0] - 1
-    rows[net.name] = {"dearest gene": genes[found], "adds": f"{added:.0%}"}
+    rows[found_net.name] = {"dearest gene": genes[found], "adds": f"{added:.0%}"}
 pd.DataFrame(rows).T
 
 # %% [markdown] tags=["solution"]
@@ -251,6 +251,10 @@ checks.check_small_kernel(small_kernel)
 # plain crop. Then measure subnets with 3x3 kernels only, with both supernets, on the same pictures.
 # How many points do they lose, and how sure is that? Think of a standard error before you say yes.
 
+# %%
+space, source = SearchSpace.pocket(), data.load_task("source")
+net = Supernet.load(data.pretrained_path("pocket")).eval()
+
 
 # %% tags=["stub"]
 def without_matrices(net: Supernet) -> Supernet:
@@ -294,8 +298,6 @@ def without_matrices(net: Supernet) -> Supernet:
 checks.check_without_matrices(without_matrices)
 
 # %% tags=["solution"]
-space, source = SearchSpace.pocket(), data.load_task("source")
-net = Supernet.load(data.pretrained_path("pocket")).eval()
 subnets = [
     Architecture(r, 1.0, (d,) * 3, kernels=(3,) * 3 * d, expands=(2,) * 3 * d)
     for r in (16, 32)
