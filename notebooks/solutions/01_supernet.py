@@ -186,13 +186,13 @@ published = pd.read_json(data.DATA / "paper" / "published_subnets.json")
 cost = CostTable(paper, num_classes=1000)
 stages = [f"stage {s + 1}, layer {n + 1}" for s in range(5) for n in range(4)]
 genes, rows = ["resolution", "width", *stages], {}
-for found_net in published[published.dataset == "imagenet"].itertuples():
-    x = paper.encode(Architecture.from_dict(found_net.arch))
+for member in published[published.dataset == "imagenet"].itertuples():
+    x = paper.encode(Architecture.from_dict(member.arch))
     found = dearest_gene(paper, cost, x)
     raised = x.copy()
     raised[found] = paper.upper[found]
     added = cost.madds(paper.repair(raised))[0] / cost.madds(x)[0] - 1
-    rows[found_net.name] = {"dearest gene": genes[found], "adds": f"{added:.0%}"}
+    rows[member.name] = {"dearest gene": genes[found], "adds": f"{added:.0%}"}
 pd.DataFrame(rows).T
 
 # %% [markdown] tags=["solution"]
