@@ -86,9 +86,12 @@ def _with_stable_ids(notebook: NotebookNode) -> NotebookNode:
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:
-    """Writes a notebook under a temporary name and renames it."""
+    """Writes a notebook under a temporary name and renames it; one in step stays as it is."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
@@ -98,7 +101,7 @@ def main() -> None:
         solution = to_solution(script)
         _write(solution, script.with_suffix(".ipynb"))
         _write(to_exercise(solution), EXERCISES / f"{script.stem}.ipynb")
-        print(f"{script.stem}: solutions and exercises written")
+        print(f"{script.stem}: solutions and exercises are in step")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import jupytext
 import nbformat
 import pytest
 
+from tests.test_notebooks import figures_without_alt_text
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 _spec = importlib.util.spec_from_file_location("generate", NOTEBOOKS / "generate.py")
@@ -75,6 +77,8 @@ def test_generating_keeps_ids(name):
 
 
 def test_nothing_else_lies_beside_them():
+    checks = {path.stem for path in (ROOT / "natlib" / "checks").glob("[a-z]*.py")}
+    assert checks == {name.split("_", 1)[1] for name in NAMES}
     lessons = {path.stem for path in NOTEBOOKS.glob("[0-9]*.py")}
     assert set(NAMES) <= lessons, "solutions are named as the lesson they belong to"
     for folder, ends in (("solutions", [".ipynb", ".py"]), ("exercises", [".ipynb"])):
@@ -171,6 +175,15 @@ def test_exercise_runs_to_its_stubs(name):
                 assert str(error).startswith("Exercise "), error
                 stopped.add(number)
     assert stopped == set(parts(exercise(name))) - {0}, "every exercise stops at its stub"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alt_text(name):
+    notebook = NOTEBOOKS / "solutions" / f"{name}.ipynb"
+    executed = ROOT / "build" / "notebooks" / "solutions" / notebook.name
+    if not executed.exists() or executed.stat().st_mtime < notebook.stat().st_mtime:
+        pytest.skip("there is no executed copy of this notebook: 'make notebooks' makes one")
+    assert not figures_without_alt_text(nbformat.read(executed, as_version=4))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -125,8 +125,7 @@ def check_unseen(unseen_guesses: Callable[..., ArrayLike]) -> None:
     )
     require(
         any(max(fold) - min(fold) >= len(fold) for fold in log),
-        "Every fold is a run of neighbouring rows. The recording is sorted: shuffle before you "
-        "cut.",
+        "Every fold is a run of neighbouring rows. Rows may be sorted: shuffle before you cut.",
     )
     again: list[set[int]] = []
     unseen_guesses(lambda: _Spy(again), X, X[:, 0] * 10.0, folds=folds, seed=4)

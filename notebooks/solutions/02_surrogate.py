@@ -93,7 +93,7 @@ print(f"the two halves of the validation split agree with tau = {halves:.3f}")
 #
 # A surrogate that interpolates is always right about what it has learned. To judge it, every row must
 # be guessed by a model that has *not* seen it: cut the rows into folds, and for each fold learn from
-# the others. The recording is sorted by MAdds, so shuffle before you cut.
+# the others. Half of the recording is sorted by MAdds, so shuffle before you cut.
 
 
 # %% tags=["stub"]
@@ -143,8 +143,8 @@ pd.DataFrame(rows).T.rename_axis("Kendall's tau").round(2)
 # %% [markdown] tags=["solution"]
 # On rows that it has learned the ensemble ranks nearly perfectly, whatever it is worth: that number
 # must never be reported. `sklearn.model_selection.cross_val_predict` with a shuffled `KFold` does the
-# same as this function. Without the shuffle each fold is a range of MAdds that the model has not seen,
-# and you measure how well it extrapolates, a different question.
+# same as this function. Without the shuffle some folds are a range of MAdds that the model has not
+# seen, and you measure how well it extrapolates, a different question.
 
 # %% [markdown]
 # ## Exercise 3 · Ranking within one resolution (10 minutes)
