@@ -49,7 +49,7 @@ def check_dominated(dominated: Callable[[pd.DataFrame, str], list[tuple[str, str
         require(
             found == set(right),
             f"With {cost} as cost you name {sorted(found)} of the test's seven networks, but "
-            f"{len(right)} should be named: no better in anything than another one of its data set, and "
+            f"{len(right)} should be: no better in anything than another one of its data set, and "
             "worse in something.",
         )
     passed("dominated means no better in anything, and worse in something.")
@@ -277,7 +277,7 @@ def check_training_hours(training_hours: Callable[[int, Profile, float, int], fl
 
     cases = [
         ({"warmup_largest": 1}, 2, "an epoch of the largest subnets, one for each width,"),
-        ({"warmup_uniform": 1}, 5, "an epoch of the uniform warm-up (who is trained besides the 4?)"),
+        ({"warmup_uniform": 1}, 5, "an epoch of the uniform warm-up (4 subnets, and who besides?)"),
         ({"iterations": 1, "adapt": 1}, 5, "one iteration with an epoch of adaptation"),
         ({"iterations": 3, "adapt": 2}, 30, "three iterations with two epochs each"),
     ]

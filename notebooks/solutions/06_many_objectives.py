@@ -436,7 +436,9 @@ X = np.array([pocket.encode(pocket.smallest()), large, large])
 X[1, 0] = 0  # the largest, at the smallest resolution
 rows = {"MAdds (M)": CostTable(pocket, 10).madds(X) / 1e6, "latency (ms)": tables[0].latency_ms(X)}
 px = pocket.resolutions
-pd.DataFrame(rows, [f"smallest, {px[0]} px", f"largest, {px[0]} px", f"largest, {px[-1]} px"]).round(2)
+pd.DataFrame(
+    rows, [f"smallest, {px[0]} px", f"largest, {px[0]} px", f"largest, {px[-1]} px"]
+).round(2)
 
 # %% tags=["solution"]
 ways = {"knee": knee, "equal weights": lambda F: explore.choose(F, np.ones(F.shape[1]))}

@@ -204,7 +204,7 @@ WRONG = {
         ("one left out", one_left_out, "neither side"),
     ],
     "check_training_hours": [
-        ("no teacher", lambda *a: hours(*a, teacher=0), "besides the 4"),
+        ("no teacher", lambda *a: hours(*a, teacher=0), "who besides"),
         ("one width", lambda n, p, r, w: hours(n, p, r, 1), "for each width"),
         ("one iteration", lambda *a: hours(*a, each=lambda p: p.adapt), "one iteration|three"),
         ("minutes", lambda *a: hours(*a, seconds=60), "mind the unit"),
