@@ -284,7 +284,8 @@ times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 #    hypervolume.
 # 4. *Which objectives say the same?* (15 minutes): rank correlation, and a front that grows by
 #    noise.
-# 5. *Latency as an objective* (40 minutes): predict it for the archive. Does the knee move?
+# 5. *Does latency change the choice?* (40 minutes): measure it twice, and tell a knee that moves
+#    from noise.
 #
 # ## References
 #

@@ -204,9 +204,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## Exercise 3 · IGD+: how far from the goal? (20 minutes)
 #
-# Hypervolume becomes expensive with many objectives. *IGD+* compares with a reference front instead: for
-# each reference point $z$ the distance to the nearest point of the front, where only what is *worse*
-# than $z$ counts, and then the mean over the reference points:
+# Hypervolume becomes expensive with many objectives. *IGD+* compares with a reference front instead, for
+# example the best known one: for each reference point $z$ the distance to the nearest point of the front
+# that is judged, where only what is *worse* than $z$ counts, and then the mean over the reference points:
 #
 # $$\mathrm{IGD}^+ = \frac{1}{|Z|} \sum_{z \in Z} \min_{f \in F} \sqrt{\sum_j \max(f_j - z_j, 0)^2}.$$
 
@@ -327,10 +327,11 @@ pd.DataFrame(rank_correlation(archive[names].to_numpy()), names, names).round(2)
 # sets, or with five measurements of one latency.
 
 # %% [markdown]
-# ## Exercise 5 · Latency as an objective (40 minutes)
+# ## Exercise 5 · Does latency change the choice? (40 minutes)
 #
-# A small project. Give every subnet of the archive the latency that a `LatencyTable` predicts, and see
-# whether it changes which subnet you would take.
+# A small project. MAdds can be counted once and for all; latency has to be measured on each machine. Is
+# it worth the trouble? Begin with a function that gives every subnet of an archive the latency that a
+# `LatencyTable` predicts.
 
 
 # %% tags=["stub"]
