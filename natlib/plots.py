@@ -36,6 +36,7 @@ from natlib.space import Architecture, IntMatrix, SearchSpace
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK, FAINT = "#222222", "#9A9A9A"
+KERNEL_COLORS = {3: "#CFE8F7", 5: COLORS[4], 7: COLORS[1]}
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -431,8 +432,8 @@ def draw_parallel(
 def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:
     """Draws an architecture as a strip: a bar for each layer, dotted where it is skipped.
 
-    A bar is as high as its expand ratio and carries its kernel size; the bars of a stage have one
-    colour, and their number is its depth.
+    A bar is as high as its expand ratio; its kernel size stands in it and gives its colour. The
+    number of bars of a stage is its depth.
 
     Args:
         ax: Where to draw.
@@ -443,7 +444,7 @@ def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:
     at = stage * (space.max_depth + 0.6) + position
     active = position < np.array(arch.depths)[:, None]
     top = max(space.expands)
-    colors = np.where(stage[active] % 2, "#B8D9EE", "#F6D3B8")
+    colors = [KERNEL_COLORS[kernel] for kernel in arch.kernels]
     ax.bar(at[~active], top, 0.85, color="none", edgecolor=FAINT, linestyle=":")
     ax.bar(at[active], arch.expands, 0.85, color=colors, edgecolor=INK)
     for x, kernel, expand in zip(at[active], arch.kernels, arch.expands, strict=True):
