@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 5 · Reproduction: the eleven data sets
 #
-# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one); about 90
-# minutes to teach.
+# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 90 minutes to teach.
 #
 # **You will be able to**
 #
