@@ -39,8 +39,8 @@ from natlib.supernet import Supernet
 # layers; then for each layer the side of its kernel and its *expand ratio*, which says how many
 # channels it has inside. All architectures together are the *search space*.
 #
-# Let a layer have $c$ choices (pairs of kernel and expand ratio). A stage of depth $d$ then has
-# $c^d$ forms, and a stage of any depth $T = \sum_d c^d$. With $S$ stages, $R$ resolutions and $W$
+# Let a layer have $L$ choices (pairs of kernel and expand ratio). A stage of depth $d$ then has
+# $L^d$ forms, and a stage of any depth $T = \sum_d L^d$. With $S$ stages, $R$ resolutions and $W$
 # widths there are $R \cdot W \cdot T^S$ architectures. We count two spaces: that of the paper, and
 # the *pocket* space of this course.
 

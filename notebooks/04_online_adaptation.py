@@ -70,14 +70,14 @@ estimate.round(1)
 # ## Step 0 · Warm-up
 #
 # First the largest subnet learns the task, then the whole supernet does: in every step the largest
-# subnet and a few random ones see the same batch, and their gradients add up. Let $p$ be the class
-# probabilities that a random subnet predicts, $q$ those of the largest one, and $y$ the label. The
-# largest subnet minimises the cross-entropy $\mathrm{CE}(y, p)$, a random one
+# subnet and a few random ones see the same batch, and their gradients add up. The
+# largest subnet minimises the cross-entropy CE between the label $y$ and the class probabilities
+# $\pi_0$ that it predicts; a random one, which predicts $\pi$, minimises
 #
-# $$\mathrm{CE}(y, p) + \mathrm{CE}(q, p) .$$
+# $$\mathrm{CE}(y, \pi) + \mathrm{CE}(\pi_0, \pi) .$$
 #
-# The second term is (knowledge) *distillation*: the largest subnet is the *teacher* of the others, at
-# no extra cost, because it is trained in the same step anyway.
+# The second term is (knowledge) *distillation*: the largest subnet is the *teacher* of the others. It
+# is trained in the same step anyway, so teaching costs next to nothing.
 
 # %%
 transfer.warm_up(run)
