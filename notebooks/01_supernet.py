@@ -35,7 +35,7 @@ from natlib.supernet import Supernet
 # A *supernet* is one network that holds the weights of many smaller ones, its *subnets*. An
 # *architecture* says which subnet is meant. It is a list of small decisions: the *resolution* (side
 # of the square input picture in pixels) and a *width multiplier* for the channels of all layers;
-# then for each *stage* (layers in a row that share one picture size) its *depth*, the number of its
+# then for each *stage* (layers in a row whose outputs have one size) its *depth*, the number of its
 # layers; then for each layer the side of its kernel and its *expand ratio*, which says how many
 # channels it has inside. All architectures together are the *search space*.
 #

@@ -70,14 +70,16 @@ estimate.round(1)
 # ## Step 0 · Warm-up
 #
 # First the largest subnet learns the task, then the whole supernet does: in every step the largest
-# subnet and a few random ones see the same batch, and their gradients add up. The
-# largest subnet minimises the cross-entropy CE between the label $y$ and the class probabilities
-# $\pi_0$ that it predicts; a random one, which predicts $\pi$, minimises
+# subnet and a few random ones see the same batch, and their gradients add up. The largest subnet
+# minimises the cross-entropy CE between the label $y$ and the class probabilities $\pi_0$ that it
+# predicts; a random one, which predicts $\pi$, minimises
 #
 # $$\mathrm{CE}(y, \pi) + \mathrm{CE}(\pi_0, \pi) .$$
 #
 # The second term is (knowledge) *distillation*: the largest subnet is the *teacher* of the others. It
-# is trained in the same step anyway, so teaching costs next to nothing.
+# is trained in the same step anyway, so teaching costs next to nothing. The optimiser is stochastic
+# gradient descent with momentum; its learning rate rises over the first tenth of the warm-up and then
+# falls to zero along a cosine.
 
 # %%
 transfer.warm_up(run)
@@ -141,7 +143,8 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# Column 0 is how the warm-up draws, column 1 the archive's best. Rows where they differ are
+# Column 0 is how the warm-up draws, column 1 the archive's best. (The picture adds the genes of all
+# layers up; the distribution itself has a row for each gene.) Rows where the columns differ are
 # decisions on which good subnets agree.
 #
 # ## Step 2e and 2f · Adapt, and measure again
