@@ -132,8 +132,8 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
 largest = net.extract(pocket.largest())
 for name, part in largest.blocks[5].named_children():  # the second layer of stage 2
     for conv in (m for m in part.modules() if isinstance(m, torch.nn.Conv2d)):
-        shape = f"{conv.in_channels:3d} -> {conv.out_channels:3d} channels"
-        print(f"{name:19s} {conv.kernel_size[0]}x{conv.kernel_size[0]}  {shape}, groups {conv.groups}")
+        side, channels = conv.kernel_size[0], f"{conv.in_channels:3d} -> {conv.out_channels:3d}"
+        print(f"{name:19s} {side}x{side}  {channels} channels, groups {conv.groups}")
 
 # %% [markdown]
 # ## Elastic kernel
