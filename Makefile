@@ -58,9 +58,10 @@ lint: $(STAMP) ## check style and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-pair: $(STAMP) ## generate every .ipynb from its .py, without outputs
+pair: $(STAMP) ## generate every .ipynb from its .py, without outputs, and the map
 	$(PY) -m jupytext --to ipynb --update $(SCRIPTS)
 	$(PY) -m nbconvert --log-level WARN --clear-output --inplace $(NOTEBOOKS)
+	$(PY) -m natlib.course
 
 peers: $(STAMP) ## install the packages that some tests compare natlib with
 	$(PY) -m pip install --constraint requirements.lock --editable '.[peers]'

@@ -126,7 +126,8 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
 # to the channels) looks around, in some stages *squeeze-and-excitation* scales each channel by a
 # factor computed from the means of all channels, and a second 1x1 convolution *projects* back to few
 # channels. Where input and output have the same shape, the input is added (the residual connection).
-# Kernel and expand ratio of a layer are those of its depthwise convolution.
+# Kernel and expand ratio of a layer are those of its depthwise convolution. In the code the parts are
+# called `inverted_bottleneck`, `depth_conv`, `se` and `point_linear`, as in Once-for-all.
 
 # %%
 largest = net.extract(pocket.largest())
