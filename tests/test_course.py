@@ -123,3 +123,21 @@ def test_each_symbol_of_the_glossary_occurs_in_the_notebook_it_names():
             else:
                 word = symbol.strip("`")
                 assert re.search(rf"\b{word}\b", cells(name) + cells(name, "code")), symbol
+
+
+def test_the_notes_for_instructors_say_the_minutes_that_the_notebooks_say():
+    text = (NOTEBOOKS / "instructor.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[\d\d .+?\]\((\w+)\.ipynb\) \| (\d+) \|", text, re.M)
+    assert [name for name, _ in rows] == sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.py"))
+    for name, minutes in rows:
+        assert re.search(rf"[Aa]bout {minutes} minutes to teach", cells(name)), name
+
+
+def test_the_plan_for_twelve_weeks_names_sections_that_exist():
+    text = (NOTEBOOKS / "instructor.md").read_text(encoding="utf-8")
+    plan = text.partition("## Over twelve weeks")[2].partition("\n## ")[0]
+    weeks = re.findall(r"^\| \d+ \| .+$", plan, re.M)
+    assert len(weeks) == 12
+    everywhere = set().union(*(headings(path.stem) for path in NOTEBOOKS.glob("[0-9]*.py")))
+    for section in re.findall(r"\*(.+?)\*", "\n".join(weeks)):
+        assert any(heading.startswith(section) for heading in everywhere), section
