@@ -9,7 +9,8 @@
 # %% [markdown]
 # # 4 · Online adaptation: the whole transfer
 #
-# About 5 minutes on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 5 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 120 minutes to teach.
 #
 # **You will be able to**
 #
@@ -36,8 +37,10 @@ from natlib.profiles import get_profile
 # animal silhouettes. We want many subnets at once, from the cheapest to the most accurate: the
 # *Pareto front* of top-1 error against MAdds (multiply-adds for one picture).
 #
-# All pictures of the quick profile are drawings and small grey pictures of 32 pixels. What you see
-# here is NAT at **pocket scale**; the same cells run the paper's scale.
+# The pictures are drawings of 32 pixels. What you see here is NAT at **pocket scale**, with the
+# *profile* `quick`. A profile names every number that depends on how much may be computed
+# (`natlib.profiles`); with `NATLIB_PROFILE=gpu` the same cells compute longer. The paper's scale is at
+# the end.
 
 # %%
 task = data.load_task("animals")
@@ -52,7 +55,9 @@ plots.show(plots.plot_images(task, 10), "Ten silhouettes of each of ten animals,
 # ## Before it starts: what will it cost?
 #
 # `start` loads the pre-trained supernet and gives it a new, untrained classifier, because the
-# classes are new. `estimate` takes a few steps on a copy and multiplies.
+# classes are new. It returns a `run`, which holds the supernet, the archive and the history of the
+# transfer. `estimate` takes a few steps on a copy and multiplies: `times` is how often something is
+# done, `each` the seconds it takes.
 
 # %%
 profile = get_profile()
@@ -64,9 +69,17 @@ estimate.round(1)
 # %% [markdown]
 # ## Step 0 · Warm-up
 #
-# First the largest subnet learns the task, then the whole family does: in every step the largest
-# subnet and a few random ones see the same pictures. The random ones learn from the labels and from
-# the largest one's predictions (*distillation*), so it is their teacher.
+# First the largest subnet learns the task, then the whole supernet does: in every step the largest
+# subnet and a few random ones see the same batch, and their gradients add up. The largest subnet
+# minimises the cross-entropy CE between the label $y$ and the class probabilities $\pi_0$ that it
+# predicts; a random one, which predicts $\pi$, minimises
+#
+# $$\mathrm{CE}(y, \pi) + \mathrm{CE}(\pi_0, \pi) .$$
+#
+# The second term is (knowledge) *distillation*: the largest subnet is the *teacher* of the others. It
+# is trained in the same step anyway, so teaching costs next to nothing. The optimiser is stochastic
+# gradient descent with momentum; its learning rate rises over the first tenth of the warm-up and then
+# falls to zero along a cosine.
 
 # %%
 transfer.warm_up(run)
@@ -76,9 +89,10 @@ print(f"{run.step} steps of {profile.batch_size} pictures")
 # ## Step 1 · The archive
 #
 # The *archive* is the list of all architectures that were measured. It begins with a sample that
-# covers the range of MAdds evenly, the smallest and the largest subnet included. To measure means:
-# read the subnet out, recompute its batch-norm statistics on training pictures, count its errors on
-# the validation split.
+# covers the range of MAdds evenly, the smallest and the largest subnet included. To *measure* means:
+# read the subnet out, recalibrate its batch norm on training pictures (notebook 01), count its errors
+# on the validation split. `run.X` holds the encodings, one row each, and `run.F` the objectives: top-1
+# error in percent and MAdds.
 
 # %%
 transfer.fill_archive(run)
@@ -87,8 +101,8 @@ figure = plots.plot_front(run.F, run.objectives)
 plots.show(figure, f"Error against MAdds of {len(run.F)} subnets; {len(run.front)} form the front.")
 
 # %% [markdown]
-# **What do you notice?** Larger is better only on the whole: at any one cost the subnets spread over
-# several points of error. That spread is what a search can win without paying for it.
+# **What do you notice?** Larger is better only on the whole: at any one cost the errors of subnets
+# differ by some (percentage) points. That spread is what a search can win without paying for it.
 #
 # We keep a twin of the run that will search as much but never adapt. It starts from the same
 # weights and the same archive, so whatever differs later is due to adaptation.
@@ -100,9 +114,10 @@ twin.mode = "none"
 # %% [markdown]
 # ## Step 2a to 2c · Search
 #
-# A surrogate learns error from architecture (notebook 02), NSGA-III searches with it for a front of
-# thousands that cost nothing to ask (notebook 03), and the few that best fill the gaps of the
-# archive's front are measured and join the archive.
+# A surrogate learns error from architecture (notebook 02): the paper's RBF ensemble. NSGA-III asks it
+# about thousands of subnets and returns a population along the front (notebook 03). The few of it
+# that best fill the gaps of the archive's front, the *candidates*, are measured and join the archive.
+# Before the surrogate learns of them, its predictions for them are compared with what was measured.
 
 # %%
 transfer.search_candidates(run)
@@ -113,9 +128,10 @@ added
 # %% [markdown]
 # ## Step 2d · What do the best have in common?
 #
-# NAT's idea is here. Of the archive the best are selected, and for each gene (resolution, and kernel
-# and expand ratio of each layer) the shares of its values among them are counted. Training then
-# draws subnets *from this distribution*: capacity goes to the weights that promising subnets use.
+# NAT's idea is here. Of the archive the best are selected, by the survival rule of NSGA-III, and for
+# each gene the shares of its values among them are counted. (Each value counts once more than it was
+# seen, so that none has probability zero.) Training then draws subnets *from this distribution*, gene
+# by gene: training steps go to the weights that promising subnets use.
 
 # %%
 best = run.X[transfer.select_best(run.F, profile.best)]
@@ -127,13 +143,14 @@ alt = (
 plots.show(figure, alt)
 
 # %% [markdown]
-# Column 0 is how the warm-up draws, column 1 the archive's best. Rows where they differ are
+# Column 0 is how the warm-up draws, column 1 the archive's best. (The picture adds the genes of all
+# layers up; the distribution itself has a row for each gene.) Rows where the columns differ are
 # decisions on which good subnets agree.
 #
 # ## Step 2e and 2f · Adapt, and measure again
 #
-# Now a few steps on subnets drawn from that distribution, the largest one as teacher. The weights
-# have changed, so the archive's errors are out of date: all of it is measured again.
+# Now a few steps on subnets drawn from that distribution, with the largest one as teacher as before.
+# The weights have changed, so the archive's errors are out of date: all of it is measured again.
 
 # %%
 before = run.F.copy()
@@ -164,9 +181,9 @@ iterate(twin, [])
 pd.DataFrame(run.history)[["iteration", "hypervolume", "best_err", "archive", "kendall"]].round(3)
 
 # %% [markdown]
-# *Hypervolume* is the share of a fixed box (from zero error and the least cost to the first
-# archive's worst values) that the front dominates: larger is better, and one number judges the
-# whole front.
+# *Hypervolume* (notebook 03) is the share of a fixed box that the front dominates, here from zero error
+# and the least MAdds to the first archive's worst values: larger is better, and one number judges the
+# whole front. `best_err` is the least error in the archive, `archive` the number of its architectures.
 
 # %%
 curves = {
@@ -184,9 +201,9 @@ plots.show(figure, alt)
 
 # %% [markdown]
 # **What do you notice?** Search alone adds steps to the front; adaptation moves the front as a
-# whole, points that were measured in the beginning included. At first it may even do harm: the
-# warm-up ended with a learning rate near zero, adaptation begins with a large one, and the gain
-# comes as that decays.
+# whole, points that were measured in the beginning included. At first it may even do harm. A likely
+# reason is the learning rate: it was near zero at the end of the warm-up, is large at the beginning of
+# the adaptation, and falls again until the last iteration. (This is one seed; more follow.)
 #
 # How did the best architectures change meanwhile?
 
@@ -199,9 +216,9 @@ plots.show(
 # %% [markdown]
 # ## Step 3 · Report
 #
-# M1 to M4 are the four points of the front with the best trade-off. Only now is the test split
-# opened. `test_se` is the standard error of the test accuracy: differences below about two of them
-# mean nothing.
+# M1 to M4 are the four points of the front with the best trade-off (the knee points of notebook 03).
+# Only now is the test split opened. `test_se` is the standard error of the test accuracy, in points:
+# differences below about two of them mean nothing.
 
 # %%
 report = transfer.report(run)
@@ -212,15 +229,16 @@ report.round({"valid_top1": 1, "test_top1": 1, "test_se": 1})
 gap = (report.valid_top1 - report.test_top1).mean()
 assert len(report) == 4, "Four networks were asked for: run the report cell again."
 assert abs(gap) < 5, f"Valid and test differ by {gap:.1f} points: was test data used to choose?"
-print(f"On average the chosen subnets lose {gap:.1f} points from valid to test.")
+print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} points.")
 
 # %% [markdown]
 # They were *chosen* for their validation accuracy, so part of it is luck, and luck does not repeat
-# on the test split.
+# on the test split: on average over many transfers, expect a loss. In a single one, valid and test are
+# also just different pictures, some easier than others, so the difference may have either sign.
 #
 # ## Is it true? Three seeds, two tasks
 #
-# One run proves nothing. The project ships a recording of transfers with three seeds on two tasks,
+# One run proves nothing. The course ships a recording of transfers with three seeds on two tasks,
 # in three modes that share warm-up and first archive (the command that records it again is in
 # `data/README.md`): subnets drawn from the *distribution* of the best, *uniform*ly, or *none*
 # trained. Same evaluations; the first two train for as many steps.
@@ -321,9 +339,11 @@ ObjectiveExplorer(folder)
 # %% [markdown]
 # ## And at the paper's scale?
 #
-# The paper's settings on CIFAR-10 (45,000 pictures to train on, 5,000 to validate), and what this
-# machine makes of its supernet, measured on a few pictures of 224 pixels. A step of the warm-up
-# trains both widths' largest subnets, then a teacher and four subnets:
+# The paper's settings on CIFAR-10 (split as in notebook 05: 40,000 pictures to train on, 10,000 to
+# validate), and what this machine makes of its supernet, measured on a few pictures of 224 pixels. In
+# the first part of the warm-up each picture goes through the largest subnets of both widths; after
+# that through a teacher and four subnets. A *subnet-picture* is one picture in one subnet, forwards
+# and backwards in training:
 
 # %%
 from natlib.space import SearchSpace
@@ -334,7 +354,7 @@ paper, space = get_profile("paper"), SearchSpace.paper(resolutions=(224,))
 passes = 2 * paper.warmup_largest + 5 * (paper.warmup_uniform + paper.iterations * paper.adapt)
 archives = paper.archive + paper.candidates * np.arange(paper.iterations + 1)
 evaluations = paper.archive + paper.iterations * paper.candidates + archives[1:].sum()
-trained, measured = 45_000 * passes, evaluations * (5_000 + paper.calibration)
+trained, measured = 40_000 * passes, evaluations * (10_000 + paper.calibration)
 net, (images, labels) = Supernet(space, 10), (task.train.images[:4], task.train.labels[:4])
 archs = [space.decode(x) for x in space.sample(4, 0)]
 seconds = transfer.seconds_each(lambda i: add_gradients(net, task, images, labels, archs), 2)
@@ -357,11 +377,16 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #
 # - Scale: 32 px pictures, a supernet of a third of a million weights, a first archive of 32
 #   architectures and 5 iterations of 8; the paper takes 192 to 256 px, 100 architectures at first,
-#   30 iterations, and 250 epochs of warm-up.
-# - Learning rates are higher than the paper's, because there are so few steps: 0.1 and 0.06.
+#   30 iterations of 8, and 250 epochs of warm-up. `natlib.profiles` has both, number by number.
+# - Per step 64 pictures and 3 subnets besides the teacher (the paper: 96 and 4); the distribution is
+#   that of the best 20 (150); batch norm is recalibrated on 400 training pictures (about 2,000).
+# - Learning rates are higher than the paper's, because there are so few steps: 0.1 and 0.06 instead
+#   of 0.0075 and 0.0025.
 # - One width multiplier instead of two.
-# - The search measures on a fixed part of the validation split.
+# - The search measures on a fixed part of the validation split, 1,000 pictures.
 # - The first archive covers MAdds evenly instead of being drawn at random.
+# - Values of a gene that the best do not have keep a small probability; training pictures are shifted
+#   and mirrored, nothing else.
 #
 # ## Recap
 #
@@ -370,7 +395,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 # - Adaptation moves the whole front; search alone fills it.
 # - The distribution of the best says which weights deserve training.
 # - A fair comparison shares evaluations, steps and starting point, repeats seeds, and opens the test
-#   split last.
+#   split last. It may also show that an idea makes no difference at one's own scale.
 # - A run folder makes a transfer resumable.
 #
 # ## Exercises
@@ -396,3 +421,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #   Deployment*, ICLR 2020, [arXiv:1908.09791](https://arxiv.org/abs/1908.09791).
 # - Hinton, Vinyals, Dean: *Distilling the Knowledge in a Neural Network*, 2015,
 #   [arXiv:1503.02531](https://arxiv.org/abs/1503.02531).
+# - *Further reading:* Kornblith, Shlens, Le: *Do Better ImageNet Models Transfer Better?*, CVPR 2019,
+#   [arXiv:1805.08974](https://arxiv.org/abs/1805.08974); Lindauer, Hutter: *Best Practices for
+#   Scientific Research on Neural Architecture Search*, JMLR 21, 2020,
+#   [arXiv:1909.02453](https://arxiv.org/abs/1909.02453).

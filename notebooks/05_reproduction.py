@@ -9,13 +9,14 @@
 # %% [markdown]
 # # 5 · Reproduction: the eleven data sets
 #
-# About 2 minutes on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 90 minutes to teach.
 #
 # **You will be able to**
 #
 # - say what the eleven data sets of the paper are, how each is split, and how to get it;
 # - tell published, counted and measured figures apart, in a table that never mixes them;
-# - compare the networks that NAT chose for different data sets, and with other networks for phones;
+# - compare the networks that NAT found for different data sets, and with other networks for phones;
 # - rehearse the whole reproduction without any of the data, and then run it for real;
 # - make a task of any folder of your own pictures.
 
@@ -40,8 +41,9 @@ from natlib.rehearse import rehearse
 #
 # ## The eleven at a glance
 #
-# The data sets lie below one folder, which the environment variable `NATLIB_DATA` names. Nothing is
-# downloaded unless you ask for it.
+# NAT transfers a supernet that was pre-trained on ImageNet to eleven data sets, ImageNet itself among
+# them. They lie below one folder, which the environment variable `NATLIB_DATA` names. Nothing is
+# downloaded unless you ask for it; `here` says what you have, `archive_gb` what there is to download.
 
 # %%
 table = datasets.describe()
@@ -69,8 +71,8 @@ print(datasets.check("cars", folder))
 # ## A rehearsal
 #
 # Without any of the data the whole pipeline can still be tried. `rehearse` writes a miniature of each
-# data set in its *real on-disk layout*, so that the real loaders read it; only, the pictures are
-# generated noise in stripes, and there are few of them. In a shell:
+# data set, files and folders as in the original, so that the real loaders read it; only, the pictures
+# are generated noise in stripes, and there are few of them. In a shell:
 # `python -m natlib.rehearse FOLDER`.
 
 # %%
@@ -110,12 +112,13 @@ rounded = (networks.counted_params / 1e6 - networks.params).abs().max()
 print(f"Parameters differ by {rounded:.3f} million at most; published ones have one decimal.")
 
 # %% [markdown]
-# **What do you notice?** We always count a little less. Published counts have a tenth of a million or a
-# million as their last digit and may count layers that we leave out; that is why both are shown.
+# **What do you notice?** We always count a little less. Published MAdds are rounded to a million and
+# published parameters to a tenth of a million, which explains only part of it; the rest may be layers
+# that we leave out. That is why both are shown.
 #
-# What did NAT choose for cars that it did not choose for textures (DTD)? One bar is one layer, as
-# high as its expand ratio, with its kernel size inside; stages alternate in colour, and dotted bars
-# are layers that were skipped.
+# What did NAT find for cars that it did not find for textures (DTD)? As in notebook 01, one bar is one
+# layer, as high as its expand ratio; colour and digit are its kernel size. Dotted bars are layers that
+# were skipped.
 
 # %%
 by_name = networks.set_index("dataset").architecture
@@ -140,15 +143,16 @@ pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 
 # %% [markdown]
 # **What do you notice?** Cars, aircraft and food, where small details decide, have the highest
-# resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) have the lowest, and
-# by far the largest kernels, perhaps because enlarged pictures hold no small details. But these are
-# one or a few networks each, at different costs, from one search: take it as a question to ask, not as
-# a law.
+# resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) are among the lowest,
+# and have by far the largest kernels, perhaps because enlarged pictures hold no small details. But
+# these are one or a few networks each, at different costs, from one search: take it as a question to
+# ask, not as a law.
 #
 # ## The table
 #
-# For every data set the paper's NAT-M1 to M4, and the published networks that are not among them.
-# `runs` is where your own results are looked for, wherever below it they lie.
+# For every data set the paper's NAT-M1 to M4, and the published networks that are not among them (their
+# names are those of the authors' files). An architecture is written as in notebook 01, with the
+# activation at its end. `runs` is where your own results are looked for, wherever below it they lie.
 
 # %%
 runs = Path("../runs")
@@ -187,9 +191,10 @@ for path in paper.export(results, folder / "table"):
 # %% [markdown]
 # ## The mobile setting
 #
-# The paper claims the setting for phones: ImageNet with at most 600 million MAdds. The others' figures
-# are those that come with torchvision's weights, and those that are in the names of two published
-# Once-for-all networks.
+# The abstract of the paper claims to improve on the state of the art "under mobile settings", with at
+# most 600 million MAdds. Here that is checked for ImageNet. The others' figures are those that come
+# with torchvision's weights, and those that are in the names of two published networks of Once-for-all
+# (the supernet that NAT starts from, notebook 01).
 
 # %%
 mobile = paper.mobile_setting()
@@ -205,7 +210,7 @@ plots.show(
 
 # %% [markdown]
 # **What do you notice?** NAT and Once-for-all are close together, and far from the rest. They share
-# the search space and the supernet, which were trained long and with distillation. How much is due to
+# the search space and the supernet, which was trained long and with distillation. How much is due to
 # the search, and how much to the training? These figures alone cannot tell, because every family was
 # trained by a recipe of its own: look at the two rows of MobileNetV3, one architecture, two recipes.
 #
@@ -265,9 +270,10 @@ print(f"Pictures a second and subnet: training {training:.1f}, evaluation {evalu
 hours.assign(days=hours.hours / 24).round(1)
 
 # %% [markdown]
-# On a laptop that is hopeless, and it should be: the paper reports a day on a GPU for CIFAR-10. Look
-# at the columns: the schedule trains for 400 epochs, most of them with five subnets in each step, and
-# measures thousands of subnets. Small data sets are where to begin.
+# On a laptop that is hopeless, and it should be: the paper reports about one GPU-day for CIFAR-10. Look
+# at the columns: the schedule trains for 400 epochs (100 + 150 of warm-up, 30 times 5 of adaptation),
+# most of them with five subnets in each step, and measures thousands of subnets. Small data sets are
+# where to begin.
 #
 # ## Your own pictures
 #
@@ -288,11 +294,13 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 # - *Data*: the original page of Stanford Cars is offline, and ImageNet needs an account, so copies
 #   differ in where they come from; `dataset_task` verifies how many pictures and classes they hold.
 # - *Splits*: which pictures the authors held out for validation was not published. Ours are drawn by
-#   a seed.
-# - *Search*: the authors published an evaluator and networks, not the search. This series follows
+#   a seed, and how many is our choice, too.
+# - *Search*: the authors published an evaluator and networks, not the search. This course follows
 #   the paper's text.
 # - *Pictures*: we keep the middle square of each picture, at 256 pixels at most, and augment by small
 #   shifts and mirroring only.
+# - *Settings*: where the text leaves a choice open, ours is in the sections *What we simplified* of
+#   notebooks 01 to 04; the profile `paper` has the paper's numbers.
 # - *Chance*: seeds, drivers and cards change the last tenths of a percent, and which networks win.
 #   The standard error in the table is that of the test pictures only; repeat with other seeds.
 # - *Activations*: some published networks use mish; our supernet, like the official checkpoints, uses
@@ -328,3 +336,7 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 #   Deployment*, ICLR 2020, [arXiv:1908.09791](https://arxiv.org/abs/1908.09791).
 # - Darlow, Crowley, Antoniou, Storkey: *CINIC-10 Is Not ImageNet or CIFAR-10*, 2018,
 #   [arXiv:1810.03505](https://arxiv.org/abs/1810.03505).
+# - *Further reading:* Recht, Roelofs, Schmidt, Shankar: *Do ImageNet Classifiers Generalize to
+#   ImageNet?*, ICML 2019, [arXiv:1902.10811](https://arxiv.org/abs/1902.10811); Pineau et al.:
+#   *Improving Reproducibility in Machine Learning Research*, JMLR 22, 2021,
+#   [arXiv:2003.12206](https://arxiv.org/abs/2003.12206).

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 6 · Many objectives, one choice, and a network to take home
 #
-# About 3 minutes on a laptop, CPU.
+# About 3 minutes of computing on a laptop, CPU; about 90 minutes to teach.
 #
 # **You will be able to**
 #
@@ -41,8 +41,8 @@ for n in (1, 2, 3):
     print(f"{', '.join(objectives[:n])}: {non_dominated(F[:, :n]).sum()} of {len(F)} on the front")
 
 # %% [markdown]
-# **What do you notice?** A subnet leaves the front only if another one beats it in *everything*.
-# Each objective more is one more reason to stay. With very many objectives nearly everything stays,
+# **What do you notice?** A subnet leaves the front only if another one is at least as good in *every*
+# objective. Each objective more is one more reason to stay. With very many objectives nearly all stay,
 # and the front alone no longer chooses for you.
 #
 # Two of the objectives can be drawn as before. For all of them at once there are *parallel
