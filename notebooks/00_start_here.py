@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 0 · Start here
 #
 # About 1 minute on a laptop, CPU.
@@ -17,7 +17,7 @@
 # - name the stages of Neural Architecture Transfer (NAT) and the notebook that explains each;
 # - read a trade-off between error and cost, and pick a network from it by your own wishes.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import pandas as pd
 
 import natlib
@@ -26,7 +26,7 @@ from natlib.explore import ObjectiveExplorer
 from natlib.profiles import get_profile
 from natlib.search import non_dominated
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is this machine ready?
 #
 # `natlib.check()` looks at everything that the first minutes can stumble over. Where `ok` is False,
@@ -40,7 +40,7 @@ checks.style.set_properties(**{"text-align": "left", "white-space": "normal"})
 assert checks.ok["shipped data"], f"The course cannot go on: {checks.found['shipped data']}"
 print(f"Profile '{get_profile().name}': the notebooks say at their top how long they take with it.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What this course rebuilds
 #
 # Training a network takes long, and the best network for *your* pictures on *your* device is not
@@ -56,7 +56,7 @@ plots.show(
     "to the archive's best and the archive is measured again; at the end M1 to M4 are tested.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # | notebook | question | in `natlib` |
 # |---|---|---|
 # | 01 supernet | How can one network hold so many, and what does each cost? | `space`, `cost`, `supernet` |
@@ -72,22 +72,22 @@ plots.show(
 # notebook runs on a laptop without a network. The supernet was pre-trained on the *source* task,
 # clothes and clip art.
 
-# %%
+# %% slideshow={"slide_type": "-"}
 source = data.load_task("source")
 figure = plots.plot_images(source, 8)
 plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clothes and clip art.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji.
 
-# %%
+# %% slideshow={"slide_type": "-"}
 for name in data.TARGETS:
     task = data.load_task(name)
     sizes = ", ".join(f"{len(getattr(task, split))} {split}" for split in data.SPLITS)
     print(f"{name}: {task.num_classes} classes; pictures: {sizes}")
     plots.show(plots.plot_images(task, 8), f"Eight pictures of each class of the task {name}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A trade-off to play with
 #
 # Several hundred subnets of the supernet were measured on the animals (validation split, pocket
@@ -101,7 +101,7 @@ best = archive[non_dominated(F)].sort_values("madds")
 figure = plots.plot_front(F)
 plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best)} form the front.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The lower left edge, the *Pareto front*, holds the subnets that no other
 # one beats in both. Everything above it is a bad buy: something else is cheaper and better.
 #
@@ -111,7 +111,7 @@ plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best
 # %%
 ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check yourself
 #
 # Replace the guess below: how many percent of the largest subnet's MAdds does the cheapest subnet
@@ -124,7 +124,7 @@ share = 100 * good.madds.min() / archive.madds.max()
 assert 0 < guess <= 100, "The guess is a share in percent: choose a number from 1 to 100."
 print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The paper pre-trains on ImageNet and transfers to eleven data sets of photos at 192 to 256

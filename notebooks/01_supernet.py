@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 1 · The supernet: one network that holds very many
 #
 # About 1 minute on a laptop, CPU.
@@ -19,7 +19,7 @@
 # - ask for parameters, MAdds and latency of thousands of subnets at once;
 # - load an official Once-for-all checkpoint.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 import torch
@@ -29,7 +29,7 @@ from natlib.cost import CostTable
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How many networks are in it?
 #
 # An architecture is a list of small decisions: the resolution of the picture, a width multiplier
@@ -47,7 +47,7 @@ for name, space in spaces.items():
     print(f"{name}: {len(space.resolutions)} x {len(space.widths)} x {forms}^{space.n_stages}")
     print(f"   = {space.size:,} architectures, about 10^{np.log10(float(space.size)):.1f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Nobody trains so many networks one by one, at either scale. NAT never
 # does: one set of shared weights serves them all.
 #
@@ -66,7 +66,7 @@ hole = x.copy()
 hole[5:8] = (0, 0, 5)  # stage 2 skips its first two layers and uses its third
 print("a hole:  ", hole, "\nrepaired:", pocket.repair(hole))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A drawing of an architecture
 #
 # Here are the four networks that the authors of NAT found for ImageNet, M1 to M4. Colour (and the
@@ -88,7 +88,7 @@ plots.show(
     figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper, or wider."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** All four keep the last stage at full depth; the cheap ones save in the
 # stages before it. No rule of thumb makes such networks. They were searched, inside a supernet.
 #
@@ -107,7 +107,7 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
         logits = net(inputs, arch)
     print(f"{name}: inputs {tuple(inputs.shape)}, logits {tuple(logits.shape)}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Elastic kernel
 #
 # Each depthwise layer stores its largest kernels only. A smaller kernel is the *centre* of the next
@@ -127,7 +127,7 @@ print(
     f"Largest distance of the matrix from the identity: {(matrix - torch.eye(9)).abs().max():.2f}"
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The 3x3 kernels resemble the centres and are not the same. What serves as
 # the middle of a large kernel does not serve alone, and the matrix makes up for it.
 #
@@ -150,7 +150,7 @@ plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The columns agree: a narrow layer computes exactly what the first channels
 # of the wide one compute. Training must therefore put what matters most into the first channels.
 #
@@ -171,7 +171,7 @@ plots.show(
     figure, "Output of stage 2 after one to three layers: each layer refines the same channels."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** A channel looks alike in all three rows: from the second layer on, a layer
 # *adds* to its input (the residual connection), so its absence is bearable.
 #
@@ -191,7 +191,7 @@ for resolution in (16, 24, 32):
 figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but the same features.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Reading out a subnet, and a surprise
 #
 # `extract` copies the slices into a plain module of its own. No training is needed. But batch norm
@@ -213,7 +213,7 @@ for arch in map(pocket.decode, X):
 figure = plots_supernet.plot_recalibration(stale, evaluate.top1_errors(fresh), names)
 plots.show(figure, "Errors of eight subnets: far larger with the supernet's batch-norm statistics.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The weights are the same in both measurements. A subnet that is judged by
 # its stale statistics is judged wrongly, so NAT recalibrates before *every* evaluation.
 #
@@ -232,10 +232,10 @@ seconds = time.perf_counter() - begin
 print(f"10,000 networks of {madds.min() / 1e6:.0f} to {madds.max() / 1e6:.0f} M MAdds", end=" ")
 print(f"drawn and counted in {1e3 * seconds:.0f} ms")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Where do the costs of NAT-M1 lie? `per_layer` lists them from input to output.
 
-# %%
+# %% slideshow={"slide_type": "-"}
 layer_costs = cost.per_layer(paper.encode(networks["M1"]))
 figure = plots_supernet.plot_layer_costs(layer_costs)
 plots.show(
@@ -243,7 +243,7 @@ plots.show(
 )
 layer_costs.set_index("layer").sum()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** MAdds are spread over all layers: where pictures are large, channels are few.
 # Parameters sit at the end, in the last stage and in the head. "Cheap" depends on what you pay for.
 #
@@ -267,7 +267,7 @@ plots.show(
 )
 latencies.about
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The sum may be too small: a block that is timed alone finds its weights and
 # its input in the cache. The *order* is what search needs, and it agrees. (A busy machine blurs it.)
 #
@@ -287,7 +287,7 @@ plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** More MAdds help on the whole, yet at any one cost subnets differ by points.
 # That spread is what the search of notebooks 02 and 03 lives on.
 #
@@ -299,7 +299,7 @@ plots.show(
 # %%
 plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## With an official ImageNet checkpoint
 #
 # The authors of Once-for-all publish the supernet of each width as a file of weights. If you have
@@ -327,7 +327,7 @@ assert len(answer) == pocket.n_var, f"An encoding of this space has {pocket.n_va
 assert pocket.decode(answer) == wanted, f"This encodes {pocket.decode(answer).to_dict()}: compare."
 print("Right:", pocket.decode(answer))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The supernet here has three stages of up to three layers, kernels 3 and 5 and one width; the

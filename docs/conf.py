@@ -1,0 +1,56 @@
+"""How Sphinx makes the book of the pages that `docs/book.py` gathered."""
+
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docs.tex import mathml  # noqa: E402
+
+project = "natlib"
+author = "the natlib authors"
+project_copyright = "the natlib authors, MIT licence"
+language = "en"
+extensions = ["myst_nb"]
+nb_execution_mode = "off"  # `make site` executes what is not executed yet, then gathers it
+nb_ipywidgets_js = {}  # pages show the widgets' static pictures
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+html_theme = "sphinx_book_theme"
+html_title = "natlib: Neural Architecture Transfer"
+html_theme_options = {
+    "home_page_in_toc": True,
+    "show_toc_level": 2,
+    "use_download_button": False,  # each notebook's first lines link its files
+    "use_fullscreen_button": False,
+}
+html_static_path = [str(Path(__file__).parent / "style.css")]
+html_css_files = ["style.css"]
+html_extra_path = ["../build/book/extra"]
+html_copy_source = False
+html_show_sourcelink = False
+html_use_index = False
+html_show_sphinx = False
+templates_path: list[str] = []
+
+
+def _inline(translator, node: nodes.math) -> None:
+    translator.body.append(mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _block(translator, node: nodes.math_block) -> None:
+    translator.body.append(f'<div class="math">{mathml(node.astext(), block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> None:
+    """Draws formulas as MathML."""
+    app.add_html_math_renderer(
+        "mathml", inline_renderers=(_inline, None), block_renderers=(_block, None)
+    )
