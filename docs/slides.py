@@ -6,7 +6,7 @@ A cell's metadata say what it is on the slides, as in JupyterLab's property insp
 *subslide*, a *fragment* that comes at a click, or *skip*. Three rules keep the slides in size:
 
 - a heading always begins a slide, also within a cell;
-- a code cell that does not say what it is gets a sub-slide, and each of its pictures another one;
+- each picture gets a sub-slide, and code that follows a picture begins another one;
 - exercises and references are left out.
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -23,6 +25,7 @@ from nbformat import NotebookNode
 from docs.book import without_widgets
 from docs.tex import render_math
 
+PICTURE = "picture"  # tag of a cell of which only the picture is shown
 DECK = Path(__file__).parent / "deck"
 LEFT_OUT = re.compile(r"#+ (exercises|references)\b", re.IGNORECASE)
 
@@ -32,20 +35,22 @@ def arrange(notebook: NotebookNode) -> NotebookNode:
     copy = without_widgets(notebook)
     split = {"markdown": _split_text, "code": _split_code}
     copy.cells = [part for cell in copy.cells for part in split[cell.cell_type](cell)]
-    for i, part in enumerate(copy.cells):
+    for i, (before, part) in enumerate(pairwise([None, *copy.cells])):
         part.id = f"part-{i}"
+        if before and PICTURE in before.metadata.get("tags", []) and part.cell_type == "code":
+            part.metadata.slideshow.slide_type = "subslide"
     return copy
 
 
 def slide_type(cell: NotebookNode) -> str:
-    """Returns what a cell's metadata say that it is on the slides; empty if they do not say."""
-    return cell.metadata.get("slideshow", {}).get("slide_type", "")
+    """Returns what a cell is on the slides, `"-"` if it goes on where the last one ended."""
+    return cell.metadata.get("slideshow", {}).get("slide_type", "-")
 
 
 def _split_text(cell: NotebookNode) -> list[NotebookNode]:
     sections = re.split(r"^(?=#{1,3} )", cell.source, flags=re.MULTILINE)
     return [
-        _part(cell, "slide" if text.startswith("#") else slide_type(cell) or "-", source=render_math(text))
+        _part(cell, "slide" if text.startswith("#") else slide_type(cell), source=render_math(text))
         for text in sections
         if text.strip() and not LEFT_OUT.match(text)
     ]
@@ -58,14 +63,14 @@ def _split_code(cell: NotebookNode) -> list[NotebookNode]:
     pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
     others = [output for output in cell.outputs if output not in pictures]
     return [
-        _part(cell, kind or "subslide", outputs=others),
-        *(_part(cell, "subslide", source="", outputs=[picture]) for picture in pictures),
+        _part(cell, kind, outputs=others),
+        *(_part(cell, "subslide", [PICTURE], outputs=[picture]) for picture in pictures),
     ]
 
 
-def _part(cell: NotebookNode, kind: str, **changes) -> NotebookNode:
+def _part(cell: NotebookNode, kind: str, tags: Sequence[str] = (), **changes) -> NotebookNode:
     part = nbformat.from_dict({**cell, **changes})
-    part.metadata = nbformat.from_dict({"slideshow": {"slide_type": kind}})
+    part.metadata = nbformat.from_dict({"slideshow": {"slide_type": kind}, "tags": list(tags)})
     return part
 
 

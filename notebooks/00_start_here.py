@@ -72,7 +72,7 @@ plots.show(
 # notebook runs on a laptop without a network. The supernet was pre-trained on the *source* task,
 # clothes and clip art.
 
-# %% slideshow={"slide_type": "-"}
+# %%
 source = data.load_task("source")
 figure = plots.plot_images(source, 8)
 plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clothes and clip art.")
@@ -80,7 +80,7 @@ plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clo
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji.
 
-# %% slideshow={"slide_type": "-"}
+# %%
 for name in data.TARGETS:
     task = data.load_task(name)
     sizes = ", ".join(f"{len(getattr(task, split))} {split}" for split in data.SPLITS)

@@ -235,7 +235,7 @@ print(f"drawn and counted in {1e3 * seconds:.0f} ms")
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Where do the costs of NAT-M1 lie? `per_layer` lists them from input to output.
 
-# %% slideshow={"slide_type": "-"}
+# %%
 layer_costs = cost.per_layer(paper.encode(networks["M1"]))
 figure = plots_supernet.plot_layer_costs(layer_costs)
 plots.show(

@@ -97,7 +97,7 @@ def fit_rbf(x, y):
 # A dozen of the recorded subnets, with nothing but their MAdds as $x$. The library's `RBFEnsemble` with
 # one member that sees everything must draw the same curve.
 
-# %% slideshow={"slide_type": "-"}
+# %%
 rows = np.random.default_rng(5).permutation(len(X))[:12]
 x = archive.madds.to_numpy()[rows] / 1e6
 grid = np.linspace(x.min(), x.max(), 300)
@@ -200,7 +200,7 @@ pd.DataFrame(np.hstack([one_hot, stepwise]).astype(int), index=labels, columns=c
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # The three ways for three models, all learning from the same 40 and 160 subnets:
 
-# %% slideshow={"slide_type": "-"}
+# %%
 ways = {
     "RBF ensemble": {"integers": "rbf", "steps": "rbf_steps"},
     "ridge": {"integers": "ridge_integer", "one-hot": "ridge_onehot", "steps": "ridge"},

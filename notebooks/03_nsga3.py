@@ -263,7 +263,7 @@ print(f"{len(limited.X)} architectures, the largest with {limited.F[:, 1].max():
 # Move the limit; each move searches again. (Without a running kernel you see the picture for one
 # limit.)
 
-# %% slideshow={"slide_type": "-"}
+# %%
 plots_search.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
 
 # %% [markdown] slideshow={"slide_type": "slide"}

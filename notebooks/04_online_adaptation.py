@@ -239,7 +239,7 @@ for name, rows in last.groupby("task"):
 # And against training *one* network? The chosen architectures of each seed were also trained alone,
 # for as many steps, from random weights and from the pre-trained ones:
 
-# %% slideshow={"slide_type": "-"}
+# %%
 networks = pd.read_csv(data.DATA / "archives" / "networks.csv")
 by_seed = networks.groupby(["task", "mode", "seed"]).test_top1.mean().unstack("seed")
 by_seed.assign(mean=by_seed.mean(axis=1), sd=by_seed.std(axis=1)).round(1)

@@ -61,7 +61,7 @@ table[["terms", "source"]].style.set_properties(**{"text-align": "left"})
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Three of them have to be got by hand. `check` says what is there, what is missing and what to do:
 
-# %% slideshow={"slide_type": "-"}
+# %%
 folder = Path(tempfile.mkdtemp())
 print(datasets.check("cars", folder))
 
@@ -180,7 +180,7 @@ plots.show(
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # To take the table elsewhere, `export` writes it as CSV and as Markdown:
 
-# %% slideshow={"slide_type": "-"}
+# %%
 for path in paper.export(results, folder / "table"):
     print(f"{path.name}: {len(path.read_text(encoding='utf-8').splitlines())} lines")
 

@@ -145,7 +145,7 @@ print(f"warmed up with {run.step} steps")
 # resolution (notebook 01). `export` writes it into one file with all that is needed to use it: input
 # size, classes, normalisation, architecture.
 
-# %% slideshow={"slide_type": "-"}
+# %%
 from pathlib import Path
 
 from natlib.evaluate import InputBatches, evaluate, fixed_sample, recalibrate
@@ -176,7 +176,7 @@ explorer
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # What a slider does, code can do. This sets a limit and a weight, and keeps both choices:
 
-# %% slideshow={"slide_type": "-"}
+# %%
 explorer.compare()
 explorer.weights["top1_err"].value = 1.0
 slider = explorer.limits["madds"]
@@ -216,7 +216,7 @@ print(f"File and subnet agree on {agreement:.1%} of {len(right)} test pictures."
 # Now without natlib. `examples/predict.py` is some forty lines that need numpy, pillow and
 # onnxruntime only. We give it two test pictures as files:
 
-# %% slideshow={"slide_type": "-"}
+# %%
 import subprocess
 import sys
 

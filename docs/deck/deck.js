@@ -1,10 +1,11 @@
 // A slide that is too full for the screen gets smaller letters and pictures.
 function fit() {
   const slide = Reveal.getCurrentSlide();
-  const { height } = Reveal.getConfig();
+  const { height, width } = Reveal.getConfig();
+  const full = () => slide.scrollHeight > height || slide.scrollWidth > width;
   slide.style.fontSize = "";
   let size = parseFloat(getComputedStyle(slide).fontSize);
-  while (slide.scrollHeight > height && size > 12) {
+  while (full() && size > 12) {
     size -= 0.5;
     slide.style.fontSize = size + "px";
   }
