@@ -3,10 +3,12 @@
     python -m docs.slides SLIDES EXECUTED/*.ipynb
 
 A cell's metadata say what it is on the slides, as in JupyterLab's property inspector: a *slide*, a
-*subslide*, a *fragment* that comes at a click, or *skip*. Three rules keep the slides in size:
+*subslide*, a *fragment* that comes at a click, or *skip*. Five rules keep the slides in size:
 
 - a heading always begins a slide, also within a cell;
-- each picture gets a sub-slide, and code that follows a picture begins another one;
+- a fragment of text is one paragraph, and what follows it begins a sub-slide;
+- each picture gets a sub-slide;
+- code begins a sub-slide after a picture, and where it does not fit below what is there;
 - exercises and references are left out.
 """
 
@@ -15,7 +17,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -25,6 +26,7 @@ from nbformat import NotebookNode
 from docs.book import without_widgets
 from docs.tex import render_math
 
+LINES = 19  # of text that fit on a slide
 PICTURE = "picture"  # tag of a cell of which only the picture is shown
 DECK = Path(__file__).parent / "deck"
 LEFT_OUT = re.compile(r"#+ (exercises|references)\b", re.IGNORECASE)
@@ -35,11 +37,32 @@ def arrange(notebook: NotebookNode) -> NotebookNode:
     copy = without_widgets(notebook)
     split = {"markdown": _split_text, "code": _split_code}
     copy.cells = [part for cell in copy.cells for part in split[cell.cell_type](cell)]
-    for i, (before, part) in enumerate(pairwise([None, *copy.cells])):
+    _break_full_slides(copy.cells)
+    for i, part in enumerate(copy.cells):
         part.id = f"part-{i}"
-        if before and PICTURE in before.metadata.get("tags", []) and part.cell_type == "code":
-            part.metadata.slideshow.slide_type = "subslide"
     return copy
+
+
+def _break_full_slides(parts: list[NotebookNode]) -> None:
+    """Makes those parts with code sub-slides that would not fit below what is there."""
+    room = LINES
+    for part in parts:
+        if slide_type(part) in ("slide", "subslide"):
+            room = LINES
+        elif part.cell_type == "code" and _lines(part) > room:
+            part.metadata.slideshow.slide_type = "subslide"
+            room = LINES
+        room = 0 if PICTURE in part.metadata.tags else room - _lines(part)
+
+
+def _lines(part: NotebookNode) -> float:
+    """Returns about how many lines of text are as high as a part of a slide."""
+    if part.cell_type == "markdown":
+        return sum(len(text) / 85 + 1.5 for text in part.source.split("\n\n"))
+    data = [output.get("data", {"text/plain": output.get("text", "")}) for output in part.outputs]
+    texts = [bundle.get("text/html") or bundle.get("text/plain", "") for bundle in data]
+    rows = [text.count("<tr") or text.count("\n") + 1 for text in texts]
+    return 0.7 * (len(part.source.splitlines()) + sum(rows)) + 1.5
 
 
 def slide_type(cell: NotebookNode) -> str:
@@ -48,12 +71,15 @@ def slide_type(cell: NotebookNode) -> str:
 
 
 def _split_text(cell: NotebookNode) -> list[NotebookNode]:
-    sections = re.split(r"^(?=#{1,3} )", cell.source, flags=re.MULTILINE)
-    return [
-        _part(cell, "slide" if text.startswith("#") else slide_type(cell), source=render_math(text))
-        for text in sections
-        if text.strip() and not LEFT_OUT.match(text)
-    ]
+    parts = []
+    for text in re.split(r"^(?=#{1,3} )", cell.source, flags=re.MULTILINE):
+        kind = "slide" if text.startswith("#") else slide_type(cell)
+        if kind == "fragment":
+            first, _, rest = text.strip().partition("\n\n")
+            parts += [(first, kind), (rest, "subslide")]
+        elif not LEFT_OUT.match(text):
+            parts.append((text, kind))
+    return [_part(cell, kind, source=render_math(text)) for text, kind in parts if text.strip()]
 
 
 def _split_code(cell: NotebookNode) -> list[NotebookNode]:
