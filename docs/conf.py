@@ -28,6 +28,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": False,  # each notebook's first lines link its files
     "use_fullscreen_button": False,
+    "navbar_persistent": [],  # the search field stands in the side bar
 }
 html_static_path = [str(Path(__file__).parent / "style.css")]
 html_css_files = ["style.css"]
@@ -45,12 +46,19 @@ def _inline(translator, node: nodes.math) -> None:
 
 
 def _block(translator, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="math">{mathml(node.astext(), block=True)}</div>')
+    translator.body.append(f'<div class="formula">{mathml(node.astext(), block=True)}</div>')
     raise nodes.SkipNode
+
+
+def _remove_templates(app: Sphinx, error: Exception | None) -> None:
+    """Takes away the themes' templates, which are copied with their style sheets."""
+    for path in Path(app.outdir, "_static").glob("*webpack-macros.html"):
+        path.unlink()
 
 
 def setup(app: Sphinx) -> None:
     """Draws formulas as MathML."""
+    app.connect("build-finished", _remove_templates)
     app.add_html_math_renderer(
         "mathml", inline_renderers=(_inline, None), block_renderers=(_block, None)
     )

@@ -117,7 +117,11 @@ def make_deck(notebook: Path, folder: Path) -> Path:
         "js": "deck.js",
     }
     deck = {name: (DECK / file).read_text() for name, file in parts.items()}
-    exporter = SlidesExporter(template_name="deck", extra_template_basedirs=[str(DECK.parent)])
+    exporter = SlidesExporter(
+        template_name="deck",
+        extra_template_basedirs=[str(DECK.parent)],
+        exclude_anchor_links=True,
+    )
     resources = {"deck": deck, "metadata": {"name": notebook.stem}}
     html, _ = exporter.from_notebook_node(
         arrange(nbformat.read(notebook, as_version=4)), resources=resources
