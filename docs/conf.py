@@ -1,14 +1,11 @@
 """How Sphinx makes the book of the pages that `docs/book.py` gathered."""
 
-import sys
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from docs.tex import mathml  # noqa: E402
+from docs.tex import mathml
 
 project = "natlib"
 author = "the natlib authors"

@@ -25,7 +25,10 @@ LOCK_LINES = [
 ]
 LOCK = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in LOCK_LINES)}
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED = [Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["lint"]]
+LOCKED = [
+    Requirement(text)
+    for text in sum((EXTRAS[name] for name in ("test", "lint", "site")), PROJECT["dependencies"])
+]
 CUDA = re.compile(r"nvidia-|cuda-|triton$")  # torch itself says which of these it needs
 
 
