@@ -79,16 +79,15 @@ def _gather_notebook(path: Path, executed: Path, slides: Path, book: Path) -> No
     if not source.exists():
         raise FileNotFoundError(f"There is no executed copy {source}: 'make site' makes it.")
     notebook = without_widgets(nbformat.read(source, as_version=4))
-    files = {"script": path.with_suffix(".py"), "notebook": path}
-    if place.parent == Path("."):
-        files["slides"] = slides / f"{path.stem}.html"
+    folder = Path("files") / place.parent
     links = [
-        _link(name, file, Path("slides" if name == "slides" else "files") / place.parent, place, book)
-        for name, file in files.items()
-        if file.exists()
+        _link("script", path.with_suffix(".py"), folder, place, book),
+        _link("notebook", path, folder, place, book),
     ]
+    if place.parent == Path("."):
+        links.append(_link("slides", slides / f"{path.stem}.html", Path("slides"), place, book))
     title, _, rest = notebook.cells[0].source.partition("\n")
-    line = f'<p class="files">This page as {", ".join(links)}</p>'
+    line = f'<p class="files">This page as {", ".join(filter(None, links))}</p>'
     notebook.cells[0].source = f"{title}\n\n{line}\n{rest}"
     target = book / "pages" / "notebooks" / place
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +95,9 @@ def _gather_notebook(path: Path, executed: Path, slides: Path, book: Path) -> No
 
 
 def _link(name: str, file: Path, folder: Path, place: Path, book: Path) -> str:
-    """Copies a file into a folder of the site and returns the link from the page at a place."""
+    """Copies a file into a folder of the site; returns the link from the page at a place, if any."""
+    if not file.exists():
+        return ""
     (book / "extra" / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy(file, book / "extra" / folder / file.name)
     href = "../" * len(place.parts) + str(folder / file.name)

@@ -1,4 +1,4 @@
-"""Formulas as MathML at build time: browsers draw it with fonts that they have, without a script."""
+"""Formulas as MathML at build time: browsers draw it without a script, with fonts of their own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from latex2mathml.converter import convert
 
 # Code comes first, so that a dollar in it starts no formula.
 _MATH = re.compile(
-    r"(?P<code>```.*?```|`[^`\n]+`)|\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?P<inline>[^$\s]"
-    r"(?:[^$\n]*[^$\s])?)\$(?!\d)",
+    r"(?P<code>```.*?```|`[^`\n]+`)|\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?P<inline>[^$`\s]"
+    r"(?:[^$`\n]*[^$`\s])?)\$(?!\d)",
     re.DOTALL,
 )
 
