@@ -95,7 +95,7 @@ def _gather_notebook(path: Path, executed: Path, slides: Path, book: Path) -> No
 
 
 def _link(name: str, file: Path, folder: Path, place: Path, book: Path) -> str:
-    """Copies a file into a folder of the site; returns the link from the page at a place, if any."""
+    """Copies a file, if it exists, into a folder of the site; returns the link from a page."""
     if not file.exists():
         return ""
     (book / "extra" / folder).mkdir(parents=True, exist_ok=True)

@@ -128,7 +128,7 @@ def test_a_deck_needs_no_other_file(tmp_path):
     assert check.problems(deck.parent) == []
     html = deck.read_text()
     assert html.count("<section") == html.count("</section>") == 2 + 6
-    assert "alt='a front'" in html and "Exercises" not in html and "<math" in html
+    assert 'alt="a front"' in html and "Exercises" not in html and "<math" in html
 
 
 def test_reveal_is_shipped_with_its_notice():
