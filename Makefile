@@ -23,7 +23,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 
 NATLIB_PROFILE ?= quick
-notebooks nbmake lab site slides picture: export NATLIB_PROFILE := $(NATLIB_PROFILE)
+notebooks nbmake lab site slides: export NATLIB_PROFILE := $(NATLIB_PROFILE)
 
 .DEFAULT_GOAL := help
 .PHONY: help notebooks site slides picture test nbmake lab lint pair peers browser lock clean
@@ -63,8 +63,10 @@ slides: $(LECTURES) ## make a deck of slides of each notebook, in build/slides
 	$(PY) -m docs.slides build/slides $(LECTURES)
 	$(PY) -m docs.check build/slides
 
-picture: $(STAMP) ## make the README's picture of the explorer
-	$(PY) -m docs.picture docs/explorer.png
+picture: browser ## make the README's picture of the explorer anew; needs chromium
+	$(PY) -m pytest tests/test_browser.py -k every_cell
+	$(PY) -c "from PIL import Image; Image.open('build/browser/explorer.png').convert('RGB') \
+	    .quantize(200).save('docs/explorer.png', optimize=True)"
 
 test: $(STAMP) ## run the tests
 	$(PY) -m pytest
