@@ -22,7 +22,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 TEXTS = {
     "To look up": ["notebooks/map.md", "notebooks/glossary.md"],
     "For instructors": ["notebooks/instructor.md"],
-    "About": ["data/README.md", "benchmarks/RESULTS.md", "CONTRIBUTING.md"],
+    "About": ["docs/colab.md", "data/README.md", "benchmarks/RESULTS.md", "CONTRIBUTING.md"],
 }
 FILES = ["LICENSE", "CITATION.cff", "docs/explorer.png"]  # what the texts link to besides
 CHAPTERS = {

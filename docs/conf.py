@@ -27,8 +27,9 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # the search field stands in the side bar
 }
-html_static_path = [str(Path(__file__).parent / "style.css")]
+html_static_path = ["style.css", "search.js"]
 html_css_files = ["style.css"]
+html_js_files = ["search.js"]
 html_extra_path = ["../build/book/extra"]
 html_copy_source = False
 html_show_sourcelink = False
