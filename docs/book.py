@@ -24,7 +24,8 @@ TEXTS = {
     "For instructors": ["notebooks/instructor.md"],
     "About": ["docs/colab.md", "data/README.md", "benchmarks/RESULTS.md", "CONTRIBUTING.md"],
 }
-FILES = ["LICENSE", "CITATION.cff", "docs/explorer.png"]  # what the texts link to besides
+# What the texts show or link to besides.
+FILES = ["LICENSE", "CITATION.cff", "docs/explorer.png", "notebooks/map.svg"]
 CHAPTERS = {
     "The course": "notebooks",
     "Exercises": "notebooks/exercises",
@@ -66,7 +67,7 @@ def gather(executed: Path, slides: Path, book: Path) -> None:
         for name in present:
             _write(pages / name, _to_index((ROOT / name).read_text()))
         chapters[chapter] = [name.removesuffix(".md") for name in present]
-    for name in FILES:
+    for name in filter(lambda name: (ROOT / name).exists(), FILES):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, pages / name)
     index = (ROOT / "README.md").read_text() + "".join(map(_toctree, chapters.items()))
