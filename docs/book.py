@@ -33,6 +33,11 @@ CHAPTERS = {
 }
 
 
+def anchor(heading: str) -> str:
+    """Returns the anchor of a heading as JupyterLab makes it, so that links hold in both."""
+    return heading.replace(" ", "-")
+
+
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
     """Returns a copy without what needs a kernel; the static pictures beside the widgets stay."""
     copy = nbformat.from_dict(notebook)

@@ -16,6 +16,7 @@ nb_execution_mode = "off"  # `make site` executes what is not executed yet, then
 nb_ipywidgets_js = {}  # pages show the widgets' static pictures
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+myst_heading_slug_func = "docs.book.anchor"
 html_math_renderer = "mathml"
 
 html_theme = "sphinx_book_theme"

@@ -10,6 +10,8 @@ A cell's metadata say what it is on the slides, as in JupyterLab's property insp
 - each picture gets a sub-slide;
 - code begins a sub-slide after a picture, and where it does not fit below what is there;
 - exercises and references are left out.
+
+Links to other notebooks lead to their decks; links to other files of the project are left out.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from docs.tex import render_math
 LINES = 19  # of text that fit on a slide
 PICTURE = "picture"  # tag of a cell of which only the picture is shown
 DECK = Path(__file__).parent / "deck"
+LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?!https?:)(?P<target>[^)]+)\)")  # to a file
 LEFT_OUT = re.compile(r"#+ (exercises|references)\b", re.IGNORECASE)
 
 
@@ -79,7 +82,19 @@ def _split_text(cell: NotebookNode) -> list[NotebookNode]:
             parts += [(first, kind), (rest, "subslide")]
         elif not LEFT_OUT.match(text):
             parts.append((text, kind))
-    return [_part(cell, kind, source=render_math(text)) for text, kind in parts if text.strip()]
+    return [
+        _part(cell, kind, source=render_math(_to_decks(text)))
+        for text, kind in parts
+        if text.strip()
+    ]
+
+
+def _to_decks(text: str) -> str:
+    def replace(link: re.Match) -> str:
+        name = re.fullmatch(r"(\w+)\.ipynb(#.*)?", link["target"])
+        return f"[{link['text']}]({name[1]}.html)" if name else link["text"]
+
+    return LINK.sub(replace, text)
 
 
 def _split_code(cell: NotebookNode) -> list[NotebookNode]:

@@ -147,5 +147,5 @@ def test_containers_and_binder_take_the_lock_and_name_no_account():
 
 
 def test_first_cell_of_a_hosted_notebook_is_code():
-    (cell,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "colab.md").read_text(), re.S)
+    (cell,) = re.findall(r"```ipython\n(.*?)```", (ROOT / "docs" / "colab.md").read_text(), re.S)
     ast.parse(TransformerManager().transform_cell(cell))

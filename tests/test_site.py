@@ -114,6 +114,13 @@ def test_slides_follow_the_metadata_and_the_rules():
     ]
 
 
+def test_links_of_slides_lead_to_decks():
+    text = "[one](01_supernet.ipynb#Elastic-width) [map](map.md#top) [paper](https://example.org)"
+    notebook = new_notebook(cells=[new_markdown_cell(text)])
+    (part,) = slides.arrange(notebook).cells
+    assert part.source == "[one](01_supernet.html) map [paper](https://example.org)"
+
+
 def test_code_and_picture_are_apart_and_widgets_gone():
     _, code, picture, *_, last = slides.arrange(lecture()).cells
     assert [output.output_type for output in code.outputs] == ["stream"]
