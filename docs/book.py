@@ -93,6 +93,8 @@ def _gather_notebook(path: Path, executed: Path, slides: Path, book: Path) -> No
     if place.parent == Path("."):
         links.append(_link("slides", slides / f"{path.stem}.html", Path("slides"), place, book))
     title, _, rest = notebook.cells[0].source.partition("\n")
+    if place.parts[0] == "solutions":
+        title = title.replace(": exercises", ": solutions")
     line = f'<p class="files">This page as {", ".join(filter(None, links))}</p>'
     notebook.cells[0].source = f"{title}\n\n{line}\n{rest}"
     target = book / "pages" / "notebooks" / place
