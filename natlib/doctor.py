@@ -41,8 +41,15 @@ def check() -> pd.DataFrame:
         "profile": _profile,
         "quick series": _minutes,
     }
-    rows = [(what, *look()) for what, look in checks.items()]
+    rows = [(what, *_finding(look)) for what, look in checks.items()]
     return pd.DataFrame(rows, columns=["what", "ok", "found"]).set_index("what")
+
+
+def _finding(look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except ImportError as error:
+        return False, f"{error}: run 'make lab', which installs what is missing"
 
 
 def _python() -> Finding:
@@ -138,7 +145,7 @@ def _profile() -> Finding:
 def _minutes() -> Finding:
     step = _step_ms()
     minutes = REFERENCE_MINUTES * step / REFERENCE_STEP_MS
-    found = f"about {max(1, round(minutes))} minutes, judged by a training step of {step:.0f} ms"
+    found = f"about {max(2, round(minutes))} minutes, judged by a training step of {step:.0f} ms"
     slow = minutes > PATIENCE_MINUTES
     return not slow, found + (": close other programs, or start with notebook 00" if slow else "")
 
