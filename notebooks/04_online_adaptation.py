@@ -375,12 +375,18 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* Run the loop with `mode="uniform"`. Does the heat map of the best still move?
-# 2. *(15 minutes)* Limit the search: `start(task, limits={"madds": 2e6})`. What happens to M1 to M4?
-# 3. *(30 minutes)* Plot the errors of the archive before and after one adaptation against each other.
-#    Which subnets gain most, and does the distribution explain it?
-# 4. *(project)* How small may the validation split become before the search is no better than
-#    chance? Use `dataclasses.replace(profile, validation=...)` and three seeds.
+# In [exercises/04_online_adaptation.ipynb](exercises/04_online_adaptation.ipynb), with hints and self-checks;
+# [solutions/04_online_adaptation.ipynb](solutions/04_online_adaptation.ipynb) discusses answers.
+#
+# 1. *One cosine for the whole run* (10 minutes): write the schedule, and see what its beginning
+#    costs.
+# 2. *The distribution of the best, by hand* (15 minutes): count a gene, and say why nothing has
+#    probability zero.
+# 3. *Learning from a teacher* (20 minutes): write the loss with soft labels and a temperature.
+# 4. *Which subnets are mis-ranked?* (20 minutes): compare two halves of the validation split, pair
+#    by pair.
+# 5. *Is the distribution better than uniform?* (40 minutes): a paired comparison, and the words
+#    that it allows.
 #
 # ## References
 #
