@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 0 · Start here
 #
 # About 1 minute of computing on a laptop, CPU; about 45 minutes to teach.
@@ -17,7 +17,7 @@
 # - name the steps of Neural Architecture Transfer (NAT) and the notebook that explains each;
 # - read a trade-off between error and cost, and pick a network from it by your own wishes.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import pandas as pd
 
 import natlib
@@ -26,7 +26,7 @@ from natlib.explore import ObjectiveExplorer
 from natlib.profiles import get_profile
 from natlib.search import non_dominated
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is this machine ready?
 #
 # `natlib.check()` looks at everything that the first minutes can stumble over. Where `ok` is False,
@@ -41,7 +41,7 @@ checks.style.set_properties(**{"text-align": "left", "white-space": "normal"})
 assert checks.ok["shipped data"], f"The course cannot go on: {checks.found['shipped data']}"
 print(f"Profile '{get_profile().name}': the notebooks say at their top how long they take with it.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What this course rebuilds
 #
 # Training a network takes long, and the best network for *your* pictures on *your* device is not
@@ -62,7 +62,7 @@ print(f"Profile '{get_profile().name}': the notebooks say at their top how long 
 # %%
 plots.show(course.draw_map(), course.ALT)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The same as a table, with a link to the section that explains each step ([as a page](map.md)):
 #
 # | step | what happens | in `natlib` | explained in |
@@ -105,7 +105,7 @@ source = data.load_task("source")
 figure = plots.plot_images(source, 8)
 plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clothes and clip art.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji. The
 # pictures of each task are split three ways, and no split has two purposes: weights are fitted on
 # *train*, architectures are chosen on *valid*, and *test* is for the final report.
@@ -117,7 +117,7 @@ for name in data.TARGETS:
     print(f"{name}: {task.num_classes} classes; pictures: {sizes}")
     plots.show(plots.plot_images(task, 8), f"Eight pictures of each class of the task {name}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A trade-off to play with
 #
 # Several hundred subnets of the supernet were measured on the animals (validation split, pocket
@@ -133,7 +133,7 @@ best = archive[non_dominated(F)].sort_values("madds")
 figure = plots.plot_front(F)
 plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best)} form the front.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** You cannot have the least error and the fewest MAdds at once. The lower left
 # edge, the *Pareto front* (or just *front*), holds the subnets to which none other is better in one
 # objective without being worse in the other. Everything above it is a bad buy: some subnet of the
@@ -146,7 +146,7 @@ plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best
 # %%
 ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check yourself
 #
 # Replace the guess below: how many percent of the largest subnet's MAdds does the cheapest subnet
@@ -159,7 +159,7 @@ share = 100 * good.madds.min() / archive.madds.max()
 assert 0 < guess <= 100, "The guess is a share in percent: choose a number from 1 to 100."
 print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The paper pre-trains on ImageNet and transfers to eleven data sets of photos at 192 to 256

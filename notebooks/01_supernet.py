@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 1 · The supernet: one network that holds very many
 #
 # About 1 minute of computing on a laptop, CPU; about 90 minutes to teach.
@@ -19,7 +19,7 @@
 # - ask for parameters, MAdds and latency of thousands of subnets at once;
 # - load an official Once-for-all checkpoint.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 import torch
@@ -29,7 +29,7 @@ from natlib.cost import CostTable
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How many networks are in it?
 #
 # A *supernet* is one network that holds the weights of many smaller ones, its *subnets*. An
@@ -52,7 +52,7 @@ for name, space in spaces.items():
     print(f"{name}: {len(space.resolutions)} x {len(space.widths)} x {forms}^{space.n_stages}")
     print(f"   = {space.size:,} architectures, about 10^{np.log10(float(space.size)):.1f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Nobody trains so many networks one by one, at either scale. NAT never
 # does: one set of shared weights serves them all.
 #
@@ -73,7 +73,7 @@ hole = x.copy()
 hole[5:8] = (0, 0, 5)  # stage 2 skips its first two layers and uses its third
 print("a hole:  ", hole, "\nrepaired:", pocket.repair(hole))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A drawing of an architecture
 #
 # Here are four networks that the authors of NAT found for ImageNet and published, M1 to M4, with their
@@ -96,7 +96,7 @@ plots.show(
     figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper, or wider."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** All four keep the last stage at full depth; the cheap ones save in the
 # stages before it. Kernels and expand ratios follow no simple rule. The networks were searched,
 # inside a supernet.
@@ -117,7 +117,7 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
         logits = net(inputs, arch)
     print(f"{name}: inputs {tuple(inputs.shape)}, logits {tuple(logits.shape)}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a layer is made of
 #
 # Between a first convolution (the *stem*) and the last layers with the classifier (the *head*) every
@@ -136,7 +136,7 @@ for name, part in largest.blocks[5].named_children():  # the second layer of sta
         side, channels = conv.kernel_size[0], f"{conv.in_channels:3d} -> {conv.out_channels:3d}"
         print(f"{name:19s} {side}x{side}  {channels} channels, groups {conv.groups}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Elastic kernel
 #
 # A layer is *elastic* if it can work as any smaller one. Each depthwise convolution stores its
@@ -157,7 +157,7 @@ print(
     f"Largest distance of the matrix from the identity: {(matrix - torch.eye(9)).abs().max():.2f}"
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The 3x3 kernels resemble the centres and are not the same: training has moved
 # the matrix away from the identity. What serves as the middle of a large kernel need not serve alone.
 # (The exercise *Do the matrices matter?* measures what they are worth.)
@@ -181,7 +181,7 @@ plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The columns agree: a narrow layer computes exactly what the first channels
 # of the wide one compute. The first channels serve every subnet, the last ones only the widest.
 #
@@ -205,7 +205,7 @@ plots.show(
     figure, "Output of stage 2 after one to three layers: each layer refines the same channels."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** A channel looks alike in all three rows: from the second layer on, a layer
 # *adds* to its input (the residual connection), so its absence is bearable.
 #
@@ -225,7 +225,7 @@ for resolution in (16, 24, 32):
 figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but the same features.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # **What do you notice?** The same channel sees the same things, coarser. The MAdds grow almost with
 # the area of the picture: twice the side, nearly four times the MAdds.
 #
@@ -254,7 +254,7 @@ lost = np.subtract(stale, evaluate.top1_errors(fresh))
 alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The weights are the same in both measurements. With stale statistics not only
 # the errors are wrong but also their order. So NAT recalibrates before *every* evaluation.
 #
@@ -276,7 +276,7 @@ seconds = time.perf_counter() - begin
 print(f"10,000 networks of {madds.min() / 1e6:.0f} to {madds.max() / 1e6:.0f} M MAdds", end=" ")
 print(f"drawn and counted in {1e3 * seconds:.0f} ms")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Where do the costs of NAT-M1 lie? `per_layer` lists them from input to output.
 
 # %%
@@ -287,7 +287,7 @@ plots.show(
 )
 layer_costs.set_index("layer").sum()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** MAdds are spread over all layers: where pictures are large, channels are few.
 # Parameters sit at the end, in the last stage and in the head. "Cheap" depends on what you pay for,
 # so MAdds and parameters are two objectives, not one.
@@ -313,7 +313,7 @@ alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_titl
 plots.show(figure, alt)
 latencies.about
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The sum may be too small: a block that is timed alone finds its weights and
 # its input in the cache. The *order* is what search needs, and rho says how well it agrees. (A busy
 # machine blurs it; `benchmarks/RESULTS.md` has a measurement on a quiet one.)
@@ -334,7 +334,7 @@ plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** More MAdds help on the whole, yet at any one cost subnets differ by
 # (percentage) points. That spread is what the search of notebooks 02 and 03 lives on.
 #
@@ -346,7 +346,7 @@ plots.show(
 # %%
 plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## With an official ImageNet checkpoint
 #
 # The paper starts from *Once-for-all* (OFA), a supernet that others trained on ImageNet. Its authors
@@ -377,7 +377,7 @@ assert len(answer) == pocket.n_var, f"An encoding of this space has {pocket.n_va
 assert pocket.decode(answer) == wanted, f"This encodes {pocket.decode(answer).to_dict()}: compare."
 print("Right:", pocket.decode(answer))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The supernet here has three stages of one to three layers, kernels 3 and 5, expand ratios 1, 2 and

@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 2 · The surrogate: predicting accuracy from a few measurements
 #
 # About 2 minutes of computing on a laptop, CPU; about 90 minutes to teach.
@@ -19,7 +19,7 @@
 # - compare surrogates fairly against sample size, and read where one of them is wrong;
 # - choose a surrogate for a budget.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import time
 
 import numpy as np
@@ -29,7 +29,7 @@ from natlib import data, plots, plots_search
 from natlib.space import SearchSpace
 from natlib.surrogate import SURROGATES, RBFEnsemble, rank_metrics, steps
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Why predict at all?
 #
 # To measure a subnet, its batch norm is recalibrated and a thousand pictures or more run through it.
@@ -51,7 +51,7 @@ y = archive.top1_err.to_numpy()
 print(f"{len(X)} architectures of {space.size:,}, {space.n_var} genes each")
 archive.sample(4, random_state=0)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # An architecture is a row of genes (notebook 01): resolution, width, then one gene per layer that
 # stands for kernel and expand ratio together, 0 where the layer is skipped. `X` holds the encodings,
 # one row for each, and `y` the errors.
@@ -69,7 +69,7 @@ noise = (archive.top1_err_a - archive.top1_err_b).std() / 2
 print(f"spread of the errors: {y.std():.2f} points; noise of one measurement: {noise:.2f} points")
 print(f"the halves agree with Kendall's tau = {halves['kendall']:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **Kendall's tau** counts pairs: of all pairs of subnets, the share that both sides put in the same
 # order minus the share that they put in opposite order. 1 is the same order throughout, 0 is
 # chance, -1 is reversed. With the noise above no surrogate can reach 1. *Spearman's rho* is the
@@ -100,7 +100,7 @@ def fit_rbf(x, y):
     return lambda q: abs(q[:, None] - x) ** 3 @ a + c[0] + c[1] * q
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # A dozen of the recorded subnets, with nothing but their MAdds as $x$. The library's `RBFEnsemble` with
 # one member that sees everything must draw the same curve.
 
@@ -117,7 +117,7 @@ alt = "Two curves that coincide pass through twelve measured subnets and swing b
 plots.show(figure, alt)
 print(f"largest difference: {abs(by_hand - library).max():.1e} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The curve meets every point, and pays for it: where two subnets cost nearly
 # the same but err differently, it swings. It takes everything that $x$ does not explain for a fact
 # about $x$. MAdds alone do not explain the error; the genes do (then $x$ is a whole encoding, and
@@ -156,7 +156,7 @@ alt = "Predicted against measured errors of held-out subnets; Kendall's tau is "
 )
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** One member is a lottery ticket (compare its worst with its best seed); the
 # mean of many ranks reliably. But look at the slope: the ensemble's cloud is flatter than the dashed
 # line where prediction equals measurement. Each member misses half the genes and falls back to the
@@ -183,7 +183,7 @@ best = {name: y[held_out][np.argsort(p)[:20]].mean() for name, p in spoilt.items
 table = pd.DataFrame({name: rank_metrics(y[held_out], p) for name, p in spoilt.items()}).T
 table.assign(**{"mean error of its 20 favourites": best}).round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** RMSE condemns the wrong one of the two. What a search gains from a
 # surrogate is in the last column, and order alone decides it. That is why the loop reports Kendall's
 # tau, on the newest candidates, *before* it learns from them.
@@ -210,7 +210,7 @@ one_hot, stepwise = space.features(five)[:, :5], steps(space, five)[:, :4]
 columns = [f"is {label}" for label in labels] + [f"above {label}" for label in labels[:-1]]
 pd.DataFrame(np.hstack([one_hot, stepwise]).astype(int), index=labels, columns=columns)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The three ways for three models, all learning from the same 40 and 160 subnets and judged by
 # Kendall's tau on 120 others. *Ridge* is linear regression with a penalty on large coefficients, a
 # *Gaussian process* a smooth function that learns from the data how smooth it is and how noisy they are:
@@ -237,7 +237,7 @@ pd.DataFrame(
     }
 ).T.round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The rivals, against sample size
 #
 # One split is an anecdote. Each surrogate of `SURROGATES` now learns from 20 to 300 subnets of five
@@ -271,7 +271,7 @@ alt = "Kendall's tau against sample size for each surrogate beside the paper's R
 )
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Grey, dashed: the paper's ensemble on integer genes. Line: mean of five splits, band: all of them.
 # Dotted: how well the two halves of the validation split agree, a mark to compare with. (A prediction
 # may exceed it: half a split is noisier than the whole, and a surrogate averages over many subnets.)
@@ -285,7 +285,7 @@ for size in means.columns:
         f" {(gap[size] > 0).sum()} of {len(gap) - 1} others rank better"
     )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Look at small samples first, because that is where a search begins: compare
 # `gp` with `gp_onehot` there, which differ in nothing but what they see. With steps, what a model
 # learns of one size helps it with the next. At the right end, compare the models that can see
@@ -312,7 +312,7 @@ figure = plots_search.plot_residuals(X[order], residuals, space)
 spread = ", ".join(f"{name} {np.std(r):.2f}" for name, r in residuals.items())
 plots.show(figure, f"Mean residual by choice with two standard errors; spread of all: {spread}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Bars are two standard errors: a mean whose bar crosses zero says nothing. Which model keeps a
 # pattern from small to large, and in which decision? Remember that half of the ensemble's members do
 # not see the resolution at all: for them a small picture is as good as a large one.
@@ -333,7 +333,7 @@ for name in SURROGATES:
 seconds = pd.DataFrame(seconds).T
 seconds.assign(total=seconds.sum(axis=1)).sort_values("total").round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Measuring 10,000 subnets instead would take 10,000 times what notebook 04 measures for one.
 # (`python benchmarks/search.py` compares the ensemble with its members solved one by one and asked one
 # architecture at a time.)
@@ -355,7 +355,7 @@ expected = rank_metrics(a, b)["kendall"]
 assert abs(kendall(a, b) - expected) < 1e-9, f"Count pairs again: scipy says {expected:.3f}."
 print(f"tau = {kendall(a, b):.3f}, as scipy says")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - Pocket scale: 11 genes instead of 22, drawings of 32 px instead of photos.

@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 3 · NSGA-III: searching a whole front at once
 #
 # About 1 minute of computing on a laptop, CPU; about 90 minutes to teach.
@@ -19,7 +19,7 @@
 # - run NSGA-III over encodings, with limits, and compare it with random search fairly;
 # - choose the candidates worth measuring.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 
@@ -29,7 +29,7 @@ from natlib.profiles import get_profile
 from natlib.space import SearchSpace
 from natlib.surrogate import SURROGATES, rank_metrics
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem
 #
 # Find subnets with a small error *and* few MAdds. The two *objectives* conflict, so there is no best
@@ -52,7 +52,7 @@ def evaluate(X):
     return np.column_stack([objective(X) for objective in objectives.values()])
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dominance, by hand
 #
 # One subnet **dominates** another if it is nowhere worse and somewhere better. Ten subnets of the
@@ -74,7 +74,7 @@ relation = [[dominates(a, b) for b in F_ten] for a in F_ten]
 beaten_by = pd.DataFrame(relation, table.index, table.index).T
 beaten_by.apply(lambda row: " ".join(row.index[row]) or "nobody", axis=1).to_frame("dominated by")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Whom nobody dominates belongs to the front. Pick two of them: each is better
 # in one objective and worse in the other. Dominance does not choose between them, and should not.
 #
@@ -94,7 +94,7 @@ members = [" ".join(table.index[layer == i]) for i in range(layer.max() + 1)]
 alt = "Ten subnets, A to J, in layers: " + "; ".join(members) + "."
 plots.show(plots_search.plot_layers(F_ten, layer), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who survives within a layer?
 #
 # Each generation doubles the population with children and keeps the better half: layer 1, layer 2,
@@ -133,7 +133,7 @@ kept = {
 alt = "Nineteen points of a front, many at one end; seven of them are kept by each of two rules."
 plots.show(plots_search.plot_survivors(N, kept, directions), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** With two objectives both rules spread. But crowding looks at neighbours *within
 # each objective*: with five objectives, two points may be neighbours in one of them and far apart in
 # all others. How much does the crowding distance then say about the room around a point? We draw 200
@@ -159,7 +159,7 @@ for m, seed in [(m, seed) for m in (2, 3, 5, 12) for seed in range(5)]:
     rows.append({"objectives": m, "rho": rho, **apart})
 pd.DataFrame(rows).groupby("objectives").mean().round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Crowding tells the room around a point with two objectives, and little of it
 # with more. Directions spread better up to five objectives. With twelve, neither rule spreads 50
 # points much better than chance: the room has become too large for so few.
@@ -177,7 +177,7 @@ plots.show(plots_search.plot_simplex(three, names), alt)
 for m in (2, 3, 5, 12):
     print(f"{m:2d} objectives, at most 100 directions: {len(search.reference_directions(m, 100))}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The objectives are scaled by the population's own ideal and worst values first; otherwise MAdds in
 # millions would drown errors in percent.
 #
@@ -206,7 +206,7 @@ figure = plots_search.plot_generations(populations, F_archive)
 alt = f"Populations at generations {list(populations)}, moving to the archive's front and past it."
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** First the population moves towards small values as a whole, then it spreads
 # along the front. Where it passes the grey front of the archive, the surrogate *promises* something
 # better than anything measured. A promise: only measuring will tell.
@@ -253,7 +253,7 @@ ends = ", ".join(f"{name} {np.mean([s.iloc[-1] for s in c]):.3f}" for name, c in
 figure = plots.plot_hypervolume(curves, "architectures that the surrogate was asked about")
 plots.show(figure, f"Hypervolume against questions, five seeds; mean at the end: {ends}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Random search is no fool, the more so if it covers MAdds evenly: many subnets
 # are good, and a front needs only a few. But it learns nothing from what it has seen, and its curve
 # flattens. (All of this is by the surrogate's predictions: it compares searches, not networks.)
@@ -273,7 +273,7 @@ alt = "Final hypervolume for five seeds; means: " + ", ".join(
 )
 plots.show(plots.plot_modes(results, "final hypervolume (share of the box)"), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** A small population has few directions and so few points on its front; a large
 # one has hardly any generations to improve in. Is there a size that loses clearly? Mind the scale of
 # the axis, and the spread of the seeds.
@@ -295,14 +295,14 @@ limited = within(2e6)
 assert (limited.F[:, 1] <= 2e6).all(), "A limit was broken: nsga3 must not return such subnets."
 print(f"{len(limited.X)} architectures, the largest with {limited.F[:, 1].max():,.0f} MAdds")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Move the limit; each move searches again. (Without a running kernel you see the picture for one
 # limit.)
 
 # %%
 plots_search.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What to measure
 #
 # A hundred promising subnets, and time to measure a few. `choose_candidates` takes, one after
@@ -326,7 +326,7 @@ chosen = search.choose_candidates(promised.F, F_few, profile.candidates, **new)
 alt = f"The archive, the population found, and {len(chosen)} candidates numbered as chosen."
 plots.show(plots_search.plot_candidates(F_few, promised.F, chosen), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Compare the order of choice with the gaps of the black front. And how far
 # below that front the predictions lie! We cannot measure here, but we can ask for a second opinion: the
 # surrogate that learned from the whole recording.
@@ -339,7 +339,7 @@ print(
 print(f"the archive errs that little or less in {(F_few[:, 0] <= opinion.min()).sum()} cases")
 pd.DataFrame({"promised (%)": promised.F[chosen, 0], "opinion (%)": opinion}).round(2).T
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # A search picks what the surrogate overrates, so what it promises tends to be too good. That is why
 # candidates are *measured* before anything is believed; they join the archive, and the surrogate
 # learns again: the loop of notebook 04. (The other way round, a lucky measurement in the archive can
@@ -358,7 +358,7 @@ knees = search.knee_points(found.F, 4)
 table = pd.DataFrame(found.F[knees], columns=list(both), index=["M1", "M2", "M3", "M4"])
 table.assign(architecture=[str(space.decode(x)) for x in found.X[knees]]).round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The table shows *knee points*: chosen one after another, each the one that adds most hypervolume to
 # those before it, in the box from the front's best to its worst values; then ordered by MAdds. The
 # paper calls its four chosen networks M1 to M4, too. Notebook 06 goes on with many objectives.
@@ -375,7 +375,7 @@ message = f"Count again: one of the points adds nothing, and {squares} squares a
 assert squares == round(16 * share), message
 print(f"{squares} of 16 squares: {share:.4f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - 11 genes instead of 22, one width multiplier.

@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 4 · Online adaptation: the whole transfer
 #
 # About 5 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
@@ -20,7 +20,7 @@
 # - compare NAT fairly: same evaluations, same training steps, several seeds, test data last;
 # - run, interrupt and resume a complete transfer with one call.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import copy
 
 import numpy as np
@@ -29,7 +29,7 @@ import pandas as pd
 from natlib import data, plots, transfer
 from natlib.profiles import get_profile
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem
 #
 # A *supernet* holds the weights of every *subnet* of a search space; a subnet is read out of it by
@@ -48,7 +48,7 @@ sizes = {name: len(getattr(task, name)) for name in data.SPLITS}
 print(f"{task.num_classes} classes; pictures: {sizes}")
 plots.show(plots.plot_images(task, 10), "Ten silhouettes of each of ten animals, bear to zebra.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The three splits have three purposes, and no split has two: weights are fitted on *train*,
 # architectures are chosen on *valid*, and *test* is touched once, at the very end.
 #
@@ -66,7 +66,7 @@ estimate = transfer.estimate(run)
 print(f"Device: {transfer.device_of(run.net)}, profile: {profile.name}")
 estimate.round(1)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 0 · Warm-up
 #
 # First the largest subnet learns the task, then the whole supernet does: in every step the largest
@@ -85,7 +85,7 @@ estimate.round(1)
 transfer.warm_up(run)
 print(f"{run.step} steps of {profile.batch_size} pictures")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 1 · The archive
 #
 # The *archive* is the list of all architectures that were measured. It begins with a sample that
@@ -100,7 +100,7 @@ first_archive = run.F.copy()
 figure = plots.plot_front(run.F, run.objectives)
 plots.show(figure, f"Error against MAdds of {len(run.F)} subnets; {len(run.front)} form the front.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Larger is better only on the whole: at any one cost the errors of subnets
 # differ by some (percentage) points. That spread is what a search can win without paying for it.
 #
@@ -111,7 +111,7 @@ plots.show(figure, f"Error against MAdds of {len(run.F)} subnets; {len(run.front
 twin = copy.deepcopy(run)
 twin.mode = "none"
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 2a to 2c · Search
 #
 # A surrogate learns error from architecture (notebook 02): the paper's RBF ensemble. NSGA-III asks it
@@ -125,7 +125,7 @@ added = transfer.archive_table(run).tail(profile.candidates)
 print(f"surrogate on the new ones: Kendall tau {run.history[-1]['kendall']:+.2f}")
 added
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 2d · What do the best have in common?
 #
 # NAT's idea is here. Of the archive the best are selected, by the survival rule of NSGA-III, and for
@@ -142,7 +142,7 @@ alt = (
 )
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Column 0 is how the warm-up draws, column 1 the archive's best. (The picture adds the genes of all
 # layers up; the distribution itself has a row for each gene.) Rows where the columns differ are
 # decisions on which good subnets agree.
@@ -160,7 +160,7 @@ print(
     f"mean error of the archive: {before[:, 0].mean():.2f}% before, {run.F[:, 0].mean():.2f}% after"
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Again and again
 #
 # The loop repeats search and adaptation. Meanwhile the twin spends the same number of architectures
@@ -180,7 +180,7 @@ iterate(run, populations)
 iterate(twin, [])
 pd.DataFrame(run.history)[["iteration", "hypervolume", "best_err", "archive", "kendall"]].round(3)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # *Hypervolume* (notebook 03) is the share of a fixed box that the front dominates, here from zero error
 # and the least MAdds to the first archive's worst values: larger is better, and one number judges the
 # whole front. `best_err` is the least error in the archive, `archive` the number of its architectures.
@@ -199,7 +199,7 @@ figure = plots.plot_front(run.F, run.objectives, before=first_archive, chosen=ch
 alt = "The front before the first and after the last iteration, with four chosen subnets."
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Search alone adds steps to the front; adaptation moves the front as a
 # whole, points that were measured in the beginning included. At first it may even do harm. A likely
 # reason is the learning rate: it was near zero at the end of the warm-up, is large at the beginning of
@@ -213,7 +213,7 @@ plots.show(
     figure, "Shares of each choice among the best, iteration by iteration; column 0 is uniform."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 3 · Report
 #
 # M1 to M4 are the four points of the front with the best trade-off (the knee points of notebook 03).
@@ -231,7 +231,7 @@ assert len(report) == 4, "Four networks were asked for: run the report cell agai
 assert abs(gap) < 5, f"Valid and test differ by {gap:.1f} points: was test data used to choose?"
 print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} points.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # They were *chosen* for their validation accuracy, so part of it is luck, and luck does not repeat
 # on the test split: on average over many transfers, expect a loss. In a single one, valid and test are
 # also just different pictures, some easier than others, so the difference may have either sign.
@@ -253,7 +253,7 @@ for name, rows in last.groupby("task"):
     )
     plots.show(plots.plot_modes(values, f"{name}: final hypervolume"), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # And against training *one* network? The chosen architectures of each seed were also trained alone,
 # for as many steps, from random weights and from the pre-trained ones; each of them at three learning
 # rates, of which its own validation accuracy chose one. Test accuracy, mean of M1 to M4:
@@ -279,7 +279,7 @@ for alone in ("from scratch", "fine-tuned alone"):
     for name, row in gain.iterrows():
         print(f"{name}: M1 to M4 minus {alone}: {row.min():+.1f} to {row.max():+.1f} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Read it with care. That adaptation beats *none* is partly because it trains more. *Uniform* is the
 # fair opponent of the paper's idea, and the count above says how often the idea wins: at pocket
 # scale the two differ little, in either direction, so this recording does not show the paper's
@@ -301,7 +301,7 @@ signal["one_se"] = [
 ]
 signal[["halves_spearman", "madds_spearman", "random_sd", "one_se"]].round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # `random_sd` is the spread of the subnets, `one_se` the standard error of one measurement. Where the
 # second is not much smaller than the first, a search ranks noise: halves disagree, and the *best*
 # subnet is the luckiest. More validation pictures help; more generations do not.
@@ -336,7 +336,7 @@ resumed = transfer.transfer("emoji", small, run_dir=folder)
 print(f"{resumed.iteration} iterations, {len(resumed.X)} architectures, {resumed.step} steps")
 ObjectiveExplorer(folder)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## And at the paper's scale?
 #
 # The paper's settings on CIFAR-10 (split as in notebook 05: 40,000 pictures to train on, 10,000 to
@@ -362,7 +362,7 @@ hours = trained * seconds / 16 / 3600
 print(f"{trained / 1e6:.0f} M subnet-pictures to train, {measured / 1e6:.0f} M to measure")
 print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # That is what GPUs are for; the paper reports about one GPU-day for a search on CIFAR-10.
 # `python benchmarks/gpu.py` measures the same step on yours. The call is
 # `transfer("cifar10", "paper", supernet=..., run_dir="runs/cifar10")`, or in a shell

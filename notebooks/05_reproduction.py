@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 5 · Reproduction: the eleven data sets
 #
 # About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
@@ -20,7 +20,7 @@
 # - rehearse the whole reproduction without any of the data, and then run it for real;
 # - make a task of any folder of your own pictures.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import tempfile
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from natlib import datasets, paper, plots, plots_paper, reproduce
 from natlib.folders import folder_task
 from natlib.rehearse import rehearse
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three kinds of truth
 #
 # A figure can be *published*: somebody says so. It can be *counted*: an architecture is known, and
@@ -49,7 +49,7 @@ from natlib.rehearse import rehearse
 table = datasets.describe()
 table[["title", "classes", "train", "valid", "test", "archive_gb", "download", "here"]]
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The *test* split is the official test split (for ImageNet the official validation pictures, because
 # the labels of its test pictures are secret). All other official pictures are for learning: a fifth of
 # them, at most 10,000, becomes *valid*, drawn by a seed, each class in proportion. A search sees
@@ -60,14 +60,14 @@ table[["title", "classes", "train", "valid", "test", "archive_gb", "download", "
 # %%
 table[["terms", "source"]].style.set_properties(**{"text-align": "left"})
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Three of them have to be got by hand. `check` says what is there, what is missing and what to do:
 
 # %%
 folder = Path(tempfile.mkdtemp())
 print(datasets.check("cars", folder))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A rehearsal
 #
 # Without any of the data the whole pipeline can still be tried. `rehearse` writes a miniature of each
@@ -88,7 +88,7 @@ pd.DataFrame(sizes, index=["train", "valid", "test"]).T.assign(
 figure = plots_paper.plot_montage({task.name: task for task in tasks.values()})
 plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in tasks.values())}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Rows that are called *rehearsal* show generated stripes; the others, real pictures that were found
 # in your data folder. Everything that comes from a rehearsal keeps that word, and none of it ever
 # enters a column of results.
@@ -111,7 +111,7 @@ print(f"Our MAdds differ from the published ones by {low:.2f}% to {high:.2f}%.")
 rounded = (networks.counted_params / 1e6 - networks.params).abs().max()
 print(f"Parameters differ by {rounded:.3f} million at most; published ones have one decimal.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** We always count a little less. Published MAdds are rounded to a million and
 # published parameters to a tenth of a million, which explains only part of it; the rest may be layers
 # that we leave out. That is why both are shown.
@@ -141,7 +141,7 @@ shape = {
 }
 pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Cars, aircraft and food, where small details decide, have the highest
 # resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) are among the lowest,
 # and have by far the largest kernels, perhaps because enlarged pictures hold no small details. But
@@ -159,7 +159,7 @@ runs = Path("../runs")
 results = paper.reproduction_table(runs)
 paper.styled(results)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # A dash is a figure that does not exist. One published figure contradicts another one of the same
 # paper: the row of `cars NAT-M1` says so.
 
@@ -181,14 +181,14 @@ plots.show(
     f"points rise from left to right everywhere; {yours} points are from your own runs.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # To take the table elsewhere, `export` writes it as CSV and as Markdown:
 
 # %%
 for path in paper.export(results, folder / "table"):
     print(f"{path.name}: {len(path.read_text(encoding='utf-8').splitlines())} lines")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The mobile setting
 #
 # The abstract of the paper claims to improve on the state of the art "under mobile settings", with at
@@ -208,7 +208,7 @@ plots.show(
     f"Once-for-all's; the most accurate up to 600M is {best.network} with {best.top1:g}%.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** NAT and Once-for-all are close together, and far from the rest. They share
 # the search space and the supernet, which was trained long and with distillation. How much is due to
 # the search, and how much to the training? These figures alone cannot tell, because every family was
@@ -234,7 +234,7 @@ assert not failed, f"A rehearsal failed, so the real run would, too: {failed}"
 rehearsed = paper.rehearsal_table(folder / "runs")
 rehearsed.groupby(["kind", "dataset"]).agg({"network": list, "madds": ["min", "max"]})
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Accuracy is left out on purpose: stripes say nothing about cars. What counts is that loaders, splits,
 # training, search and report ran on all eleven, and that the table of results is still as it was:
 
@@ -243,7 +243,7 @@ again = paper.reproduction_table(folder / "runs")
 assert (again[(paper.YOURS, "source")] == "not run").all(), "A rehearsal must not enter the table."
 print(f"{len(rehearsed)} rehearsed networks, none of them in the table.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Run it for real
 #
 # 1. Get the data: `python -m natlib.datasets cifar10`, or by hand what `check` says.
@@ -269,7 +269,7 @@ hours = reproduce.estimated_hours(PROFILES["paper"], training, evaluation)
 print(f"Pictures a second and subnet: training {training:.1f}, evaluation {evaluation:.1f}")
 hours.assign(days=hours.hours / 24).round(1)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # On a laptop that is hopeless, and it should be: the paper reports about one GPU-day for CIFAR-10. Look
 # at the columns: the schedule trains for 400 epochs (100 + 150 of warm-up, 30 times 5 of adaptation),
 # most of them with five subnets in each step, and measures thousands of subnets. Small data sets are
@@ -285,7 +285,7 @@ own = folder_task(rehearsal / "food-101" / "images", progress=False)
 print(f"'{own.name}' with classes {own.classes}")
 print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Pictures that cannot be read are left out and listed by name. If several pictures show the same
 # person or come from the same video, pass `groups`, or the splits will not be independent.
 #

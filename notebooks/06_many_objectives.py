@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 6 · Many objectives, one choice, and a network to take home
 #
 # About 3 minutes of computing on a laptop, CPU; about 90 minutes to teach.
@@ -18,7 +18,7 @@
 # - say which limit is to blame when nothing is left;
 # - export the chosen network to one file, prove that it still says the same, and use it elsewhere.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 
@@ -26,7 +26,7 @@ from natlib import data, plots
 from natlib.explore import METHODS, ObjectiveExplorer, choose, why_empty
 from natlib.search import non_dominated
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## From two objectives to three
 #
 # The archive that ships with the course holds subnets that were measured on the animals task:
@@ -40,7 +40,7 @@ F = archive[objectives].to_numpy()
 for n in (1, 2, 3):
     print(f"{', '.join(objectives[:n])}: {non_dominated(F[:, :n]).sum()} of {len(F)} on the front")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** A subnet leaves the front only if another one is at least as good in *every*
 # objective. Each objective more is one more reason to stay. With very many objectives nearly all stay,
 # and the front alone no longer chooses for you.
@@ -58,7 +58,7 @@ plots.show(
     "are best in one of them: " + "; ".join(archive.architecture[ends]) + ".",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Lines that cross between two uprights mean conflict: good here, bad there. Lines that run side by
 # side mean agreement. A rank correlation says the same in one number: +1 is agreement, -1 conflict.
 
@@ -71,7 +71,7 @@ plots.show(
     f"{ranks.top1_err.params}, MAdds and parameters {ranks.madds.params}.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Two costs that agree strongly are nearly one objective. It is the pairs in
 # conflict that make a choice hard.
 #
@@ -96,7 +96,7 @@ rows = {
 }
 pd.DataFrame(rows).T
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The knee stays, whatever the wish. The other two follow it, each in its way.
 #
 # *Why not simply the least weighted sum?* Because a weighted sum finds only subnets on the convex
@@ -110,7 +110,7 @@ by_chebyshev = {choose(F, w) for w in weights}
 print(f"of {len(front)} on the front, {len(weights)} random weights reach")
 print(f"{len(by_sum)} by weighted sum, {len(by_chebyshev)} by weighted Chebyshev")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Limits
 #
 # Often a wish is a bound: "at most a million MAdds, it runs on a watch". A limit is not a large
@@ -125,7 +125,7 @@ limits = np.column_stack([best, [best[0] + 1, best[1] * 1.5, worst[2]]])
 row = choose(values, [1, 1, 1], limits)
 print(why_empty(values, limits, labels) if row is None else archive.loc[row])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A supernet for the task
 #
 # The archive remembers figures, not weights. To take a network home we need some: the pre-trained
@@ -140,7 +140,7 @@ run = transfer.start(task, objectives=objectives, seed=0)
 transfer.warm_up(run)
 print(f"warmed up with {run.step} steps")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Reading a subnet out is slicing; then its batch norm is recalibrated on training pictures at its
 # resolution (notebook 01). `export` writes it into one file with all that is needed to use it: input
 # size, classes, normalisation, architecture.
@@ -162,7 +162,7 @@ def take_home(arch):
     return export(subnet, folder / name, task=task)
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Choose
 #
 # Move the weights and watch the choice move along the front; narrow a limit and watch it jump. *compare*
@@ -173,7 +173,7 @@ def take_home(arch):
 explorer = ObjectiveExplorer(archive, objectives=objectives, on_export=take_home)
 explorer
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # What a slider does, code can do. This sets a limit and a weight, and keeps both choices:
 
 # %%
@@ -184,7 +184,7 @@ slider.value = (slider.min, (slider.min + slider.max) / 2)
 explorer.compare()
 archive.loc[explorer.kept, ["architecture", *objectives]]
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Take it home
 
 # %%
@@ -193,7 +193,7 @@ network = load(path)
 print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 network.about
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The file was compared with the subnet before it appeared: same pictures, logits equal to within
 # one in ten thousand. But is it *good*? That is for the test split to say, which no choice so far
 # has seen.
@@ -212,7 +212,7 @@ agreement = (right == same).mean()
 assert agreement > 0.99, f"Only {agreement:.1%} agree: was batch norm recalibrated before export?"
 print(f"File and subnet agree on {agreement:.1%} of {len(right)} test pictures.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Now without natlib. `examples/predict.py` is some forty lines that need numpy, pillow and
 # onnxruntime only. We give it two test pictures as files:
 
@@ -229,7 +229,7 @@ for i in (0, len(task.test) // 2):
 command = [sys.executable, data.DATA.parent / "examples" / "predict.py", path, *pictures]
 print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How fast is it?
 #
 # MAdds are a stand-in for time. How good a one? For the subnets that were kept above and the two ends
@@ -249,7 +249,7 @@ times["predicted (ms)"] = table.latency_ms(X)
 times["exported (ms)"] = [latency_ms(take_home(arch)) for arch in archs]
 times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** If MAdds were time, the last column would be constant; but a small network
 # pays for every layer it *has*, not only for what the layer computes. The two latencies are of
 # different programs, and their scales differ; what a search needs is that they agree on the order.

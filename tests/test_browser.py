@@ -140,6 +140,8 @@ def test_every_cell_runs_and_every_picture_has_alt_text(page):
     assert pictures.count() == 3
     for i in range(3):
         assert len(pictures.nth(i).get_attribute("alt") or "") > 40
+    explorer = page.locator(".jp-Cell", has=picture(page)).locator(".jp-Cell-outputArea")
+    explorer.screenshot(path=SCREENSHOTS / "explorer.png")  # `make picture` takes it
 
 
 def test_the_keyboard_moves_the_choice(page):
