@@ -292,8 +292,8 @@ for size in means.columns:
 # interactions of genes (`gp`, `svr`, `mlp`) with `ridge`, which cannot.
 #
 # This is one archive of a small space: it says which surrogate suits *it*, not that the paper chose
-# badly. All profiles (`natlib.profiles`) keep the paper's `"rbf"`, so that the transfer of notebook 04
-# is the paper's; `dataclasses.replace(profile, surrogate="gp")` takes another.
+# badly. So the profiles `quick` and `gpu` search with `"gp"`, and `paper` keeps the paper's `"rbf"`
+# (`natlib.profiles`); `dataclasses.replace(profile, surrogate="rbf_steps")` takes another.
 #
 # ## Where is it wrong?
 #
