@@ -62,7 +62,7 @@ print(f"Profile '{get_profile().name}': the notebooks say at their top how long 
 # %%
 plots.show(course.draw_map(), course.ALT)
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The same as a table, with a link to the section that explains each step ([as a page](map.md)):
 #
 # | step | what happens | in `natlib` | explained in |

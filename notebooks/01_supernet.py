@@ -225,7 +225,7 @@ for resolution in (16, 24, 32):
 figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but the same features.")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The same channel sees the same things, coarser. The MAdds grow almost with
 # the area of the picture: twice the side, nearly four times the MAdds.
 #
