@@ -16,7 +16,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 FREE_GB = 2.0
 MEMORY_GB = 4.0
-# CPU time of the seven notebooks (see notebooks/instructor.md) and of the step that `_step_ms` times,
+# CPU time of the seven notebooks (notebooks/instructor.md) and of the step that `_step_ms` times,
 # both with one thread of the same machine.
 REFERENCE_MINUTES = 6.6
 REFERENCE_STEP_MS = 86.0
