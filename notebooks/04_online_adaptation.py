@@ -283,7 +283,7 @@ for alone in ("from scratch", "fine-tuned alone"):
 # Read it with care. That adaptation beats *none* is partly because it trains more. *Uniform* is the
 # fair opponent of the paper's idea, and the count above says how often the idea wins: at pocket
 # scale the two differ little, in either direction, so this recording does not show the paper's
-# claim. With so few steps, and a family as small as this, training anything helps everything.
+# claim. With so few steps, and a supernet as small as this, training anything helps everything.
 #
 # Four networks of a transfer are on average better than the same four trained from scratch, each with
 # as many steps as the whole transfer took. *Fine-tuned* alone they are better still: they start from
