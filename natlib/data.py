@@ -21,6 +21,7 @@ from torch import Tensor
 DATA = Path(__file__).parents[1] / "data"
 POCKET = DATA / "pocket"
 SPLITS = ("train", "valid", "test")
+HIDDEN = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
 MARGIN = 3  # pixels by which augmentation shifts a picture at most, to every side
 
 # A mirrored animal is an animal, a mirrored digit none.
@@ -61,6 +62,8 @@ class Task:
         mean: Mean of each channel of the train split, on the scale 0 to 1.
         std: Standard deviation of each channel of the train split.
         flip: Whether a mirrored picture keeps its class.
+        parts: Where several tasks were joined (`natlib.many.join_tasks`), the name of each and its
+            number of classes, in the order of the classes.
     """
 
     name: str
@@ -71,11 +74,18 @@ class Task:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     flip: bool
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    @property
+    def part_of(self) -> Tensor:
+        """The part that each class belongs to, int64 `(num_classes,)`; all 0 for a single task."""
+        sizes = torch.tensor([n for _, n in self.parts] or [self.num_classes])
+        return torch.arange(len(sizes)).repeat_interleave(sizes)
 
 
 def make_task(
@@ -188,6 +198,22 @@ def to_input(
         x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
     return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def within_part(logits: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """Hides the logits of classes of other parts of a joined task than the picture's own.
+
+    So each part has a classifier of its own, a block of columns of the one there is.
+
+    Args:
+        logits: `(n, num_classes)`.
+        labels: int64 `(n,)`.
+        task: The task; without parts the logits stay as they are.
+    """
+    if not task.parts:
+        return logits
+    part = task.part_of.to(logits.device)
+    return logits.masked_fill(part[labels][:, None] != part, HIDDEN)
 
 
 def augment(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:

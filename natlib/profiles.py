@@ -7,7 +7,7 @@ with more of everything) or `paper` (the defaults of the paper).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Profile:
         surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
         calibration: Training images for recalibrating batch norm.
         validation: Validation images that the search measures on; `None` takes all.
+        part_validation: Validation pictures of each task at most, where tasks are joined.
         micro_batches: Parts into which a process cuts its images of a step, to save memory.
     """
 
@@ -58,6 +59,7 @@ class Profile:
     surrogate: str = "rbf"
     calibration: int = 1000
     validation: int | None = None
+    part_validation: int | None = None
     micro_batches: int = 1
 
 
@@ -115,6 +117,33 @@ PROFILES = {
         calibration=2000,
     ),
 }
+
+# The same for many tasks at once (`natlib.many`): NSGA-III takes more directions.
+MANY = {
+    "quick": replace(
+        PROFILES["quick"],
+        warmup_largest=0.3,
+        warmup_uniform=1.2,
+        archive=40,
+        iterations=6,
+        candidates=10,
+        population=160,
+        calibration=600,
+        validation=None,
+        part_validation=400,
+    ),
+    "gpu": replace(PROFILES["gpu"], population=450, candidates=20),
+    "paper": replace(PROFILES["paper"], population=450, part_validation=4000),
+}
+
+
+def get_many_profile(profile: str | Profile | None = None) -> Profile:
+    """Returns the settings for many tasks at once that belong to a profile.
+
+    Raises:
+        ValueError: If there is no profile of this name.
+    """
+    return profile if isinstance(profile, Profile) else MANY[get_profile(profile).name]
 
 
 def get_profile(profile: str | Profile | None = None) -> Profile:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from natlib.data import Split, Task, augment, batch_indices, to_input
+from natlib.data import Split, Task, augment, batch_indices, to_input, within_part
 from natlib.parallel import average_gradients, rank, world_size
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
@@ -256,7 +256,7 @@ def add_gradients(
     for arch in archs:
         x = to_input(images, arch.resolution, task, images.device)
         with mixed_precision(images.device):
-            logits = net(x, arch)
+            logits = within_part(net(x, arch), labels, task)
         loss = F.cross_entropy(logits.float(), labels)
         losses.append(loss.detach())
         if distill and soft_labels is not None:
