@@ -113,7 +113,10 @@ def join_tasks(tasks: Mapping[str, Task], side: int, n_valid: int | None = None)
     return Task(
         name=f"{len(parts)} tasks",
         classes=tuple(f"{name}: {label}" for name, task in tasks.items() for label in task.classes),
-        **{name: join_splits([getattr(t, name) for t in parts], rows[name], sizes, side) for name in rows},
+        **{
+            name: join_splits([getattr(t, name) for t in parts], rows[name], sizes, side)
+            for name in rows
+        },
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         flip=all(task.flip for task in parts),
@@ -133,7 +136,9 @@ def join_splits(
         side: Side in pixels that the pictures are brought to.
     """
     first = np.cumsum([0, *sizes[:-1]])
-    places = [(s.images, row) for s, index in zip(splits, rows, strict=True) for row in index.tolist()]
+    places = [
+        (s.images, row) for s, index in zip(splits, rows, strict=True) for row in index.tolist()
+    ]
     labels = [s.labels[r] + int(k) for s, r, k in zip(splits, rows, first, strict=True)]
 
     def picture(i: int) -> Image.Image:

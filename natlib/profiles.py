@@ -36,6 +36,9 @@ class Profile:
         surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
         calibration: Training images for recalibrating batch norm.
         validation: Validation images that the search measures on; `None` takes all.
+        finetune_steps: Steps of fine-tuning one chosen network alone.
+        finetune_lr: Peak learning rate of that.
+        finetune_rounds: How often it is measured on validation meanwhile.
         part_validation: Validation pictures of each task at most, where tasks are joined.
         micro_batches: Parts into which a process cuts its images of a step, to save memory.
     """
@@ -59,6 +62,9 @@ class Profile:
     surrogate: str = "rbf"
     calibration: int = 1000
     validation: int | None = None
+    finetune_steps: int = 200
+    finetune_lr: float = 0.03
+    finetune_rounds: int = 4
     part_validation: int | None = None
     micro_batches: int = 1
 

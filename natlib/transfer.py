@@ -140,7 +140,9 @@ class Run:
     @property
     def summary(self) -> NDArray[np.float64]:
         """The mean of the errors over the parts of the task, and the costs, `(n, 1 + costs)`."""
-        return np.column_stack([self.F[:, : self.n_errors].mean(axis=1), self.F[:, self.n_errors :]])
+        return np.column_stack(
+            [self.F[:, : self.n_errors].mean(axis=1), self.F[:, self.n_errors :]]
+        )
 
     @property
     def front(self) -> NDArray[np.int64]:
@@ -255,9 +257,7 @@ def find_latency(
             "Several processes would each measure latencies of their own: measure a LatencyTable "
             f"once and save it as {LATENCY} in the run folder."
         )
-    return latency or LatencyTable.measure(
-        net.space, device_of(net), num_classes=net.num_classes
-    )
+    return latency or LatencyTable.measure(net.space, device_of(net), num_classes=net.num_classes)
 
 
 def warn_of_another_machine(table: LatencyTable, net: Supernet, path: Path) -> None:

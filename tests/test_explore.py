@@ -296,7 +296,7 @@ def test_an_empty_feasible_set_is_explained(explorer):
         assert "The limit MAdds (M) from" in text and f"missed by {gap:.3g}" in text
     assert len(points_labelled(explorer, "outside the limits")) == 40
     assert not len(points_labelled(explorer, "within the limits"))
-    assert [text.get_text() for text in explorer.figure.texts] == [explore.NOTHING]
+    assert [text.get_text() for text in explorer.figure.axes[2].texts] == [explore.NOTHING]
     explorer.compare()
     assert explorer.kept == []
     explorer.reset()
@@ -328,7 +328,7 @@ def test_compare_keeps_three_and_shows_them(explorer):
         seen += [explorer.chosen] if explorer.chosen not in seen else []
     assert len(seen) >= 4, "the archive of this test has too few different choices"
     assert explorer.kept == seen[-3:]
-    titles = [ax.get_title("left") for ax in explorer.figure.axes[2:]]
+    titles = [ax.texts[-1].get_text() for ax in explorer.figure.axes[2:]]
     for name, row in zip("ABC", explorer.kept, strict=True):
         architecture = str(explorer.architectures[row])
         assert f"{name}: {architecture}" in titles
