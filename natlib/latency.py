@@ -262,7 +262,16 @@ def describe_machine(device: torch.device | str) -> dict[str, str]:
     """Returns what a measured latency depends on besides the network."""
     kind = torch.device(device).type
     name = torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine()
-    return {"device": f"{name} {kind}", "torch": torch.__version__}
+    return {"device": f"{name} {kind}", "cpu": cpu_name(), "torch": torch.__version__}
+
+
+def cpu_name() -> str:
+    """Returns the model of the CPU, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
 
 
 def stem_layers(space: SearchSpace, width: float) -> list[nn.Module]:
