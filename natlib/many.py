@@ -25,6 +25,7 @@ from natlib.evaluate import fixed_rows
 from natlib.pictures import LazyImages
 from natlib.profiles import Profile, get_many_profile
 from natlib.search import FloatMatrix, non_dominated
+from natlib.transfer import Run, add
 
 # Eleven tasks from the four shipped sets: each class belongs to one of them.
 POCKET_TASKS = {
@@ -146,6 +147,19 @@ def join_splits(
         return Image.fromarray(images[row].permute(1, 2, 0).numpy())
 
     return Split(LazyImages(picture, len(places), side), torch.cat(labels))
+
+
+def random_candidates(run: Run) -> None:
+    """Measures architectures drawn uniformly: what `natlib.transfer.search_candidates` must beat."""
+    known, rng = {tuple(x) for x in run.X.tolist()}, run.rng(3, run.searched)
+    fresh: list[list[int]] = []
+    while len(fresh) < run.profile.candidates:
+        (x,) = run.space.sample(1, rng).tolist()
+        if tuple(x) not in known:
+            known.add(tuple(x))
+            fresh.append(x)
+    add(run, np.array(fresh))
+    run.searched += 1
 
 
 def igd_plus(F: ArrayLike, front: ArrayLike) -> float:

@@ -128,18 +128,19 @@ PROFILES = {
 MANY = {
     "quick": replace(
         PROFILES["quick"],
-        warmup_largest=0.3,
-        warmup_uniform=1.2,
+        warmup_largest=0.5,
+        warmup_uniform=1.4,
+        subnets_per_step=2,
         archive=40,
         iterations=6,
         candidates=10,
         population=160,
-        calibration=600,
+        calibration=400,
         validation=None,
-        part_validation=400,
+        part_validation=300,
     ),
     "gpu": replace(PROFILES["gpu"], population=450, candidates=20),
-    "paper": replace(PROFILES["paper"], population=450, part_validation=4000),
+    "paper": replace(PROFILES["paper"], population=450, part_validation=3000),
 }
 
 

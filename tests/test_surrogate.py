@@ -184,9 +184,10 @@ def test_rank_metrics_of_constants_are_zero(y):
 
 def test_several_values_at_once_are_as_each_alone():
     rng = np.random.default_rng(0)
-    X, Y = SPACE.sample(40, rng), rng.normal(size=(40, 3))
+    space = SearchSpace.pocket()
+    X, Y = space.sample(40, rng), rng.normal(size=(40, 3))
     together = RBFEnsemble(n_members=30).fit(X, Y)
-    queries = SPACE.sample(20, rng)
+    queries = space.sample(20, rng)
     mean, std = together.predict(queries, return_std=True)
     assert mean.shape == std.shape == (20, 3)
     for k in range(3):
