@@ -150,7 +150,7 @@ def join_splits(
 
 
 def random_candidates(run: Run) -> None:
-    """Measures architectures drawn uniformly: what `natlib.transfer.search_candidates` must beat."""
+    """Measures architectures drawn uniformly: what `transfer.search_candidates` must beat."""
     known, rng = {tuple(x) for x in run.X.tolist()}, run.rng(3, run.searched)
     fresh: list[list[int]] = []
     while len(fresh) < run.profile.candidates:
