@@ -1,15 +1,14 @@
-"""Image tasks: fixed splits, and batches of them at any resolution on the device.
+"""Image tasks by name, and batches of their pictures at any resolution on the device.
 
-A `Task` keeps its pictures as uint8 tensors; they are augmented, resized and normalised batch by
-batch, where the network is. The pocket tasks ship with the project in `data/pocket/`, and every
-file is held against its checksum when it is loaded.
+`load_task` takes the name of a pocket task, which ships with the project in `data/pocket/`, of one
+of the paper's eleven data sets (`describe` lists them, `check` says what is missing of one), or a
+folder of pictures of yours. Every shipped file is held against its checksum when it is loaded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,9 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from natlib.datasets import DATA_SETS, check, dataset_task, describe
+from natlib.folders import folder_task
+from natlib.tasks import SPLITS, Split, Task, make_task
+
+__all__ = ["Split", "Task", "check", "dataset_task", "describe", "folder_task", "load_task"]
+
 DATA = Path(__file__).parents[1] / "data"
 POCKET = DATA / "pocket"
-SPLITS = ("train", "valid", "test")
 HIDDEN = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
 MARGIN = 3  # pixels by which augmentation shifts a picture at most, to every side
 
@@ -29,94 +33,28 @@ MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}
 TARGETS = ("animals", "digits", "emoji")
 
 
-@dataclass(frozen=True)
-class Split:
-    """Pictures and their classes.
-
-    Attributes:
-        images: uint8 `(n, 3, h, w)`.
-        labels: int64 `(n,)`.
-    """
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: np.ndarray) -> Split:
-        """Returns the pictures of these rows."""
-        return Split(self.images[rows], self.labels[rows])
-
-
-@dataclass(frozen=True)
-class Task:
-    """One classification task.
-
-    Attributes:
-        name: Name of the task.
-        classes: Names of the classes.
-        train: Pictures to fit weights and batch-norm statistics on.
-        valid: Pictures to choose architectures by.
-        test: Pictures for the final report, and for nothing else.
-        mean: Mean of each channel of the train split, on the scale 0 to 1.
-        std: Standard deviation of each channel of the train split.
-        flip: Whether a mirrored picture keeps its class.
-        parts: Where several tasks were joined (`natlib.many.join_tasks`), the name of each and its
-            number of classes, in the order of the classes.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: Split
-    valid: Split
-    test: Split
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    flip: bool
-    parts: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.classes)
-
-    @property
-    def part_of(self) -> Tensor:
-        """The part that each class belongs to, int64 `(num_classes,)`; all 0 for a single task."""
-        sizes = torch.tensor([n for _, n in self.parts] or [self.num_classes])
-        return torch.arange(len(sizes)).repeat_interleave(sizes)
-
-
-def make_task(
-    name: str, classes: tuple[str, ...], splits: dict[str, Split], flip: bool = True
-) -> Task:
-    """Returns a task, with the channel statistics of its train split.
+def load_task(name: str, side: int = 32) -> Task:
+    """Loads a task by its name.
 
     Args:
-        name: Name of the task.
-        classes: Names of the classes.
-        splits: The splits `train`, `valid` and `test`.
-        flip: Whether a mirrored picture keeps its class.
-    """
-    pixels = splits["train"].images.double() / 255
-    mean, std = (tuple(v.tolist()) for v in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
-    return Task(name, classes, **splits, mean=mean, std=std, flip=flip)
-
-
-def load_task(name: str) -> Task:
-    """Loads a pocket task.
-
-    Args:
-        name: `"source"`, or a target: `"animals"`, `"digits"` or `"emoji"`.
+        name: A pocket task: `"source"`, or a target, `"animals"`, `"digits"` or `"emoji"`. Or one
+            of the paper's data sets, such as `"cifar10"`. Or the path of a folder of pictures.
+        side: Side in pixels at which larger pictures are kept; pocket tasks have 32.
 
     Raises:
-        ValueError: If there is no such task, or its file is damaged.
-        FileNotFoundError: If its file is missing.
+        ValueError: If there is no such task, or a file is damaged.
+        FileNotFoundError: If a file is missing.
     """
-    if name not in MIRRORED:
-        raise ValueError(f"There is no task '{name}': choose from {', '.join(MIRRORED)}.")
-    return read_task(POCKET / f"{name}.npz", name, MIRRORED[name])
+    if name in MIRRORED:
+        return read_task(POCKET / f"{name}.npz", name, MIRRORED[name])
+    if name in DATA_SETS:
+        return dataset_task(name, side=side)
+    if Path(name).expanduser().is_dir():
+        return folder_task(name, side=side)
+    raise ValueError(
+        f"There is no task '{name}': choose from {', '.join(MIRRORED)}, from the paper's data sets "
+        f"{', '.join(DATA_SETS)}, or give the path of a folder with a folder of pictures per class."
+    )
 
 
 def read_task(path: Path, name: str, flip: bool, verify: bool = True) -> Task:

@@ -8,9 +8,9 @@ they are loaded in just the same way, and their tasks carry the word *rehearsal*
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision import datasets as official
 
-from natlib.data import Split, Task
 from natlib.folders import CUT, stratified_cut
 from natlib.pictures import LazyImages
+from natlib.tasks import Split, Task
 
 REHEARSAL = "rehearsal.json"
 MOST_VALID = 10_000  # pictures; more would only make each evaluation slower
@@ -505,8 +505,22 @@ def download(name: str, root: str | Path | None = None) -> None:
         entry.load(folder, download=True, **part)
 
 
+def main() -> None:
+    """Downloads data sets from a shell, and says which are there."""
+    parser = argparse.ArgumentParser(
+        prog="python -m natlib.datasets",
+        description="Downloads data sets into the folder that NATLIB_DATA names, and says of each "
+        "what is there; without names it only says so.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(DATA_SETS))
+    names = parser.parse_args().names
+    try:
+        for name in names:
+            download(name)
+        print("\n".join(check(name) for name in names or DATA_SETS))
+    except (ValueError, OSError, RuntimeError) as error:
+        raise SystemExit(f"{error}") from None
+
+
 if __name__ == "__main__":
-    for chosen in sys.argv[1:]:
-        download(chosen)
-    for chosen in sys.argv[1:] or DATA_SETS:
-        print(check(chosen))
+    main()

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from natlib.data import SPLITS, Split, Task
 from natlib.pictures import LazyImages, channel_statistics, open_picture
+from natlib.tasks import SPLITS, Split, Task
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}

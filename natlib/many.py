@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from pymoo.indicators.igd_plus import IGDPlus
 
-from natlib.data import Split, Task, load_task, make_task
+from natlib.data import load_task
 from natlib.datasets import DATA_SETS, dataset_task
 from natlib.evaluate import fixed_rows
 from natlib.pictures import LazyImages
 from natlib.profiles import Profile, get_many_profile
 from natlib.search import FloatMatrix, non_dominated
+from natlib.tasks import Split, Task, make_task
 from natlib.transfer import Run, add
 
 # Eleven tasks from the four shipped sets: each class belongs to one of them.

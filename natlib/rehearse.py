@@ -10,10 +10,10 @@ it is shown.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import pickle
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -278,7 +278,19 @@ WRITERS = {
 }
 
 
+def main() -> None:
+    """Writes the miniatures from a shell."""
+    parser = argparse.ArgumentParser(
+        prog="python -m natlib.rehearse",
+        description="Writes a miniature of each of the eleven data sets in its real layout.",
+    )
+    parser.add_argument("folder", type=Path, help="an empty folder, or one to be made")
+    try:
+        folder = rehearse(parser.parse_args().folder)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"{error}") from None
+    print(f"Miniatures of {len(DATA_SETS)} data sets are in {folder}.")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("Say where: python -m natlib.rehearse FOLDER")
-    print(f"Miniatures of {len(DATA_SETS)} data sets are in {rehearse(sys.argv[1])}.")
+    main()

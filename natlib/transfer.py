@@ -177,7 +177,7 @@ def start(
     """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
 
     Args:
-        task: The target task, or its name.
+        task: The target task, or its name or folder as `load_task` takes it.
         profile: The settings, or their name; `NATLIB_PROFILE` by default.
         objectives: What to minimise: `top1_err` first, then any of `madds`, `params` and
             `latency_ms`. Of a task that was joined, `top1_err` is the error on each part.
@@ -198,9 +198,10 @@ def start(
     """
     profile, objectives, limits = get_profile(profile), tuple(objectives), dict(limits or {})
     check_choices(objectives, mode, limits)
-    task = load_task(task) if isinstance(task, str) else task
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
+    if not isinstance(task, Task):
+        task = load_task(task, side=max(supernet.space.resolutions))
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
     net = supernet.to(pick_device(device), memory_format=torch.channels_last)
@@ -488,7 +489,7 @@ def transfer(
     """Transfers a supernet to a task and returns the finished run.
 
     Args:
-        task: The target task, or its name.
+        task: The target task, or its name or folder as `load_task` takes it.
         profile: The settings, or their name; `NATLIB_PROFILE` by default.
         run_dir: The run folder, or `None` to keep nothing.
         resume: Whether to go on with what the folder holds; otherwise a folder that holds a run
@@ -736,7 +737,8 @@ def make_parser() -> argparse.ArgumentParser:
         "like: the same command goes on where it stopped.",
     )
     add = parser.add_argument
-    add("--task", required=True, help=f"the target task, such as {', '.join(TARGETS)}")
+    add("--task", required=True, help=f"the target task: {', '.join(TARGETS)}, a data set of "
+        "the paper such as cifar10, or a folder that holds one of pictures per class")  # fmt: skip
     add("--profile", choices=PROFILES, help="how much to compute; default: quick, or what the "
         "environment variable NATLIB_PROFILE says")  # fmt: skip
     add("--run-dir", required=True, type=Path, help="folder for results; made if it is missing")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torchvision import datasets as official
 
+from natlib.data import load_task
 from natlib.datasets import (
     DATA_SETS,
     REHEARSAL,
@@ -38,6 +39,11 @@ def copy(miniatures, tmp_path):
         return tmp_path
 
     return copy_of
+
+
+def test_a_data_set_is_a_task_by_its_name(miniatures, monkeypatch):
+    monkeypatch.setenv("NATLIB_DATA", str(miniatures))
+    assert load_task("cars").name == "cars (rehearsal)"
 
 
 def number_of(name, class_name, label):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from natlib.data import load_task
 from natlib.folders import folder_task, stratified_cut
 from natlib.pictures import LazyImages, to_square
 from natlib.train import training_batch
@@ -52,6 +53,11 @@ def test_splits_are_stratified_disjoint_and_reproducible(pets):
     assert not torch.equal(task.test.images[:], other.test.images[:])
     pictures = torch.cat([getattr(task, split).images[:] for split in SPLITS]).flatten(1)
     assert len(pictures.unique(dim=0)) == 30
+
+
+def test_a_folder_is_a_task_by_its_path(pets):
+    task = load_task(str(pets), side=8)
+    assert task.name == "pets" and task.train.images.shape[2:] == (8, 8)
 
 
 def test_given_splits_are_kept_and_missing_ones_cut(tmp_path):

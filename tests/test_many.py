@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from natlib import transfer as nat
-from natlib.data import Split, load_task, make_task, within_part
+from natlib.data import load_task, within_part
 from natlib.datasets import DATA_SETS
 from natlib.evaluate import part_errors
 from natlib.explore import objectives_of, read_archive
 from natlib.many import POCKET_TASKS, compare, igd_plus, join_tasks, load_many, with_classes
 from natlib.profiles import MANY, PROFILES, get_many_profile
 from natlib.rehearse import rehearse
+from natlib.tasks import Split, make_task
 from natlib.transfer import transfer
 from tests.helpers.transfer_worker import TINY
 
