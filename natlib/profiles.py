@@ -63,7 +63,7 @@ class Profile:
     calibration: int = 1000
     validation: int | None = None
     finetune_steps: int = 200
-    finetune_lr: float = 0.03
+    finetune_lr: float = 0.1
     finetune_rounds: int = 4
     part_validation: int | None = None
     micro_batches: int = 1
@@ -104,6 +104,7 @@ PROFILES = {
         candidates=8,
         best=50,
         calibration=2000,
+        finetune_steps=2000,
     ),
     "paper": Profile(
         name="paper",
@@ -121,6 +122,8 @@ PROFILES = {
         candidates=8,
         best=150,
         calibration=2000,
+        finetune_steps=10_000,
+        finetune_lr=7.5e-3,
     ),
 }
 
