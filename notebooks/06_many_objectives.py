@@ -332,7 +332,9 @@ plots.show(
 # %%
 study = pd.read_csv(data.DATA / "archives" / "many.csv")
 igd = {
-    seed: many.compare({m: a[list(twelve.objectives)].to_numpy() for m, a in group.groupby("method")})
+    seed: many.compare(
+        {m: a[list(twelve.objectives)].to_numpy() for m, a in group.groupby("method")}
+    )
     for seed, group in study.groupby("seed")
 }
 igd = pd.DataFrame(igd).T
