@@ -394,7 +394,8 @@ def plot_correlations(F: ArrayLike, objectives: Sequence[str]) -> Figure:
     side = 2.2 + 0.5 * len(names)
     figure, ((ax,),) = new_figure(size=(side + 0.8, side))
     look = {"vmin": -1, "vmax": 1, "cmap": "PuOr", "square": True, "linewidths": 0.5}
-    sns.heatmap(table, ax=ax, annot=True, fmt=".1f", annot_kws={"size": 8}, **look)
+    shown = table.round(1) + 0.0  # no "-0.0"
+    sns.heatmap(table, ax=ax, annot=shown, fmt=".1f", annot_kws={"size": 8}, **look)
     ax.collections[0].colorbar.set_label("rank correlation")
     ax.tick_params(length=0)
     return figure

@@ -343,9 +343,11 @@ plots.show(figure, "IGD+ of each seed: " + igd.round(3).to_csv(sep=" ").replace(
 
 # %% [markdown]
 # Twelve weights, twelve limits, one choice. Give one task all the weight and see what the others pay.
+# The front shows two objectives at a time: choose which.
 
 # %%
-names = list(twelve.objectives)
+names = ["top1_err_woods", "madds", *twelve.objectives]
+names = list(dict.fromkeys(names))
 ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 
 # %% [markdown]
