@@ -85,6 +85,7 @@ PROFILES = {
         iterations=5,
         candidates=8,
         best=20,
+        surrogate="gp",  # ranks better from few measurements than the paper's "rbf" (notebook 02)
         calibration=400,
         validation=1000,
     ),
@@ -103,6 +104,7 @@ PROFILES = {
         iterations=30,
         candidates=8,
         best=50,
+        surrogate="gp",
         calibration=2000,
         finetune_steps=2000,
     ),
