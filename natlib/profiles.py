@@ -129,7 +129,8 @@ PROFILES = {
     ),
 }
 
-# The same for many tasks at once (`natlib.many`): NSGA-III takes more directions.
+# The same for many tasks at once (`natlib.many`): NSGA-III takes more directions, and the paper's
+# surrogate learns all errors at once.
 MANY = {
     "quick": replace(
         PROFILES["quick"],
@@ -140,11 +141,12 @@ MANY = {
         iterations=6,
         candidates=10,
         population=160,
+        surrogate="rbf",
         calibration=400,
         validation=None,
         part_validation=300,
     ),
-    "gpu": replace(PROFILES["gpu"], population=450, candidates=20),
+    "gpu": replace(PROFILES["gpu"], population=450, candidates=20, surrogate="rbf"),
     "paper": replace(PROFILES["paper"], population=450, part_validation=3000),
 }
 
