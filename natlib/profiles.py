@@ -147,7 +147,7 @@ MANY = {
         part_validation=300,
     ),
     "gpu": replace(PROFILES["gpu"], population=450, candidates=20, surrogate="rbf"),
-    "paper": replace(PROFILES["paper"], population=450, part_validation=3000),
+    "paper": replace(PROFILES["paper"], population=450, part_validation=2000),
 }
 
 
