@@ -279,8 +279,8 @@ times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 #
 # The loop is that of notebook 04, without adaptation: warm up on batches of all eleven tasks, measure
 # a first archive, then in turn fit a surrogate (eleven errors at once), search with NSGA-III along
-# many directions, and measure the candidates nearest to directions with few subnets. It is resumed
-# where you run this again.
+# many directions, and measure the candidates that fill the gaps of the front. It is resumed where you
+# run this again.
 
 # %%
 eleven = many.load_many()
@@ -327,7 +327,9 @@ plots.show(
 # supernet and first archive, as many further subnets were measured, chosen by the search or at
 # random. *IGD+* is the mean distance from the points of the best known front, here that of both
 # together, to the nearest point of an archive, counting only objectives in which that is worse. Each
-# objective is scaled to the front's range. Less is better.
+# objective is scaled to the front's range. Less is better. (Where there are more than three
+# objectives the search picks the candidates that should lower just this; what counts here is
+# measured.)
 
 # %%
 study = pd.read_csv(data.DATA / "archives" / "many.csv")
