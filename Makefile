@@ -9,6 +9,7 @@ STAMP := $(VENV)/.installed
 EXECUTED := build/notebooks
 SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
 NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
+SOLUTIONS := $(patsubst %.py,%.ipynb,$(sort $(wildcard notebooks/solutions/[0-9]*.py)))
 # Releases chosen by hand; `make lock` takes the newest of everything else that the index offers at
 # that moment. (The newest certifi was minutes old when this lock was made.)
 PINNED := torch==2.14.1 torchvision==0.29.1 certifi==2026.10.18
@@ -44,12 +45,17 @@ notebooks: $(STAMP) ## execute the series; copies with outputs go to build/noteb
 	  { echo "$$notebook failed (the error is above); no notebook after it was run." >&2; exit 1; }; \
 	  echo "$$name: $$(($$(date +%s) - start)) s, $(EXECUTED)/$$name.html"; \
 	done
+	@echo "Executing the solutions of the exercises:"
+	@$(PY) -m nbconvert --log-level WARN --to notebook --execute \
+	    --output-dir $(EXECUTED)/solutions $(SOLUTIONS)
+	@$(PY) -m nbconvert --log-level WARN --to html \
+	    $(addprefix $(EXECUTED)/solutions/,$(notdir $(SOLUTIONS)))
 
 test: $(STAMP) ## run the tests
 	$(PY) -m pytest
 
 nbmake: $(STAMP) ## execute every notebook as a test
-	$(PY) -m pytest --nbmake --nbmake-timeout=1200 $(NOTEBOOKS)
+	$(PY) -m pytest --nbmake --nbmake-timeout=1200 $(NOTEBOOKS) $(SOLUTIONS)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab notebooks
@@ -58,9 +64,10 @@ lint: $(STAMP) ## check style and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-pair: $(STAMP) ## generate every .ipynb from its .py, without outputs
+pair: $(STAMP) ## generate every .ipynb from its .py, without outputs; the exercises too
 	$(PY) -m jupytext --to ipynb --update $(SCRIPTS)
 	$(PY) -m nbconvert --log-level WARN --clear-output --inplace $(NOTEBOOKS)
+	$(PY) notebooks/generate.py
 
 peers: $(STAMP) ## install the packages that some tests compare natlib with
 	$(PY) -m pip install --constraint requirements.lock --editable '.[peers]'

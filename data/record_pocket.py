@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import sys
 import time
@@ -48,6 +49,7 @@ from natlib.transfer import (
 ARCHIVES = DATA / "archives"
 SEEDS = (0, 1, 2)
 RATES = (0.1, 0.2, 0.4)  # a network that is trained alone gets the best of these
+BY_RATE = ("signal.csv", "gain.csv")  # files with rows for each learning rate
 STEPS = 300
 QUICK = replace(PROFILES["quick"], surrogate="rbf")  # the studies keep the paper's surrogate
 
@@ -241,17 +243,20 @@ def write(name: str, table: pd.DataFrame, lr: float) -> None:
     Rows of other tasks, seeds and, but for the baselines that choose it, rates are kept.
     """
     ARCHIVES.mkdir(exist_ok=True)
-    path = ARCHIVES / name
+    path, rates = ARCHIVES / name, [lr]
     if path.exists() and {"task", "seed"} <= set(table):
-        keys = ["task", "seed", "lr"] if name in ("signal.csv", "gain.csv") else ["task", "seed"]
+        keys = ["task", "seed", "lr"] if name in BY_RATE else ["task", "seed"]
         old, ours = pd.read_csv(path), table.set_index(keys).index
         kept = old[~old.set_index(keys).index.isin(ours)]
         table = pd.concat([kept, table]).sort_values(keys, kind="stable")
+    if name in BY_RATE:
+        rates = sorted(table.lr.unique().tolist())
     write_text(path, table.to_csv(index=False, float_format="%.6g"))
     provenance = ARCHIVES / "provenance.json"
     about = json.loads(provenance.read_text()) if provenance.exists() else {}
+    option = "" if rates == [QUICK.warmup_lr] else f" --lr {' '.join(map(str, rates))}"
     about[name] = {
-        "command": f"python data/record_pocket.py {sys.argv[1]} --lr {lr}",
+        "command": f"python data/record_pocket.py {sys.argv[1]}{option}",
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__.split("+")[0],
     }
@@ -264,15 +269,15 @@ def main() -> None:
     parser.add_argument("what", choices=list(COMMANDS))
     parser.add_argument("--tasks", nargs="+", choices=TARGETS)
     parser.add_argument("--seeds", nargs="+", type=int)
-    parser.add_argument("--lr", type=float, default=QUICK.warmup_lr, help="peak learning rate")
+    parser.add_argument("--lr", nargs="+", type=float, default=[QUICK.warmup_lr], help="peak rates")
     arguments = parser.parse_args()
     record, tasks, seeds = COMMANDS[arguments.what]
-    for seed in arguments.seeds or seeds:
-        for name in arguments.tasks or tasks:
-            task = load_many("quick") if name == "many" else load_task(name)
-            for file, table in record(task, seed, arguments.lr).items():
-                write(file, table, arguments.lr)
-                print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)
+    seeds, tasks = arguments.seeds or seeds, arguments.tasks or tasks
+    for seed, name, lr in itertools.product(seeds, tasks, arguments.lr):
+        task = load_many("quick") if name == "many" else load_task(name)
+        for file, table in record(task, seed, lr).items():
+            write(file, table, lr)
+            print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)
 
 
 if __name__ == "__main__":

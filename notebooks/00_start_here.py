@@ -141,11 +141,13 @@ print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* With the explorer, find the most accurate subnet within a quarter of the largest
-#    one's MAdds.
-# 2. *(10 minutes)* Draw the front of error against `params` instead. Are the same subnets on it?
-# 3. *(15 minutes)* The archive also has the errors on the two halves of the validation split,
-#    `top1_err_a` and `top1_err_b`. How many subnets of the one half's front are on the other's?
+# In [exercises/00_start_here.ipynb](exercises/00_start_here.ipynb), with hints and self-checks;
+# [solutions/00_start_here.ipynb](solutions/00_start_here.ipynb) discusses answers.
+#
+# 1. *Reading a front* (5 minutes): which of six subnets are dominated?
+# 2. *A limit* (10 minutes): find the best subnet within it, and what each halving costs.
+# 3. *Weights* (15 minutes): choose by a weighted sum, and see which subnets it never finds.
+# 4. *How sure is a front?* (15 minutes): compare the fronts of two halves of the validation split.
 #
 # ## References
 #

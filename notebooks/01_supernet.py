@@ -347,16 +347,14 @@ print("Right:", pocket.decode(answer))
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* How many architectures would the pocket space have if any layer could be skipped,
-#    and an encoding with holes counted as another architecture?
-# 2. *(10 minutes)* Which single gene of NAT-M1 costs most MAdds when it is raised to its largest
-#    value? Try them all with `cost.madds`; it takes one matrix.
-# 3. *(15 minutes)* Replace the 5-to-3 matrices of all layers by identities and measure a subnet that
-#    has only 3x3 kernels. How many points does it lose?
-# 4. *(15 minutes)* How many training pictures does recalibration need? Measure the largest subnet with
-#    `calibration` from 20 to 2,000 and draw its error.
-# 5. *(20 minutes)* Correlate MAdds and measured latency of 30 subnets. Which predicts better, MAdds
-#    or the table?
+# In [exercises/01_supernet.ipynb](exercises/01_supernet.ipynb), with hints and self-checks;
+# [solutions/01_supernet.ipynb](solutions/01_supernet.ipynb) discusses answers.
+#
+# 1. *Counting by recursion* (15 minutes): how many architectures have so many layers?
+# 2. *MAdds of a layer by hand* (15 minutes): count the three convolutions of a layer.
+# 3. *The dearest gene* (10 minutes): which decision costs most when it is raised?
+# 4. *From 7x7 to 5x5 to 3x3* (20 minutes): write the chain of kernel matrices.
+# 5. *Do the matrices matter?* (25 minutes): replace them by identities, and measure how sure you are.
 #
 # ## References
 #

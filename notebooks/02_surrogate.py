@@ -347,15 +347,14 @@ print(f"tau = {kendall(a, b):.3f}, as scipy says")
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* Give the ensemble `smoothing=1.0` and learn from 40 subnets. When does it help?
-# 2. *(15 minutes)* Plot tau against `max_genes` from 0.1 to 1. Where is the best share, for 40 and for
-#    300 subnets?
-# 3. *(15 minutes)* `predict(X, return_std=True)` returns the spread of the members. Does it tell which
-#    guesses are bad? Correlate it with the absolute residual.
-# 4. *(30 minutes)* Learn from the cheap half of the recording and predict the dear half. Which
-#    surrogates extrapolate, and why those?
-# 5. *(project)* Write a surrogate of your own (any scikit-learn estimator), add it to `SURROGATES` and
-#    run `python benchmarks/search.py --parts c`, or `transfer` with a profile that names it.
+# In [exercises/02_surrogate.ipynb](exercises/02_surrogate.ipynb), with hints and self-checks;
+# [solutions/02_surrogate.ipynb](solutions/02_surrogate.ipynb) discusses answers.
+#
+# 1. *Kendall's tau with ties* (15 minutes): write it as scipy counts it.
+# 2. *Guesses for rows that were not seen* (20 minutes): write cross-validation without a leak.
+# 3. *Ranking within one resolution* (10 minutes): how much of a rank is the easy part?
+# 4. *Are favourites overrated?* (10 minutes): compare promise and measurement.
+# 5. *Beat the ensemble with a dozen columns* (40 minutes): what should a linear model see?
 #
 # ## References
 #

@@ -357,16 +357,14 @@ print(f"{squares} of 16 squares: {share:.4f}")
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* Start `nsga3` from the archive's front instead of nothing and draw the small
-#    multiples again. How many generations does that save?
-# 2. *(15 minutes)* Replace `choose_candidates` by a random choice among the population. How much
-#    hypervolume (predicted) do eight candidates add, over twenty seeds?
-# 3. *(15 minutes)* Give the search one objective only, `top1_err`. What does it find, and why is that
-#    a poor answer?
-# 4. *(30 minutes)* Write NSGA-II's survival with `crowding` and the layers above, and a loop around
-#    it that mutates and repairs. How far behind NSGA-III is it with two objectives?
-# 5. *(project)* Add an objective of your own, such as the activation memory of the largest layer.
-#    What shape does the front take?
+# In [exercises/03_nsga3.ipynb](exercises/03_nsga3.ipynb), with hints and self-checks;
+# [solutions/03_nsga3.ipynb](solutions/03_nsga3.ipynb) discusses answers.
+#
+# 1. *Hypervolume in two objectives* (10 minutes): write the area that a front dominates.
+# 2. *Non-dominated sorting* (20 minutes): number the layers of a population.
+# 3. *The survivors of NSGA-II* (25 minutes): write crowding distance and put it into a small search.
+# 4. *Closing holes* (15 minutes): write the repair of a stage.
+# 5. *An objective of your own: activation memory* (45 minutes): count it, search with it, compare.
 #
 # ## References
 #

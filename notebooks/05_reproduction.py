@@ -309,14 +309,16 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* Take one file away from the rehearsal of `pets` and ask `check` about it. Then load
-#    the task.
-# 2. *(10 minutes)* Which of the 14 published networks would be dominated if all data sets were one?
-#    Why does that question make no sense?
-# 3. *(15 minutes)* Draw `plot_architectures` for NAT-M1 to M4 on ImageNet. Which decisions change from
-#    one to the next?
-# 4. *(project)* Run `python -m natlib.reproduce --tasks flowers102 --profile gpu` with three seeds on
-#    the real data. How large is the spread beside the standard error?
+# In [exercises/05_reproduction.ipynb](exercises/05_reproduction.ipynb), with hints and self-checks;
+# [solutions/05_reproduction.ipynb](solutions/05_reproduction.ipynb) discusses answers.
+#
+# 1. *Read the table* (10 minutes): which of the paper's networks is dominated on its own data set?
+# 2. *One panel of the paper, counted* (25 minutes): read published strings, count, and draw.
+# 3. *A split that can be repeated* (15 minutes): disjoint, in proportion, and decided by a seed
+#    alone.
+# 4. *How many hours?* (15 minutes): estimate a transfer from the throughput of a computer.
+# 5. *Pictures of your own, without a leak* (40 minutes): a task of a folder, and what shared
+#    subjects would do.
 #
 # ## References
 #

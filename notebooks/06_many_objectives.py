@@ -378,15 +378,18 @@ ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 #
 # ## Exercises
 #
-# 1. *(5 minutes)* With the explorer: the most accurate subnet with at most 0.15 M parameters. What
-#    does each method say?
-# 2. *(10 minutes)* The archive also has the errors on two halves of the validation split,
-#    `top1_err_a` and `top1_err_b`. Explore `["top1_err_a", "top1_err_b", "madds"]`: do the halves
-#    conflict, and what does it mean if they do?
-# 3. *(15 minutes)* Give the archive a column `latency_ms`, predicted by the `table` above, and explore
-#    it instead of `params`. Does the knee move?
-# 4. *(15 minutes)* Export the chosen subnet with `format="torch"` to a file that ends in `.pt2`, and
-#    compare `latency_ms` of both files.
+# In [exercises/06_many_objectives.ipynb](exercises/06_many_objectives.ipynb), with hints and self-checks;
+# [solutions/06_many_objectives.ipynb](solutions/06_many_objectives.ipynb) discusses answers.
+#
+# 1. *From weights to a choice* (15 minutes): weighted Chebyshev and pseudo-weights by hand.
+# 2. *Which weights choose which subnet?* (20 minutes): say exactly what a weighted sum can never
+#    choose.
+# 3. *IGD+: how far from the goal?* (20 minutes): write the indicator, and compare it with
+#    hypervolume.
+# 4. *Which objectives say the same?* (15 minutes): rank correlation, and a front that grows by
+#    noise.
+# 5. *Does latency change the choice?* (40 minutes): measure it twice, and tell a knee that moves
+#    from noise.
 #
 # ## References
 #

@@ -89,7 +89,7 @@ def test_library_imports_only_what_it_declares():
         import_names.get(name, name)
         for name in (Requirement(text).name for text in PROJECT["dependencies"])
     }
-    source = "\n".join(path.read_text() for path in (ROOT / "natlib").glob("*.py"))
+    source = "\n".join(path.read_text() for path in (ROOT / "natlib").rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", source, flags=re.MULTILINE))
     undeclared = imported - declared - {"natlib"} - sys.stdlib_module_names
     assert not undeclared, "add them to the dependencies in pyproject.toml"

@@ -1,0 +1,233 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 0 · Start here: exercises
+#
+# About 45 minutes of work; every cell runs within seconds on a CPU. They belong to
+# [notebook 0](../00_start_here.ipynb). Fill in each function where it says `NotImplementedError`, then
+# run the check below it. The [solutions](../solutions/00_start_here.ipynb) are for afterwards.
+
+# %% [markdown] tags=["solution"]
+# **This notebook holds the solutions.** Each stands below the cell that you were to fill in, with a
+# few sentences about it. The [notebook without them](../exercises/00_start_here.ipynb) is for working.
+
+# %%
+import numpy as np
+import pandas as pd
+
+from natlib import data, explore, plots
+from natlib.checks import start_here as checks
+from natlib.search import non_dominated
+
+# %% [markdown]
+# The recording of the lesson: subnets measured on the animals (validation split, pocket scale).
+
+# %%
+archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
+archive.sample(3, random_state=0)
+
+# %% [markdown]
+# ## Exercise 1 · Reading a front (5 minutes)
+#
+# Six subnets, with figures made up so that they are easy to compare. One subnet *dominates* another
+# if it is nowhere worse and somewhere better. Which of the six are dominated by one of the others?
+
+# %%
+checks.six_subnets()
+
+
+# %% tags=["stub"]
+def dominated() -> set[str]:
+    """Returns the letters of the dominated subnets, such as `{"A", "B"}`."""
+    raise NotImplementedError("Exercise 1: return the letters")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Sort them by MAdds in your head. Going from cheap to dear, a subnet is worth its price only
+# if it errs less than all that are cheaper.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Two subnets err alike, and one of them is cheaper. Does it dominate the other?
+
+
+# %% tags=["solution"]
+def dominated() -> set[str]:
+    return {"C", "F"}
+
+
+# %% tags=["check"]
+checks.check_dominated(dominated)
+
+# %% [markdown] tags=["solution"]
+# C errs as much as B and costs more; F is worse than D, and than E, in both. A errs most of all and
+# is still on the front, because nothing is cheaper. The ends of a front are on it for one reason only.
+
+# %% [markdown]
+# ## Exercise 2 · A limit (10 minutes)
+#
+# Find the most accurate subnet that keeps a limit of MAdds. Where several err alike, take the
+# cheapest of them.
+
+
+# %% tags=["stub"]
+def best_within(archive: pd.DataFrame, limit: float) -> str:
+    """Returns the string of the best architecture within a limit.
+
+    Args:
+        archive: Columns `architecture`, `top1_err` (percent) and `madds`; any index.
+        limit: Most MAdds that are allowed, the limit included; some row keeps it.
+    """
+    raise NotImplementedError("Exercise 2: find the best within the limit")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** First leave out the rows that break the limit, then choose among the others.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** A row's place in the table that is left is not its place in the whole. `sort_values` takes
+# several columns, and `.iloc[0]` the first row of whatever order they make.
+
+
+# %% tags=["solution"]
+def best_within(archive: pd.DataFrame, limit: float) -> str:
+    allowed = archive[archive.madds <= limit]
+    return allowed.sort_values(["top1_err", "madds"]).architecture.iloc[0]
+
+
+# %% tags=["check"]
+checks.check_best_within(best_within)
+
+# %% [markdown]
+# What does each halving of the limit cost?
+
+# %%
+by_name = archive.set_index("architecture")
+rows = {}
+for share in (1, 0.5, 0.25, 0.125, 0.0625):
+    name = best_within(archive, share * archive.madds.max())
+    rows[f"{share:.2%}"] = {"architecture": name, "top-1 error (%)": by_name.top1_err[name]}
+pd.DataFrame(rows).T.rename_axis("share of the largest subnet's MAdds")
+
+# %% [markdown] tags=["solution"]
+# Each halving costs more points than the one before: the front is flat on its right and steep on its
+# left. Look at the strings too. The first digits are the resolution, and tight limits lower it: the
+# cheapest way to save is a smaller picture.
+
+# %% [markdown]
+# ## Exercise 3 · Weights (15 minutes)
+#
+# Instead of a limit you may say how much each objective matters. The simplest rule scales every
+# objective over the archive so that its best value is 0 and its worst 1, and takes the row with the
+# least weighted sum.
+
+
+# %% tags=["stub"]
+def weighted_sum_choice(F: np.ndarray, weights: np.ndarray) -> int:
+    """Returns the row with the least weighted sum of scaled objectives.
+
+    Args:
+        F: Minimised objectives in any units, `(n, n_objectives)`.
+        weights: Weight of each objective, `(n_objectives,)`, none below zero.
+    """
+    raise NotImplementedError("Exercise 3: choose by weights")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Scale each column by itself: subtract its smallest value and divide by its range. Which
+# `axis` goes down the rows?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** A matrix times a vector, `@`, is a weighted sum for every row. All objectives are
+# minimised.
+
+
+# %% tags=["solution"]
+def weighted_sum_choice(F: np.ndarray, weights: np.ndarray) -> int:
+    scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
+    return int((scaled @ weights).argmin())
+
+
+# %% tags=["check"]
+checks.check_weighted_sum(weighted_sum_choice)
+
+# %% [markdown]
+# Turn the weights from all error to all MAdds, and collect what the rule ever chooses. The explorer of
+# the lesson has another rule, the largest weighted objective instead of the sum.
+
+# %%
+F = archive[["top1_err", "madds"]].to_numpy()
+weights = [np.array([w, 1 - w]) for w in np.linspace(0, 1, 201)]
+by_sum = np.unique([weighted_sum_choice(F, w) for w in weights])
+by_largest = np.unique([explore.choose(F, w) for w in weights])
+front = np.flatnonzero(non_dominated(F))
+print(f"the front has {len(front)} subnets; a sum reaches {len(by_sum)} of them,", end=" ")
+print(f"the largest weighted objective {len(by_largest)}")
+figure = plots.plot_front(F[by_sum], before=F[front], names=("all", "by weighted sums"))
+alt = f"The front of {len(front)} subnets, and the {len(by_sum)} that some weighted sum chooses."
+plots.show(figure, alt)
+
+# %% [markdown] tags=["solution"]
+# A weighted sum is a ruler laid against the cloud from the lower left: it touches corners only. A
+# subnet in a dent of the front is never the best for any weights, though nothing dominates it. The
+# weighted Chebyshev rule of the explorer (the *largest* weighted objective) reaches dents as well.
+# Without scaling, MAdds in millions would drown errors in percent, whatever the weights.
+
+# %% [markdown]
+# ## Exercise 4 · How sure is a front? (15 minutes)
+#
+# The errors were measured on two halves of the validation split as well: `top1_err_a` and
+# `top1_err_b`. Write the front of any two columns, then see how much of it the other half confirms,
+# and whether the front is the same when parameters are the cost.
+
+
+# %% tags=["stub"]
+def front_of(archive: pd.DataFrame, error: str, cost: str) -> set[str]:
+    """Returns the architectures that no other dominates in two columns.
+
+    Args:
+        archive: A column `architecture`, and the columns named.
+        error: Column with an error, minimised.
+        cost: Column with a cost, minimised.
+    """
+    raise NotImplementedError("Exercise 4: find the front of two columns")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `non_dominated` takes a matrix `(n, 2)` and says for each row whether it is on the front.
+# `archive[[...]]` picks columns by name.
+
+
+# %% tags=["solution"]
+def front_of(archive: pd.DataFrame, error: str, cost: str) -> set[str]:
+    on_front = non_dominated(archive[[error, cost]].to_numpy())
+    return set(archive.architecture[on_front])
+
+
+# %% tags=["check"]
+checks.check_front_of(front_of)
+
+# %%
+pairs = {
+    "half a, half b": ("top1_err_a", "madds", "top1_err_b", "madds"),
+    "half a, whole split": ("top1_err_a", "madds", "top1_err", "madds"),
+    "MAdds, parameters": ("top1_err", "madds", "top1_err", "params"),
+}
+rows = {}
+for name, (error_1, cost_1, error_2, cost_2) in pairs.items():
+    one, two = front_of(archive, error_1, cost_1), front_of(archive, error_2, cost_2)
+    rows[name] = {"first front": len(one), "second front": len(two), "on both": len(one & two)}
+pd.DataFrame(rows).T
+
+# %% [markdown] tags=["solution"]
+# The halves agree about less than half of their fronts, although they agree well about good and bad:
+# near the front many subnets lie close together, and luck decides who is on it. (Half and whole share
+# pictures, so their agreement says little.) Two lessons: never report the validation error of a chosen
+# subnet as its accuracy, because it was chosen for being lucky, and look at the *shape* of a front
+# rather than at its members. With parameters as the cost the front is another one for a better reason:
+# resolution costs MAdds and no parameters.

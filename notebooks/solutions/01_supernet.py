@@ -1,0 +1,325 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · The supernet: exercises
+#
+# About 85 minutes of work; every cell runs within seconds on a CPU. They belong to
+# [notebook 1](../01_supernet.ipynb). Fill in each function where it says `NotImplementedError`, then
+# run the check below it. The [solutions](../solutions/01_supernet.ipynb) are for afterwards.
+
+# %% [markdown] tags=["solution"]
+# **This notebook holds the solutions.** Each stands below the cell that you were to fill in, with a
+# few sentences about it. The [notebook without them](../exercises/01_supernet.ipynb) is for working.
+
+# %%
+import numpy as np
+import pandas as pd
+
+from natlib import data, evaluate
+from natlib.checks import supernet as checks
+from natlib.cost import CostTable
+from natlib.space import Architecture, SearchSpace
+from natlib.supernet import Supernet
+
+# %% [markdown]
+# ## Exercise 1 · Counting by recursion (15 minutes)
+#
+# How many architectures have exactly so many layers? Each stage has `min_depth` to `max_depth` layers
+# and each layer `choices` forms (pairs of kernel and expand ratio). Resolution and width do not
+# count here. Think of what is left when the first stage is fixed.
+
+
+# %% tags=["stub"]
+def count(layers: int, stages: int, choices: int, min_depth: int, max_depth: int) -> int:
+    """Returns how many ways there are to fill the stages with exactly so many layers.
+
+    Args:
+        layers: Layers of the whole network.
+        stages: Number of stages.
+        choices: Forms of a layer.
+        min_depth: Least number of layers of a stage.
+        max_depth: Largest number of layers of a stage.
+    """
+    raise NotImplementedError("Exercise 1: count by recursion")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Without stages there is one way to have no layers, and none to have any. That ends the
+# recursion.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** The first stage takes `d` layers, in `choices ** d` ways. The other stages must take the
+# rest. Sum over `d`.
+
+
+# %% tags=["solution"]
+def count(layers: int, stages: int, choices: int, min_depth: int, max_depth: int) -> int:
+    if stages == 0:
+        return int(layers == 0)
+    return sum(
+        choices**depth * count(layers - depth, stages - 1, choices, min_depth, max_depth)
+        for depth in range(min_depth, max_depth + 1)
+    )
+
+
+# %% tags=["check"]
+checks.check_count(count)
+
+# %%
+paper = SearchSpace.paper()
+shape = (paper.n_stages, paper.n_layer_choices, paper.min_depth, paper.max_depth)
+ways = pd.Series({n: count(n, *shape) for n in range(10, 21)}, dtype=object)
+drawn = paper.depths(paper.sample(10_000, rng=0)).sum(axis=1)
+table = {
+    "of all (%)": 100 * ways / ways.sum(),
+    "of 10,000 drawn (%)": 100 * pd.Series(drawn).value_counts(normalize=True),
+}
+pd.DataFrame(table).astype(float).rename_axis("layers").round(4)
+
+# %% [markdown] tags=["solution"]
+# Nearly all architectures of the space are deep: a further layer multiplies their number by nine. If
+# training drew uniformly over *architectures*, shallow ones would hardly ever be trained. So
+# `space.sample` draws uniformly over *depths*. Python's integers are exact however large they get; an
+# int64 of numpy would overflow here and say nothing.
+
+# %% [markdown]
+# ## Exercise 2 · MAdds of a layer by hand (15 minutes)
+#
+# An inverted residual is three convolutions: 1x1 from `c_in` to `mid` channels, depthwise with the
+# given kernel and stride, 1x1 from `mid` to `c_out`. Count its multiply-adds for one picture. The
+# padding keeps the side at stride 1; stride 2 halves it, rounded up.
+
+
+# %% tags=["stub"]
+def block_madds(c_in: int, mid: int, c_out: int, kernel: int, side: int, stride: int) -> int:
+    """Returns the multiply-adds of an inverted residual without squeeze-and-excitation.
+
+    Args:
+        c_in: Input channels.
+        mid: Channels between the two 1x1 convolutions.
+        c_out: Output channels.
+        kernel: Side of the depthwise kernel.
+        side: Side of the block's *input* in pixels.
+        stride: Stride of the depthwise convolution.
+    """
+    raise NotImplementedError("Exercise 2: count the multiply-adds")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** One value of a convolution's output takes as many multiply-adds as the kernel has weights:
+# its side squared, times the input channels that it looks at. How many channels does a *depthwise*
+# kernel look at?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** The number of output values is channels times side squared, of the *output*. Which of the
+# three convolutions still has the side of the input?
+
+
+# %% tags=["solution"]
+def block_madds(c_in: int, mid: int, c_out: int, kernel: int, side: int, stride: int) -> int:
+    out_side = -(-side // stride)
+    expand = c_in * mid * side**2
+    depthwise = mid * kernel**2 * out_side**2
+    project = mid * c_out * out_side**2
+    return expand + depthwise + project
+
+
+# %% tags=["check"]
+checks.check_block_madds(block_madds)
+
+# %%
+kernels = {
+    f"{k}x{k}": [block_madds(80, 80 * e, 80, k, 14, 1) for e in (3, 4, 6)] for k in (3, 5, 7)
+}
+pd.DataFrame(kernels, index=[f"expand {e}" for e in (3, 4, 6)]).rename_axis("80 channels, 14 px")
+
+# %% [markdown] tags=["solution"]
+# The two 1x1 convolutions cost most, because they mix all channels with all channels. Hence kernels
+# are cheap, expand ratios are dear, and the first layer of a stage has its expansion at the large
+# side, before the stride.
+
+# %% [markdown]
+# ## Exercise 3 · The dearest gene (10 minutes)
+#
+# Which single gene of an architecture costs most MAdds when it is raised to its largest value? Try all
+# of them; one matrix is enough.
+
+
+# %% tags=["stub"]
+def dearest_gene(space: SearchSpace, cost: CostTable, x: np.ndarray) -> int:
+    """Returns the index of the gene that adds most MAdds when raised to its upper bound.
+
+    Args:
+        space: The search space.
+        cost: Counts MAdds of canonical encodings.
+        x: One canonical encoding, int `(n_var,)`; it is left as it is.
+    """
+    raise NotImplementedError("Exercise 3: find the dearest gene")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Repeat `x` `n_var` times as rows, and put `space.upper` on the diagonal.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Raising the last gene of a stage whose last but one is skipped makes a hole. `space.repair`
+# closes it before the cost table looks.
+
+
+# %% tags=["solution"]
+def dearest_gene(space: SearchSpace, cost: CostTable, x: np.ndarray) -> int:
+    raised = np.repeat(x[None], space.n_var, axis=0)
+    np.fill_diagonal(raised, space.upper)
+    return int(cost.madds(space.repair(raised)).argmax())
+
+
+# %% tags=["check"]
+checks.check_dearest_gene(dearest_gene)
+
+# %%
+published = pd.read_json(data.DATA / "paper" / "published_subnets.json")
+cost = CostTable(paper, num_classes=1000)
+stages = [f"stage {s + 1}, layer {n + 1}" for s in range(5) for n in range(4)]
+genes, rows = ["resolution", "width", *stages], {}
+for member in published[published.dataset == "imagenet"].itertuples():
+    x = paper.encode(Architecture.from_dict(member.arch))
+    found = dearest_gene(paper, cost, x)
+    raised = x.copy()
+    raised[found] = paper.upper[found]
+    added = cost.madds(paper.repair(raised))[0] / cost.madds(x)[0] - 1
+    rows[member.name] = {"dearest gene": genes[found], "adds": f"{added:.0%}"}
+pd.DataFrame(rows).T
+
+# %% [markdown] tags=["solution"]
+# Width and resolution multiply everything, so they come first wherever they are not at their largest
+# already. After them come the layers that a network does not have yet. Differences do the same as
+# totals here, because every row starts from the same network.
+
+# %% [markdown]
+# ## Exercise 4 · From 7x7 to 5x5 to 3x3 (20 minutes)
+#
+# A smaller kernel is the centre of the next larger one, flattened row by row and multiplied from the
+# left by a learned matrix. The 3x3 kernel starts from the *transformed* 5x5 kernel.
+
+
+# %% tags=["stub"]
+def small_kernel(weight: np.ndarray, matrices: dict[str, np.ndarray], size: int) -> np.ndarray:
+    """Returns the kernels of a smaller size, `(channels, size, size)`.
+
+    Args:
+        weight: The stored 7x7 kernels, `(channels, 7, 7)`.
+        matrices: `"7to5"`, `(25, 25)`, and `"5to3"`, `(9, 9)`.
+        size: 7, 5 or 3.
+    """
+    raise NotImplementedError("Exercise 4: make the smaller kernel")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Go down step by step until the size is reached. The centre of a kernel is it without its
+# first and last row and column.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** For one channel the step is `matrix @ centre.ravel()`. With all channels as the rows of one
+# matrix, on which side does the learned matrix stand, and does it have to be transposed?
+
+
+# %% tags=["solution"]
+def small_kernel(weight: np.ndarray, matrices: dict[str, np.ndarray], size: int) -> np.ndarray:
+    for smaller in range(weight.shape[1] - 2, size - 1, -2):
+        centre = weight[:, 1:-1, 1:-1].reshape(len(weight), -1)
+        matrix = matrices[f"{smaller + 2}to{smaller}"]
+        weight = (centre @ matrix.T).reshape(-1, smaller, smaller)
+    return weight
+
+
+# %% tags=["check"]
+checks.check_small_kernel(small_kernel)
+
+# %% [markdown] tags=["solution"]
+# One product serves all channels, and one matrix all channels of a layer: 25² + 9² numbers more, hardly
+# a cost. Because the chain passes through 5x5, training the 5x5 kernels also moves the 3x3 kernels.
+
+# %% [markdown]
+# ## Exercise 5 · Do the matrices matter? (25 minutes)
+#
+# Make a copy of the supernet whose kernel matrices are all identities, so that a small kernel is a
+# plain crop. Then measure subnets with 3x3 kernels only, with both supernets, on the same pictures.
+# How many points do they lose, and how sure is that? Think of a standard error before you say yes.
+
+# %%
+space, source = SearchSpace.pocket(), data.load_task("source")
+net = Supernet.load(data.pretrained_path("pocket")).eval()
+
+
+# %% tags=["stub"]
+def without_matrices(net: Supernet) -> Supernet:
+    """Returns a copy of a supernet whose kernel matrices are identities.
+
+    Args:
+        net: The supernet; it is left as it is.
+    """
+    raise NotImplementedError("Exercise 5: replace the matrices")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `copy.deepcopy` copies a module with its weights. `net.weight_sets` holds a weight set for
+# each width, its `blocks` have `kernel_matrices` (all but the first, fixed one).
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Parameters are changed in place under `torch.no_grad()`; `nn.init.eye_` writes an identity
+# into one.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `evaluate.evaluate` returns for each subnet and picture whether it was right. The
+# difference of two such matrices has a mean and a standard error over pictures: of *pairs*, which
+# is smaller than that of two separate measurements.
+
+# %% tags=["solution"]
+import copy
+
+import torch
+
+
+@torch.no_grad()
+def without_matrices(net: Supernet) -> Supernet:
+    cropped = copy.deepcopy(net)
+    for name, parameter in cropped.named_parameters():
+        if "kernel_matrices" in name:
+            torch.nn.init.eye_(parameter)
+    return cropped
+
+
+# %% tags=["check"]
+checks.check_without_matrices(without_matrices)
+
+# %% tags=["solution"]
+subnets = [
+    Architecture(r, 1.0, (d,) * 3, kernels=(3,) * 3 * d, expands=(2,) * 3 * d)
+    for r in (16, 32)
+    for d in (1, 3)
+]
+X = np.stack([space.encode(arch) for arch in subnets])
+right, right_cropped = (
+    evaluate.evaluate(each, X, source, calibration=500, progress=False)
+    for each in (net, without_matrices(net))
+)
+
+# %% tags=["solution"]
+lost = 100 * (right.astype(float) - right_cropped)
+rows = dict(zip(map(str, subnets), lost, strict=True)) | {"all four": lost.mean(axis=0)}
+table = {"points lost": {name: row.mean() for name, row in rows.items()}}
+table["standard error"] = {name: row.std() / np.sqrt(len(row)) for name, row in rows.items()}
+pd.DataFrame(table).round(2)
+
+# %% [markdown] tags=["solution"]
+# Compare each loss with twice its standard error, and remember that of several subnets one may
+# exceed it by luck: the mean over all four is the better question. At pocket scale the matrices have
+# stayed close to identities (notebook 1 prints how close), and part of what a crop spoils is mended by
+# recalibrating the batch norm. So if the loss can hardly be told from zero, that is a result too: no
+# claim of "half a point better" should rest on it. At the paper's scale kernels shrink from 7x7 to
+# 3x3 and training is longer; this experiment says nothing about that.

@@ -1,0 +1,464 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6 · Many objectives: exercises
+#
+# About 110 minutes of work; every cell runs within seconds on a CPU. They belong to
+# [notebook 6](../06_many_objectives.ipynb). Fill in each function where it says
+# `NotImplementedError`, then run the check below it. The
+# [solutions](../solutions/06_many_objectives.ipynb) are for afterwards.
+
+# %% [markdown] tags=["solution"]
+# **This notebook holds the solutions.** Each stands below the cell that you were to fill in, with a
+# few sentences about it. The [notebook without them](../exercises/06_many_objectives.ipynb) is for
+# working.
+
+# %%
+import numpy as np
+import pandas as pd
+
+from natlib import data, explore, plots, search
+from natlib.checks import many_objectives as checks
+from natlib.latency import LatencyTable
+from natlib.space import Architecture, SearchSpace
+
+# %% [markdown]
+# The archive of the lesson: subnets measured on the animals (validation split, pocket scale).
+
+# %%
+archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
+objectives = ["top1_err", "madds", "params"]
+F = archive[objectives].to_numpy()
+front = F[search.non_dominated(F)]
+print(f"{len(front)} of {len(F)} subnets are on the front of {', '.join(objectives)}")
+
+# %% [markdown]
+# ## Exercise 1 · From weights to a choice (15 minutes)
+#
+# Scale each objective $f_j$ so that the front reaches from 0 (best) to 1 (worst), let weights add up to
+# one, and choose the subnet with the least $\max_j w_j f_j$: *weighted Chebyshev*.
+
+
+# %% tags=["stub"]
+def chebyshev(F: np.ndarray, weights: np.ndarray) -> int:
+    """Returns the row that weighted Chebyshev chooses.
+
+    Args:
+        F: A front, objectives minimised, in any units, `(n, n_objectives)`.
+        weights: Weight of each objective, above zero, `(n_objectives,)`.
+    """
+    raise NotImplementedError("Exercise 1: choose by weighted Chebyshev")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `np.ptp(F, axis=0)` is the range of each column.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** The worst objective of each row is a maximum along one axis; the choice is a minimum along
+# the other.
+
+
+# %% tags=["solution"]
+def chebyshev(F, weights):
+    scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
+    return int((scaled * weights).max(axis=1).argmin())
+
+
+# %% tags=["check"]
+checks.check_chebyshev(chebyshev)
+
+# %% [markdown]
+# The other way round: a subnet's *pseudo-weights*, $(1 - f_j) / \sum_k (1 - f_k)$, say what it is
+# relatively good at.
+
+
+# %% tags=["stub"]
+def pseudo_weights(F: np.ndarray) -> np.ndarray:
+    """Returns the pseudo-weights of each row, `(n, n_objectives)`; rows add up to one.
+
+    Args:
+        F: A front, objectives minimised, in any units, `(n, n_objectives)`.
+    """
+    raise NotImplementedError("Exercise 1: say what each row is good at")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `keepdims=True` keeps a sum divisible row by row. (A row that is worst in everything would
+# divide by zero; on a front there is none in two objectives, and hardly one in more.)
+
+
+# %% tags=["solution"]
+def pseudo_weights(F):
+    good = 1 - (F - F.min(axis=0)) / np.ptp(F, axis=0)
+    return good / good.sum(axis=1, keepdims=True)
+
+
+# %% tags=["check"]
+checks.check_pseudo_weights(pseudo_weights)
+
+# %% [markdown]
+# Wish for twelve parts of accuracy, one of MAdds and one of parameters. Which subnet does each of the
+# two ways choose, and what are its pseudo-weights?
+
+# %% tags=["solution"]
+wish = np.array([12, 1, 1]) / 14
+W = pseudo_weights(front)
+rows = {
+    "Chebyshev": chebyshev(front, wish),
+    "pseudo-weights": int(np.abs(W - wish).sum(axis=1).argmin()),
+}
+table = pd.DataFrame(plots.in_units(front[list(rows.values())], objectives), index=list(rows))
+table.columns = [plots.label_of(name) for name in objectives]
+table.assign(
+    **{f"weight of {o}": W[list(rows.values()), k] for k, o in enumerate(objectives)}
+).round(2)
+
+# %% [markdown] tags=["solution"]
+# Chebyshev asks where the *worst* weighted objective is least, so it stops paying for accuracy as soon
+# as MAdds hurt as much. Pseudo-weights ask for a *profile*: a subnet that is relatively as good in each
+# objective as was wished for. They need not agree, and neither is right or wrong; what counts is that
+# whoever moves the sliders knows what they mean. Both depend on the scale, and so on who is at the ends
+# of the front.
+
+# %% [markdown]
+# ## Exercise 2 · Which weights choose which subnet? (20 minutes)
+#
+# Notebook 0 tried weights one by one and saw that a weighted *sum* never reaches some subnets of a front.
+# In two objectives one can say exactly which: row $i$ has the least sum
+# $w f_{i1} + (1 - w) f_{i2}$ for all $w$ of an interval, which may be empty. Write these intervals.
+
+
+# %% tags=["stub"]
+def winning_weights(F: np.ndarray) -> np.ndarray:
+    """Returns the least and the largest weight for which each row has the least weighted sum.
+
+    Args:
+        F: A front in two minimised objectives, in any units, without equal rows, `(n, 2)`.
+
+    Returns:
+        Weights of the *first* scaled objective in [0, 1], `(n, 2)`; NaN where there are none.
+    """
+    raise NotImplementedError("Exercise 2: find the weights of each row")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Compare two rows only. If row $i$ is better in the first objective, it needs a weight *above*
+# some threshold; if it is worse there, a weight below it. At the threshold both sums are equal.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** With the differences $d_1$ and $d_2$ of the scaled objectives, the threshold is
+# $d_2 / (d_2 - d_1)$. A row must win against all others: which thresholds are binding? What if the lower
+# one exceeds the upper one?
+
+
+# %% tags=["solution"]
+def winning_weights(F):
+    scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
+    intervals = np.full(F.shape, np.nan)
+    for i, row in enumerate(scaled):
+        first, second = (row - np.delete(scaled, i, axis=0)).T
+        threshold = second / (second - first)
+        low = threshold[first < 0].max(initial=0)
+        high = threshold[first > 0].min(initial=1)
+        if low <= high:
+            intervals[i] = low, high
+    return intervals
+
+
+# %% tags=["check"]
+checks.check_winning_weights(winning_weights)
+
+# %% [markdown]
+# Apply it to the archive's front in error and MAdds. How many subnets can a weighted sum never choose?
+# How large a part of the slider belongs to a single subnet?
+
+# %% tags=["solution"]
+pair = F[search.non_dominated(F[:, :2]), :2]
+intervals = winning_weights(pair)
+width = intervals[:, 1] - intervals[:, 0]
+order = np.argsort(-np.nan_to_num(width))[:5]
+print(f"{np.isnan(width).sum()} of {len(pair)} are chosen for no weight;", end=" ")
+print(f"the five widest intervals take {width[order].sum():.0%} of the slider")
+pd.DataFrame(
+    {
+        "error (%)": pair[order, 0],
+        "MAdds (M)": pair[order, 1] / 1e6,
+        "from weight": intervals[order, 0],
+        "to weight": intervals[order, 1],
+    }
+).round(2)
+
+# %% [markdown] tags=["solution"]
+# The rows with an interval are the corners of the front's convex hull; a subnet in a dent has its lower
+# threshold above its upper one, because its left neighbour wants too much weight and its right one too
+# little. Intervals are as wide as the hull is *sharp*: a few corners own most of the slider, and
+# between them a hair's breadth decides. So even where a weighted sum reaches a subnet it is a poor
+# steering wheel. Chebyshev reaches every subnet of a front (for weights above zero).
+
+# %% [markdown]
+# ## Exercise 3 · IGD+: how far from the goal? (20 minutes)
+#
+# Hypervolume becomes expensive with many objectives. *IGD+* compares with a reference front instead, for
+# example the best known one: for each reference point $z$ the distance to the nearest point of the front
+# that is judged, where only what is *worse* than $z$ counts, and then the mean over the reference points:
+#
+# $$\mathrm{IGD}^+ = \frac{1}{|Z|} \sum_{z \in Z} \min_{f \in F} \sqrt{\sum_j \max(f_j - z_j, 0)^2}.$$
+
+
+# %% tags=["stub"]
+def igd_plus(F: np.ndarray, reference: np.ndarray) -> float:
+    """Returns IGD+ of a front; smaller is better, and 0 is reached if all of `reference` is.
+
+    Args:
+        F: Scaled objectives, minimised, `(n, n_objectives)`.
+        reference: Points to be reached, in the same scale, `(m, n_objectives)`.
+    """
+    raise NotImplementedError("Exercise 3: write IGD+")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `F[:, None] - reference[None]` has the shape `(n, m, n_objectives)`. Along which of its axes do
+# you add, along which take the least, along which the mean?
+
+
+# %% tags=["solution"]
+def igd_plus(F, reference):
+    worse = np.maximum(F[:, None] - reference[None], 0)
+    return float(np.sqrt((worse**2).sum(axis=2)).min(axis=0).mean())
+
+
+# %% tags=["check"]
+checks.check_igd_plus(igd_plus)
+
+# %% [markdown]
+# How many random subnets does it take to come close to the archive's front in three objectives? Draw 25,
+# 50, 100 and 200 rows of the archive, ten times each, and compare IGD+ with hypervolume.
+
+# %% tags=["solution"]
+scaled = (F - front.min(axis=0)) / np.ptp(front, axis=0)
+reference = scaled[search.non_dominated(F)]
+rng, rows = np.random.default_rng(0), []
+for size in np.repeat([25, 50, 100, 200], 10):
+    drawn = scaled[rng.permutation(len(F))[:size]]
+    volume = search.hypervolume(drawn, reference=np.full(3, 1.1), ideal=np.zeros(3))
+    rows.append({"subnets": size, "IGD+": igd_plus(drawn, reference), "hypervolume": volume})
+whole = search.hypervolume(reference, reference=np.full(3, 1.1), ideal=np.zeros(3))
+print(f"the whole front: IGD+ 0, hypervolume {whole:.3f}")
+pd.DataFrame(rows).groupby("subnets").agg(["mean", "std"]).round(3)
+
+# %% [markdown] tags=["solution"]
+# Both say the same here, in opposite directions, and IGD+ costs next to nothing in any number of
+# objectives. Its price is the reference: IGD+ judges by how well one *known* front is covered and
+# cannot see whether a subnet is better than everything known. It is fair only among methods that are
+# held against one reference, for example the best of all their results together. Without the plus, a
+# point that is better than the reference would be punished for its distance.
+
+# %% [markdown]
+# ## Exercise 4 · Which objectives say the same? (15 minutes)
+#
+# With twelve objectives it is worth knowing which are nearly one. Write *Spearman's rank correlation* of
+# each pair of objectives: the ordinary (Pearson) correlation, but of ranks. Equal values share the mean of
+# their ranks.
+
+
+# %% tags=["stub"]
+def rank_correlation(F: np.ndarray) -> np.ndarray:
+    """Returns Spearman's rank correlation of each pair of columns, in [-1, 1].
+
+    Args:
+        F: Objectives, `(n, n_objectives)`.
+
+    Returns:
+        A symmetric matrix with ones on its diagonal, `(n_objectives, n_objectives)`.
+    """
+    raise NotImplementedError("Exercise 4: correlate ranks")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** A value's rank, ties included, is the mean of the number of values below it and the number not
+# above it (plus a constant, which a correlation does not notice).
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `np.corrcoef` correlates *rows* unless you tell it otherwise.
+
+
+# %% tags=["solution"]
+def rank_correlation(F):
+    below = (F[None] < F[:, None]).sum(axis=1)
+    not_above = (F[None] <= F[:, None]).sum(axis=1)
+    return np.corrcoef(below + not_above, rowvar=False)
+
+
+# %% tags=["check"]
+checks.check_rank_correlation(rank_correlation)
+
+# %% [markdown]
+# Which objective could be dropped, and what happens to the front without it? Then an objective that should
+# be redundant: the archive has the errors on two halves of the validation split, `top1_err_a` and
+# `top1_err_b`. How large are the fronts of (error, MAdds) and of (error on a, error on b, MAdds)?
+
+# %% tags=["solution"]
+names = ["top1_err", "top1_err_a", "top1_err_b", "madds", "params"]
+for chosen in (
+    ["top1_err", "madds", "params"],
+    ["top1_err", "madds"],
+    ["top1_err", "params"],
+    ["madds", "params"],
+    ["top1_err_a", "top1_err_b", "madds"],
+):
+    print(f"{search.non_dominated(archive[chosen]).sum():3d} on the front of {', '.join(chosen)}")
+pd.DataFrame(rank_correlation(archive[names].to_numpy()), names, names).round(2)
+
+# %% [markdown] tags=["solution"]
+# MAdds and parameters agree most among the three (their correlation is the only positive one), so one
+# of them could go. But the front shrinks all the same, because subnets that were there *only* for
+# the third objective leave it: a rank correlation over the whole archive says little about the few
+# subnets at the front. Error against either cost is the conflict that makes the choice.
+#
+# The two halves measure the same thing and correlate accordingly, and yet the front of both is larger
+# than that of their mean: what makes a subnet stay is that it was lucky on one half. An objective that
+# adds noise adds fronts, which is worth remembering before one searches with the errors on eleven data
+# sets, or with five measurements of one latency.
+
+# %% [markdown]
+# ## Exercise 5 · Does latency change the choice? (40 minutes)
+#
+# A small project. MAdds can be counted once and for all; latency has to be measured on each machine. Is
+# it worth the trouble? Begin with a function that gives every subnet of an archive the latency that a
+# `LatencyTable` predicts.
+
+
+# %% tags=["stub"]
+def with_latency(archive: pd.DataFrame, table: LatencyTable) -> pd.DataFrame:
+    """Returns a copy of an archive with one column more, `latency_ms`.
+
+    Args:
+        archive: A column `architecture` with published strings, in any order and with any index.
+        table: Predicts the milliseconds of encodings of `table.space`.
+    """
+    raise NotImplementedError("Exercise 5: predict the latency of each subnet")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `Architecture.from_string` reads a string, `space.encode` makes a row of integers of it, and
+# `table.latency_ms` takes a matrix of such rows.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `DataFrame.assign` returns a copy. An array has no index that could be aligned; a Series has.
+
+
+# %% tags=["solution"]
+def with_latency(archive, table):
+    archs = [Architecture.from_string(text) for text in archive.architecture]
+    X = np.array([table.space.encode(arch) for arch in archs])
+    return archive.assign(latency_ms=table.latency_ms(X))
+
+
+# %% tags=["check"]
+checks.check_with_latency(with_latency)
+
+# %% [markdown]
+# The *knee* is the subnet that alone dominates the largest volume: with objectives scaled so that the
+# **front** reaches from 0 to 1, the row with the largest $\prod_j (1.1 - f_j)$, where a factor below
+# zero counts as zero. Write it for a whole archive, of which most rows are dominated.
+
+
+# %% tags=["stub"]
+def knee(F: np.ndarray) -> int:
+    """Returns the row that alone dominates the largest volume.
+
+    Args:
+        F: Objectives of an archive, minimised, in any units, `(n, n_objectives)`.
+    """
+    raise NotImplementedError("Exercise 5: find the knee")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `search.non_dominated(F)` says which rows are on the front. Only they give the scale.
+
+
+# %% tags=["solution"]
+def knee(F):
+    best = F[search.non_dominated(F)]
+    scaled = (F - best.min(axis=0)) / np.ptp(best, axis=0)
+    return int(np.maximum(1.1 - scaled, 0).prod(axis=1).argmax())
+
+
+# %% tags=["check"]
+checks.check_knee(knee)
+
+# %% [markdown]
+# Measure the table *twice*, so that you can tell a difference from noise. (It times each distinct block of
+# the space for one picture on one thread: some seconds.) Then compare: how many subnets are on the front
+# of error and MAdds, of error and latency, and on both? Does the knee move? Is latency redundant, given
+# MAdds and parameters?
+
+# %%
+pocket = SearchSpace.pocket()
+tables = [LatencyTable.measure(pocket, num_classes=10, repeats=20) for _ in range(2)]
+print(tables[0].about)
+
+# %% tags=["solution"]
+measured = [with_latency(archive, table) for table in tables]
+names = ["top1_err", "madds", "params", "latency_ms"]
+fronts, rows = {}, {}
+for cost, table in (("madds", archive), ("first", measured[0]), ("second", measured[1])):
+    pair = ["top1_err", "madds" if cost == "madds" else "latency_ms"]
+    F_pair = table[pair].to_numpy()
+    fronts[cost] = set(np.flatnonzero(search.non_dominated(F_pair)))
+    rows["error, MAdds" if cost == "madds" else f"error, {cost} latency"] = {
+        "on the front": len(fronts[cost]),
+        "also on that of MAdds": len(fronts[cost] & fronts["madds"]),
+        "also on that of the first latency": len(fronts[cost] & fronts.get("first", set())),
+        "knee": archive.architecture[knee(F_pair)],
+    }
+pd.DataFrame(rows).T
+
+# %% tags=["solution"]
+both = measured[0].assign(again=measured[1].latency_ms)
+agreement = rank_correlation(both[["latency_ms", "again"]].to_numpy())[0, 1]
+print(f"rank correlation of the two measurements: {agreement:.3f}")
+figure = plots.plot_correlations(both[names].to_numpy(), names)
+ranks = both[names].corr("spearman").latency_ms.round(2)
+alt = f"Rank correlation of latency with MAdds {ranks.madds}, with parameters {ranks.params}."
+plots.show(figure, alt)
+
+# %% tags=["solution"]
+from natlib.cost import CostTable
+
+large = pocket.encode(pocket.largest())
+X = np.array([pocket.encode(pocket.smallest()), large, large])
+X[1, 0] = 0  # the largest, at the smallest resolution
+rows = {"MAdds (M)": CostTable(pocket, 10).madds(X) / 1e6, "latency (ms)": tables[0].latency_ms(X)}
+px = pocket.resolutions
+pd.DataFrame(
+    rows, [f"smallest, {px[0]} px", f"largest, {px[0]} px", f"largest, {px[-1]} px"]
+).round(2)
+
+# %% tags=["solution"]
+ways = {"knee": knee, "equal weights": lambda F: explore.choose(F, np.ones(F.shape[1]))}
+rows = {
+    (", ".join(chosen), name): both.loc[choose(both[chosen].to_numpy()), ["architecture", *names]]
+    for chosen in (names[:2], ["top1_err", "latency_ms"], names)
+    for name, choose in ways.items()
+}
+pd.DataFrame(rows).T.infer_objects().round(2)
+
+# %% [markdown] tags=["solution"]
+# The two measurements rank the subnets almost alike, so what differs between MAdds and latency is not
+# noise of the clock. The fronts share only a part of their subnets. The table of three subnets says
+# why: more pixels multiply MAdds far more than time, whereas layers cost time however little they compute.
+# Who is measured in milliseconds may spend resolution and should save layers, and that is where the knee
+# goes. Where the knees of the two measurements differ, look at their figures: two subnets close to each
+# other may take turns.
+#
+# Is latency redundant? It agrees with MAdds and with parameters, but with neither as much as two
+# measurements of it agree with each other: it is an objective of its own. And it belongs to the machine on
+# which it was measured, to one picture at a time and one thread; a phone may rank differently. So search
+# with the latency of the device that matters, and report MAdds, the cost that everybody can count.

@@ -1,0 +1,178 @@
+"""Answers to the exercises of notebook 06."""
+
+import numpy as np
+from pymoo.indicators.gd_plus import GDPlus
+from pymoo.indicators.igd import IGD
+from pymoo.indicators.igd_plus import IGDPlus
+from scipy.stats import rankdata, spearmanr
+
+from natlib.explore import choose
+from natlib.search import non_dominated
+from natlib.space import Architecture
+
+
+def scaled(F):
+    return (F - F.min(axis=0)) / np.ptp(F, axis=0)
+
+
+def pseudo(F, *, good=lambda f: 1 - f, axis=1, scale=scaled):
+    values = good(scale(F)) + 1e-12
+    return values / values.sum(axis=axis, keepdims=True)
+
+
+def intervals(F, *, swap=False, best=max, scale=scaled, empty=True):
+    """Returns the weights at which each row wins, by lines that cross."""
+    f = scale(F)[:, ::-1] if swap else scale(F)
+    found = []
+    for i in range(len(f)):
+        low, high = 0.0, 1.0
+        for j in range(len(f)):
+            (d1, d2), sign = f[i] - f[j], 1 if best is max else -1
+            if sign * d1 < 0:
+                low = max(low, d2 / (d2 - d1))
+            elif sign * d1 > 0:
+                high = min(high, d2 / (d2 - d1))
+        found.append([np.nan] * 2 if empty and low > high else [low, high])
+    return np.array(found)
+
+
+def neighbours_only(F):
+    f = scaled(F)
+    d1, d2 = np.diff(f, axis=0).T
+    crossing = d2 / (d2 - d1)
+    return np.column_stack([[*crossing, 0], [1, *crossing]])
+
+
+def sampled(n):
+    """Returns intervals from trying `n` weights."""
+
+    def by_trial(F):
+        weights = np.linspace(0, 1, n)
+        wins = (scaled(F) @ [weights, 1 - weights]).argmin(axis=0)
+        spans = [weights[wins == i] for i in range(len(F))]
+        return [[s.min(), s.max()] if len(s) else [np.nan] * 2 for s in spans]
+
+    return by_trial
+
+
+def igd_of(better, *, axis=0):
+    """Returns an indicator of the distances that `better(F - z)` says."""
+
+    def indicator(F, reference):
+        gaps = better(F[:, None] - reference[None])
+        return np.sqrt((gaps**2).sum(axis=2)).min(axis=axis).mean()
+
+    return indicator
+
+
+def ranks_by_order(F):
+    return np.corrcoef(F.argsort(axis=0).argsort(axis=0), rowvar=False)
+
+
+def latencies(archive, table):
+    return table.latency_ms(
+        [table.space.encode(Architecture.from_string(a)) for a in archive.architecture]
+    )
+
+
+def in_place(archive, table):
+    archive["latency_ms"] = latencies(archive, table)
+    return archive
+
+
+def by_index(archive, table):
+    found = dict(enumerate(latencies(archive, table)))
+    return archive.assign(latency_ms=archive.index.map(found))
+
+
+def volume(F, *, scale, best=np.argmax):
+    return int(best(np.prod(np.maximum(1.1 - scale(F), 0), axis=1)))
+
+
+def by_front(F):
+    front = F[non_dominated(F)]
+    return (F - front.min(axis=0)) / np.ptp(front, axis=0)
+
+
+RIGHT = {
+    "check_chebyshev": [choose],
+    "check_pseudo_weights": [pseudo],
+    "check_winning_weights": [intervals],
+    "check_igd_plus": [
+        lambda F, reference: IGDPlus(reference)(F),
+        igd_of(lambda gap: np.maximum(gap, 0)),
+    ],
+    "check_rank_correlation": [lambda F: np.atleast_2d(spearmanr(F).statistic)],
+    "check_with_latency": [lambda a, t: a.assign(latency_ms=latencies(a, t))],
+    "check_knee": [lambda F: choose(F, np.ones(F.shape[1]), method="knee")],
+}
+WRONG = {
+    "check_chebyshev": [
+        ("sum", lambda F, w: np.argmin(scaled(F) @ w), "worst"),
+        ("largest", lambda F, w: np.argmax((scaled(F) * w).max(axis=1)), "least"),
+        ("best objective", lambda F, w: np.argmin((scaled(F) * w).min(axis=1)), "worst"),
+        ("not scaled", lambda F, w: np.argmin((F * w).max(axis=1)), "worst|scaled"),
+        ("divided by", lambda F, w: np.argmin((scaled(F) / w).max(axis=1)), "demands more"),
+        ("no weights", lambda F, w: choose(F, np.ones_like(w)), "demands more"),
+        ("scaled by the worst", lambda F, w: np.argmin((F / F.max(0) * w).max(axis=1)), "scale by"),
+        ("a row of F", lambda F, w: F[choose(F, w)], "shape"),
+    ],
+    "check_pseudo_weights": [
+        ("per objective", lambda F: pseudo(F, axis=0), "along which axis"),
+        ("large is good", lambda F: pseudo(F, good=lambda f: f), "minimised"),
+        ("not scaled", lambda F: pseudo(F, scale=lambda F: F / F.max(axis=0)), "scaled"),
+        ("not normalised", lambda F: 1 - scaled(F), "add up"),
+        ("inverse", lambda F: pseudo(F, good=lambda f: 1 / (f + 1e-6)), "from the worst"),
+    ],
+    "check_winning_weights": [
+        ("weight of the second", lambda F: intervals(F, swap=True), "least"),
+        ("largest sum", lambda F: intervals(F, best=min), "least"),
+        ("not scaled", lambda F: intervals(F, scale=lambda F: F), "scaled"),
+        ("empty ones kept", lambda F: intervals(F, empty=False), "NaN"),
+        ("neighbours only", neighbours_only, "Which of the other two"),
+        ("eleven weights", sampled(11), "one interval ends"),
+        ("rows, not intervals", lambda F: [0, 2], "two weights"),
+    ],
+    "check_igd_plus": [
+        ("IGD", lambda F, reference: IGD(reference)(F), "only what is .worse"),
+        ("the better part", igd_of(lambda gap: np.maximum(-gap, 0)), "only what is .worse"),
+        ("GD+", lambda F, reference: GDPlus(reference)(F), "every reference point"),
+        (
+            "sum of gaps",
+            lambda F, z: np.maximum(F[:, None] - z, 0).sum(axis=2).min(axis=0).mean(),
+            "Euclidean",
+        ),
+        (
+            "not averaged",
+            lambda F, z: igd_of(lambda gap: np.maximum(gap, 0))(F, z) * len(z),
+            "by 0.5",
+        ),
+    ],
+    "check_rank_correlation": [
+        ("values", lambda F: np.corrcoef(F, rowvar=False), "or ranks"),
+        ("rows", lambda F: np.corrcoef(rankdata(F, axis=1)), "shape"),
+        (
+            "one argsort",
+            lambda F: np.corrcoef(F.argsort(axis=0), rowvar=False),
+            "rank of the value",
+        ),
+        ("ties in order", ranks_by_order, "share the mean"),
+    ],
+    "check_with_latency": [
+        ("in place", in_place, "copy"),
+        ("latencies only", lambda a, t: latencies(a, t), "DataFrame"),
+        (
+            "sorted",
+            lambda a, t: a.assign(latency_ms=latencies(a, t)).sort_values("latency_ms"),
+            "keep their order",
+        ),
+        ("by index", by_index, "its own architecture"),
+        ("another column", lambda a, t: a.assign(latency=latencies(a, t)), "latency_ms"),
+    ],
+    "check_knee": [
+        ("least volume", lambda F: volume(F, scale=by_front, best=np.argmin), "largest"),
+        ("scaled by all", lambda F: volume(F, scale=scaled), "only the front"),
+        ("not scaled", lambda F: volume(F, scale=lambda F: F), "scale to"),
+        ("least sum", lambda F: int(by_front(F).sum(axis=1).argmin()), "larger volume"),
+    ],
+}

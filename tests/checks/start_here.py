@@ -1,0 +1,89 @@
+"""Answers to the exercises of notebook 00."""
+
+import numpy as np
+
+from natlib.search import non_dominated
+
+
+def best_by_loop(archive, limit):
+    best = None
+    for row in archive.itertuples():
+        key = (row.top1_err, row.madds)
+        if row.madds <= limit and (best is None or key < best[0]):
+            best = key, row.architecture
+    return best[1]
+
+
+def place_in_the_rest(archive, limit):
+    return archive.architecture.iloc[archive[archive.madds <= limit].top1_err.argmin()]
+
+
+def first_of_equals(archive, limit):
+    allowed = archive[archive.madds <= limit]
+    return allowed.architecture[allowed.top1_err.idxmin()]
+
+
+def strictly_below(archive, limit):
+    return best_by_loop(archive[archive.madds < limit], limit)
+
+
+def scaled(F, axis=0):
+    low = F.min(axis=axis, keepdims=True)
+    return (F - low) / (F.max(axis=axis, keepdims=True) - low)
+
+
+def choice(scale, sign=1):
+    return lambda F, w: int((sign * scale(F) @ w).argmin())
+
+
+def staircase(archive, error, cost):
+    rows = archive.sort_values([cost, error])
+    lowest = rows[error].cummin()
+    return set(rows.architecture[rows[error] < lowest.shift(fill_value=np.inf)])
+
+
+def front(archive, columns, signs=(1, 1)):
+    F = archive[list(columns)].to_numpy() * signs
+    return set(archive.architecture[non_dominated(F)])
+
+
+RIGHT = {
+    "check_dominated": [lambda: {"F", "C"}, lambda: ["C", "F"]],
+    "check_best_within": [best_by_loop],
+    "check_weighted_sum": [choice(scaled), lambda F, w: np.argmin((w * scaled(F)).sum(axis=1))],
+    "check_front_of": [staircase],
+}
+WRONG = {
+    "check_dominated": [
+        ("equals do not count", lambda: {"F"}, "1 more of the six is"),
+        ("the largest errors", lambda: {"A", "B", "C"}, "A is not dominated"),
+        ("the front", lambda: {"A", "B", "D", "E"}, "is not dominated"),
+        ("not begun", lambda: set(), "2 more of the six are"),
+        ("numbers", lambda: {2, 5}, "letters"),
+    ],
+    "check_best_within": [
+        ("no limit", lambda a, limit: best_by_loop(a, np.inf), "limit was 350"),
+        ("place in the rest", place_in_the_rest, "limit was 350|looked up"),
+        ("largest error", lambda a, m: best_by_loop(a.assign(top1_err=-a.top1_err), m), "Smaller"),
+        ("the row's label", lambda a, m: a[a.madds <= m].top1_err.idxmin(), "string"),
+        ("the limit excluded", strictly_below, "exactly"),
+        ("first of equals", first_of_equals, "cheaper"),
+    ],
+    "check_weighted_sum": [
+        ("maximised", choice(scaled, -1), "Which end"),
+        ("not scaled", choice(lambda F: F), "in millions"),
+        ("divided by the worst", choice(lambda F: F / F.max(axis=0)), "really 0"),
+        ("weights swapped", lambda F, w: choice(scaled)(F, w[::-1]), "Which end|own column"),
+        ("wrong axis", choice(lambda F: scaled(F, axis=1)), "."),
+        ("the sum itself", lambda F, w: (scaled(F) @ w).min(), "number of one row"),
+    ],
+    "check_front_of": [
+        ("columns fixed", lambda a, e, c: front(a, ["top1_err", "madds"]), "cost that was named"),
+        ("error fixed", lambda a, e, c: front(a, ["top1_err", c]), "error that was named"),
+        ("cost maximised", lambda a, e, c: front(a, [e, c], (1, -1)), "cheapest"),
+        ("the best half", lambda a, e, c: {*a.sort_values(e).architecture[:3]}, "cheapest"),
+        ("dominated ones", lambda a, e, c: {*a.architecture} - front(a, [e, c]), "cheapest"),
+        ("a mask", lambda a, e, c: non_dominated(a[[e, c]].to_numpy()), "set of strings"),
+        ("all but duplicates", lambda a, e, c: {*a.drop_duplicates(e).architecture}, "minimised"),
+    ],
+}

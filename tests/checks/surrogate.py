@@ -1,0 +1,142 @@
+"""Answers to the exercises of notebook 02."""
+
+import numpy as np
+from scipy.stats import kendalltau, pearsonr, spearmanr
+from sklearn.model_selection import KFold
+
+from natlib.cost import CostTable
+from natlib.space import SearchSpace
+from natlib.surrogate import rank_metrics
+
+SPACE = SearchSpace.pocket()
+COST = CostTable(SPACE, 10)
+
+
+def kendall(a, b):
+    return rank_metrics(a, b)["kendall"]
+
+
+def pairs(a, b):
+    """Returns the sign of each pair, once: 1 in the same order, -1 opposite, 0 tied."""
+    rows, columns = np.triu_indices(len(a), 1)
+    return np.sign((a[rows] - a[columns]) * (b[rows] - b[columns]))
+
+
+def other(statistic):
+    return lambda a, b: 0.0 if np.ptp(a) == 0 else statistic(a, b).statistic
+
+
+def folds_of(n, folds, seed, shuffle=True):
+    order = np.random.default_rng(seed).permutation(n) if shuffle else np.arange(n)
+    return np.array_split(order, folds)
+
+
+def cross_validate(fit="others", place=True, shuffle=True, use_seed=True):
+    """Returns a cross-validation; the options make typical mistakes."""
+
+    def unseen(make_model, X, y, folds=5, seed=0):
+        parts = folds_of(len(X), folds, seed if use_seed else 0, shuffle)
+        guesses, in_turn = np.zeros(len(X)), []
+        for number, fold in enumerate(parts):
+            others = np.setdiff1d(np.arange(len(X)), fold)
+            rows = {"others": others, "all": np.arange(len(X)), "next": parts[number - 1]}[fit]
+            guesses[fold] = make_model().fit(X[rows], y[rows]).predict(X[fold])
+            in_turn.append(guesses[fold])
+        return guesses if place else np.concatenate(in_turn)
+
+    return unseen
+
+
+def with_scikit_learn(make_model, X, y, folds=5, seed=0):
+    guesses = np.zeros(len(X))
+    for learn, ask in KFold(folds, shuffle=True, random_state=seed).split(X):
+        guesses[ask] = make_model().fit(X[learn], y[learn]).predict(X[ask])
+    return guesses
+
+
+def one_split(make_model, X, y, folds=5, seed=0):
+    fold, *others = folds_of(len(X), folds, seed)
+    rows = np.concatenate(others)
+    guesses = np.zeros(len(X))
+    guesses[fold] = make_model().fit(X[rows], y[rows]).predict(X[fold])
+    return guesses
+
+
+def values_unshuffled(make_model, X, y, folds=5, seed=0):
+    order = np.random.default_rng(seed).permutation(len(X))
+    return cross_validate()(make_model, X[order], y, folds, seed)
+
+
+def within(groups, y, guesses):
+    found = {}
+    for group in set(groups.tolist()):
+        rows = [i for i, g in enumerate(groups) if g == group]
+        found[group] = float(kendalltau(y[rows], guesses[rows]).statistic)
+    return found
+
+
+def gap(y, guesses, k):
+    ranked = sorted(zip(guesses, y, strict=True))[:k]
+    return sum(measured - promised for promised, measured in ranked) / k
+
+
+def parts(X):
+    genes = SPACE.layer_genes(X)
+    kernels = ((genes > 0) & (genes % 2 == 0)).sum(axis=(1, 2))
+    expands = ((genes + 1) // 2).sum(axis=2)
+    return [X[:, 0], X[:, 0] ** 2, SPACE.depths(X), expands, kernels, np.log(COST.madds(X))]
+
+
+def good_features(X):
+    return np.column_stack(parts(X)).astype(float)
+
+
+RIGHT = {
+    "check_kendall": [kendall],
+    "check_unseen": [cross_validate(), with_scikit_learn],
+    "check_within": [within],
+    "check_overrated": [gap],
+    "check_features": [good_features],
+}
+WRONG = {
+    "check_kendall": [
+        ("share of pairs", lambda a, b: (pairs(a, b) > 0).mean(), "the reverse order -1"),
+        ("each pair twice", lambda a, b: pairs(a, b).sum() / len(a) ** 2, "how often"),
+        ("Pearson", other(pearsonr), "how far apart"),
+        ("Spearman", other(spearmanr), "1/3"),
+        ("ties ignored", lambda a, b: pairs(a, b).mean(), "0.816"),
+        ("a constant side", lambda a, b: np.nan if np.ptp(a) == 0 else kendall(a, b), "finite"),
+    ],
+    "check_unseen": [
+        ("learns everything", cross_validate(fit="all"), "leave the fold out"),
+        ("guesses in turn", cross_validate(place=False), "order of the rows"),
+        ("not shuffled", cross_validate(shuffle=False), "shuffle before"),
+        ("learns one fold", cross_validate(fit="next"), "learn from the 30 rows"),
+        ("seed not used", cross_validate(use_seed=False), "use the seed"),
+        ("one split", one_split, "4 models"),
+        ("values not shuffled along", values_unshuffled, "belong together"),
+    ],
+    "check_within": [
+        ("over all", lambda g, y, p: dict.fromkeys((1, 2), kendall(y, p)), "different groups"),
+        ("a list", lambda g, y, p: list(within(g, y, p).values()), "dict"),
+        ("sorted first", lambda g, y, p: within(g, np.sort(y), np.sort(p)), "exactly reversed"),
+        ("group numbers", lambda g, y, p: within(g, p, p), "exactly reversed"),
+        ("absolute", lambda g, y, p: {k: abs(t) for k, t in within(g, y, p).items()}, "reversed"),
+    ],
+    "check_overrated": [
+        ("sign", lambda y, p, k: -gap(y, p, k), r"\+4"),
+        ("measured best", lambda y, p, k: (y - p)[np.argsort(y)[:k]].mean(), "smallest"),
+        ("liked least", lambda y, p, k: (y - p)[np.argsort(-p)[:k]].mean(), "smallest"),
+        ("each by itself", lambda y, p, k: (np.sort(y) - np.sort(p))[:k].mean(), "by 4 points"),
+        ("absolute", lambda y, p, k: abs(y - p)[np.argsort(p)[:k]].mean(), "two means"),
+        ("not the mean", lambda y, p, k: (y - p)[np.argsort(p)[:k]].sum(), "on average"),
+    ],
+    "check_features": [
+        ("the genes", lambda X: X.astype(float), "do not tell"),
+        ("MAdds alone", lambda X: np.log(COST.madds(X))[:, None], "do not tell"),
+        ("too many", SPACE.features, "at most 12"),
+        ("one vector", lambda X: np.log(COST.madds(X)), "rows"),
+        ("centred", lambda X: good_features(X) - good_features(X).mean(axis=0), "by itself"),
+        ("not finite", lambda X: np.where(X > 0, X, np.inf), "not finite"),
+    ],
+}

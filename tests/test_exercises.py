@@ -1,0 +1,214 @@
+"""Exercises and solutions are in step and keep to their form; exercises run to their stubs."""
+
+import ast
+import importlib
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from tests.test_notebooks import figures_without_alt_text
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+_spec = importlib.util.spec_from_file_location("generate", NOTEBOOKS / "generate.py")
+generate = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(generate)
+
+NAMES = [script.stem for script in generate.scripts()]
+TAGS = {"solution", "stub", "hint", "check"}
+MAX_LINES = {"setup": 8, "stub": 30, "other": 16}
+
+
+def solution(name):
+    return generate.to_solution(NOTEBOOKS / "solutions" / f"{name}.py")
+
+
+def exercise(name):
+    return generate.to_exercise(solution(name))
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in generate.tags(cell)]
+
+
+def parts(notebook):
+    """Returns the cells of each exercise, and under 0 those before the first."""
+    found, number = {0: []}, 0
+    for cell in notebook.cells:
+        if match := generate.heading(cell):
+            number = int(match["number"])
+        found.setdefault(number, []).append(cell)
+    return found
+
+
+def headings(notebook):
+    """Returns title and minutes of the exercises."""
+    matches = filter(None, map(generate.heading, notebook.cells))
+    return [(match["title"], int(match["minutes"])) for match in matches]
+
+
+def code(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_generated_from_the_script(name):
+    for folder, made in (("solutions", solution(name)), ("exercises", exercise(name))):
+        stored = nbformat.read(NOTEBOOKS / folder / f"{name}.ipynb", as_version=4)
+        nbformat.validate(stored)
+        assert stored == made, f"{folder}/{name}.ipynb is not in step: run 'make pair'"
+        assert all(not cell.outputs for cell in code(stored.cells))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generating_keeps_ids(name):
+    before = exercise(name)
+    assert len({cell.id for cell in before.cells}) == len(before.cells)
+    more = solution(name)
+    more.cells.insert(2, nbformat.v4.new_markdown_cell("A new cell."))
+    after = generate.to_exercise(more)
+    assert [c.id for c in after.cells if c.source != "A new cell."] == [c.id for c in before.cells]
+
+
+def test_nothing_else_lies_beside_them():
+    checks = {path.stem for path in (ROOT / "natlib" / "checks").glob("[a-z]*.py")}
+    assert checks == {name.split("_", 1)[1] for name in NAMES}
+    lessons = {path.stem for path in NOTEBOOKS.glob("[0-9]*.py")}
+    assert set(NAMES) <= lessons, "solutions are named as the lesson they belong to"
+    for folder, ends in (("solutions", [".ipynb", ".py"]), ("exercises", [".ipynb"])):
+        found = {p.name for p in (NOTEBOOKS / folder).iterdir() if p.name[0].isdigit()}
+        assert found == {name + end for name in NAMES for end in ends}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_form(name):
+    notebook = solution(name)
+    title, *_ = notebook.cells
+    minutes = re.search(r"About (\d+) minutes", title.source)
+    assert title.source.startswith("# ") and minutes, "the title cell says 'About N minutes'"
+    assert int(minutes[1]) == sum(n for _, n in headings(notebook)), "minutes do not add up"
+    for target in (f"../{name}.ipynb", f"../solutions/{name}.ipynb"):
+        assert f"]({target})" in title.source, f"the title cell has no link to {target}"
+    assert f"](../exercises/{name}.ipynb)" in tagged(notebook, "solution")[0].source
+    assert all(set(generate.tags(cell)) <= TAGS for cell in notebook.cells)
+    numbers = list(parts(notebook))
+    assert numbers == list(range(len(numbers))) and 3 <= len(numbers) - 1 <= 5
+    unread = [c.source[:40] for c in notebook.cells if c.source.startswith("## Exercise")]
+    assert len(unread) == len(numbers) - 1, "a heading reads '## Exercise k · title (N minutes)'"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_exercise_has_its_cells(name):
+    for number, cells in list(parts(solution(name)).items())[1:]:
+        kinds = [(generate.tags(c) or [""])[0] for c in cells]
+        where = f"exercise {number} of {name}"
+        assert {"stub", "hint", "check", "solution"} <= set(kinds), where
+        assert kinds.index("stub") < kinds.index("solution") < kinds.index("check"), where
+        assert cells[-1].cell_type == "markdown" and kinds[-1] == "solution", (
+            f"{where} does not end with a discussion"
+        )
+        for cell in cells:
+            if "stub" in generate.tags(cell):
+                assert f'raise NotImplementedError("Exercise {number}: ' in cell.source, where
+                function = ast.parse(cell.source).body[-1]
+                assert "Args:" in ast.get_docstring(function) or not function.args.args, where
+            if "hint" in generate.tags(cell):
+                assert cell.source.startswith(generate.HINT), where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_are_short(name):
+    setup, *others = code(solution(name).cells)
+    assert len(setup.source.splitlines()) <= MAX_LINES["setup"]
+    for cell in others:
+        limit = MAX_LINES["stub" if "stub" in generate.tags(cell) else "other"]
+        assert len(cell.source.splitlines()) <= limit, cell.source
+        assert "if quick" not in cell.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checks_are_those_of_the_notebook(name):
+    module = importlib.import_module(f"natlib.checks.{name.split('_', 1)[1]}")
+    cells = tagged(solution(name), "check")
+    calls = [re.fullmatch(r"checks\.(check_\w+)\(\w+\)", cell.source) for cell in cells]
+    assert all(calls), "a check cell is one call, checks.check_something(answer)"
+    assert {call[1] for call in calls} == {n for n in dir(module) if n.startswith("check_")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_solution_in_the_exercise(name):
+    whole, without = solution(name), exercise(name)
+    kept = [cell for cell in whole.cells if "solution" not in generate.tags(cell)]
+    assert len(without.cells) == len(kept)
+    text = "\n".join(cell.source for cell in without.cells)
+    for cell in tagged(whole, "solution"):
+        lines = [line.strip() for line in cell.source.splitlines()]
+        told = [x for x in lines if len(x) > 24 and x in text and not x.startswith("def ")]
+        assert not told, f"the exercise notebook holds these lines of a solution: {told}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_are_folded(name):
+    for number, cells in parts(exercise(name)).items():
+        hints = [cell.source for cell in cells if "hint" in generate.tags(cell)]
+        for i, hint in enumerate(hints, start=1):
+            start = f"<details><summary>Hint {i}</summary>\n\n"
+            assert hint.startswith(start) and hint.endswith("\n\n</details>"), number
+            assert generate.HINT not in hint
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exercise_runs_to_its_stubs(name):
+    """Cells run one after another in one namespace; a cell that fails does not stop the next."""
+    namespace, stopped = {"__name__": "__main__"}, set()
+    for number, cells in parts(exercise(name)).items():
+        for cell in code(cells):
+            try:
+                exec(compile(cell.source, f"exercise {number} of {name}", "exec"), namespace)
+            except NotImplementedError as error:
+                assert str(error).startswith("Exercise "), error
+                stopped.add(number)
+    assert stopped == set(parts(exercise(name))) - {0}, "every exercise stops at its stub"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alt_text(name):
+    notebook = NOTEBOOKS / "solutions" / f"{name}.ipynb"
+    executed = ROOT / "build" / "notebooks" / "solutions" / notebook.name
+    if not executed.exists() or executed.stat().st_mtime < notebook.stat().st_mtime:
+        pytest.skip("there is no executed copy of this notebook: 'make notebooks' makes one")
+    assert not figures_without_alt_text(nbformat.read(executed, as_version=4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lesson_lists_its_exercises(name):
+    lesson = jupytext.read(NOTEBOOKS / f"{name}.py")
+    text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    section = re.search(r"^## Exercises\n(.+?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+    for folder in ("exercises", "solutions"):
+        assert f"]({folder}/{name}.ipynb)" in section
+    listed = re.findall(r"^\d+\. \*(.+?)\* \((\d+) minutes\):", section, re.MULTILINE)
+    assert [(title, int(minutes)) for title, minutes in listed] == headings(solution(name))
+
+
+def test_saving_an_exercise_writes_no_script(tmp_path):
+    """What JupyterLab does on opening and saving, here and, to compare, with a solution."""
+    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    manager = jupytext.TextFileContentsManager(root_dir=str(tmp_path))
+    for folder, scripts in (("exercises", 0), ("solutions", 1)):
+        for script in (tmp_path / "notebooks" / folder).glob("*.py"):
+            script.unlink()
+        path = f"notebooks/{folder}/{NAMES[0]}.ipynb"
+        model = manager.get(path)
+        assert "jupytext" not in model["content"]["metadata"] or scripts
+        manager.save({k: model[k] for k in ("type", "format", "content")}, path)
+        assert len([*(tmp_path / "notebooks" / folder).glob("*.py")]) == scripts
+    before = json.loads((NOTEBOOKS / "exercises" / f"{NAMES[0]}.ipynb").read_text())
+    after = json.loads((tmp_path / "notebooks" / "exercises" / f"{NAMES[0]}.ipynb").read_text())
+    assert before["cells"] == after["cells"]
