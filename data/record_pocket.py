@@ -225,7 +225,7 @@ def record_many(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
             candidates(run)
         about = {"task": task.name, "seed": seed, "method": method}
         archives.append(archive_table(run).assign(**about))
-    return {"many.csv": pd.concat(archives)}
+    return {"many.csv": pd.concat(archives).astype({"madds": int})}
 
 
 COMMANDS = {
