@@ -204,7 +204,7 @@ from natlib.finetune import finetune
 
 chosen = explorer.architecture
 tuned = [finetune(run.net.extract(chosen).cpu(), task, seed=seed) for seed in range(3)]
-rows = [found.history.valid_top1.agg(["first", "max"]).tolist() for found in tuned]
+rows = [(found.history.valid_top1[0], found.history.valid_top1.max()) for found in tuned]
 columns = pd.MultiIndex.from_product([["valid top-1 (%)"], ["before", "after"]])
 result = pd.DataFrame(rows, index=pd.Index(range(3), name="seed"), columns=columns)
 for name in ("before", "after", "gain", "gain_se"):
