@@ -310,7 +310,8 @@ plots.show(
 # %%
 figure = plots.plot_correlations(twelve.F, twelve.objectives)
 ranks = pd.DataFrame(twelve.F, columns=twelve.objectives).corr("spearman")
-pairs = ranks.where(np.triu(np.ones_like(ranks), 1).astype(bool)).stack().sort_values()
+above = np.triu(np.ones(ranks.shape, dtype=bool), 1)
+pairs = ranks.where(above).stack().dropna().sort_values()
 low, high = pairs.index[0], pairs.index[-1]
 plots.show(
     figure,
