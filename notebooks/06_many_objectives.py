@@ -320,9 +320,10 @@ plots.show(
 )
 
 # %% [markdown]
-# **What do you notice?** Errors conflict with MAdds. Among each other most errors agree: what helps
-# one task helps the others, so the twelve are far fewer objectives than they look. Take values near
-# zero with care: a few hundred validation pictures a task blur small differences.
+# **What do you notice?** Most errors conflict with MAdds. Hardly two of them conflict with each other:
+# they agree, or they have little to do with each other, as emoji with most. So the twelve are fewer
+# objectives than they look. Take values near zero with care: a few hundred validation pictures a task
+# blur small differences.
 #
 # Does the search pay? Recorded over three seeds (`data/record_pocket.py many`): from one and the same
 # supernet and first archive, as many further subnets were measured, chosen by the search or at
@@ -373,7 +374,7 @@ ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 #   never dominated there.
 # - When nothing is left, one sentence says which limit is to blame and by how much.
 # - Latency is an objective like the others, once it is a table; and eleven errors are, once eleven
-#   tasks are joined. Many of them agree, and the search beats a random one.
+#   tasks are joined. Hardly two of those conflict, and the search beats a random one.
 # - Fine-tuning keeps what validation prefers. An exported file holds weights, classes, normalisation
 #   and architecture, and was compared with the subnet before it was written.
 #
