@@ -10,6 +10,8 @@ EXECUTED := build/notebooks
 SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
 NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
 SOLUTIONS := $(patsubst %.py,%.ipynb,$(sort $(wildcard notebooks/solutions/[0-9]*.py)))
+LECTURES := $(NOTEBOOKS:notebooks/%=$(EXECUTED)/%)
+COPIES := $(LECTURES) $(SOLUTIONS:notebooks/%=$(EXECUTED)/%)
 # Releases chosen by hand; `make lock` takes the newest of everything else that the index offers at
 # that moment. (The newest certifi was minutes old when this lock was made.)
 PINNED := torch==2.14.1 torchvision==0.29.1 certifi==2026.10.18
@@ -22,10 +24,10 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 
 NATLIB_PROFILE ?= quick
-notebooks nbmake lab: export NATLIB_PROFILE := $(NATLIB_PROFILE)
+notebooks nbmake lab site slides: export NATLIB_PROFILE := $(NATLIB_PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help notebooks test nbmake lab lint pair peers lock clean
+.PHONY: help notebooks site slides picture test nbmake lab lint pair peers browser lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,11 +53,40 @@ notebooks: $(STAMP) ## execute the series; copies with outputs go to build/noteb
 	@$(PY) -m nbconvert --log-level WARN --to html \
 	    $(addprefix $(EXECUTED)/solutions/,$(notdir $(SOLUTIONS)))
 
+# What is not executed yet, or was before the notebook changed.
+$(COPIES): $(EXECUTED)/%: notebooks/% | $(STAMP)
+	$(PY) -m nbconvert --log-level WARN --to notebook --execute --output-dir $(@D) $<
+
+site: slides $(COPIES) ## make the book, in build/site; executes what is not executed yet
+	rm -rf build/site build/doctrees
+	$(PY) -m docs.book $(EXECUTED) build/slides build/book
+	$(PY) -m sphinx -q -W --keep-going -c docs -d build/doctrees build/book/pages build/site
+	$(PY) -m docs.check build/site
+	@echo "The book: build/site/index.html"
+
+slides: $(LECTURES) ## make a deck of slides of each notebook, in build/slides
+	rm -rf build/slides
+	$(PY) -m docs.slides build/slides $(LECTURES)
+	$(PY) -m docs.check build/slides
+
+picture: browser ## make the README's picture of the explorer anew; needs chromium
+	$(PY) -m pytest tests/test_browser.py -k every_cell
+	$(PY) -c "from PIL import Image; Image.open('build/browser/explorer.png').convert('RGB') \
+	    .quantize(200).save('docs/explorer.png', optimize=True)"
+
 test: $(STAMP) ## run the tests
 	$(PY) -m pytest
 
-nbmake: $(STAMP) ## execute every notebook as a test
-	$(PY) -m pytest --nbmake --nbmake-timeout=1200 $(NOTEBOOKS) $(SOLUTIONS)
+nbmake: $(STAMP) ## execute every notebook as a test; then the copies are those of 'make notebooks'
+	rm -rf build/nbmake
+	@for place in $(subst notebooks/,,$(NOTEBOOKS) $(SOLUTIONS)); do \
+	  mkdir -p $$(dirname build/nbmake/$$place) $$(dirname $(EXECUTED)/$$place); \
+	  cp notebooks/$$place build/nbmake/$$place || exit 1; \
+	done
+	$(PY) -m pytest --nbmake --overwrite --nbmake-timeout=1200 build/nbmake
+	@for place in $(subst notebooks/,,$(NOTEBOOKS) $(SOLUTIONS)); do \
+	  mv build/nbmake/$$place $(EXECUTED)/$$place || exit 1; \
+	done
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab notebooks
@@ -64,19 +95,23 @@ lint: $(STAMP) ## check style and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-pair: $(STAMP) ## generate every .ipynb from its .py, without outputs; the exercises too
+pair: $(STAMP) ## generate every .ipynb from its .py, without outputs; the exercises and the map too
 	$(PY) -m jupytext --to ipynb --update $(SCRIPTS)
 	$(PY) -m nbconvert --log-level WARN --clear-output --inplace $(NOTEBOOKS)
 	$(PY) notebooks/generate.py
+	$(PY) -m natlib.course
 
 peers: $(STAMP) ## install the packages that some tests compare natlib with
 	$(PY) -m pip install --constraint requirements.lock --editable '.[peers]'
+
+browser: $(STAMP) ## install what drives the browser in some tests
+	$(PY) -m pip install --constraint requirements.lock --editable '.[browser]'
 
 # What torch itself asks for on Linux with CUDA stays out, so that the lock serves other systems too.
 lock: ## make requirements.lock anew, from a new environment
 	rm -rf build/lock
 	$(MAKE) build/lock/.created VENV=build/lock
-	build/lock/bin/python -m pip install $(PINNED) '.[test,lint]'
+	build/lock/bin/python -m pip install $(PINNED) '.[test,lint,site]'
 	{ echo "# Made by 'make lock', for Python 3.11."; \
 	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude natlib \
 	  | grep -Ev '^(nvidia-|cuda-|triton=)'; } > build/requirements.lock

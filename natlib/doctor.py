@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import statistics
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,12 +16,16 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 FREE_GB = 2.0
 MEMORY_GB = 4.0
+# `make notebooks` on two cores, one thread each, and a training step there as `_step_ms` times it.
+REFERENCE_MINUTES = 9.0
+REFERENCE_STEP_MS = 60.0
+PATIENCE_MINUTES = 60.0
 
 Finding = tuple[bool, str]
 
 
 def check() -> pd.DataFrame:
-    """Looks at Python, packages, device, memory, disk and the shipped data.
+    """Looks at Python, packages, device, threads, memory, disk, data, profile and speed.
 
     Returns:
         One row per check: `what`, `ok` and `found`, which says what to do where it is not ok.
@@ -28,13 +34,22 @@ def check() -> pd.DataFrame:
         "Python": _python,
         "packages": _packages,
         "device": _device,
+        "threads": _threads,
         "memory": _memory,
         "free disk": _disk,
         "shipped data": _data,
         "profile": _profile,
+        "quick series": _minutes,
     }
-    rows = [(what, *look()) for what, look in checks.items()]
+    rows = [(what, *_finding(look)) for what, look in checks.items()]
     return pd.DataFrame(rows, columns=["what", "ok", "found"]).set_index("what")
+
+
+def _finding(look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except ImportError as error:
+        return False, f"{error}: run 'make lab', which installs what is missing"
 
 
 def _python() -> Finding:
@@ -52,7 +67,8 @@ def _packages() -> Finding:
     if differing:
         shown = ", ".join(differing[:4]) + (", ..." if len(differing) > 4 else "")
         return False, f"{len(differing)} differ from requirements.lock ({shown}): run 'make lab'"
-    return True, f"{len(pins)} as in requirements.lock"
+    main = ", ".join(f"{name} {_installed(name)}" for name in ("torch", "numpy", "pymoo"))
+    return True, f"{main}; all {len(pins)} as in requirements.lock"
 
 
 def _installed(name: str) -> str:
@@ -69,7 +85,25 @@ def _device() -> Finding:
 
     device = pick_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return True, f"{device.type} ({name}), {torch.get_num_threads()} of {os.cpu_count()} threads"
+    return True, f"{device.type} ({name})"
+
+
+def _threads() -> Finding:
+    import torch
+
+    threads, cores = torch.get_num_threads(), _cores()
+    advice = ""
+    if threads != cores:
+        effect = "would use all" if threads < cores else "would be faster"
+        advice = f"; OMP_NUM_THREADS={cores} {effect}"
+    return threads <= cores, f"{threads} for {cores} cores{advice}"
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _memory() -> Finding:
@@ -106,3 +140,31 @@ def _profile() -> Finding:
         return True, f"{get_profile().name} (NATLIB_PROFILE chooses)"
     except ValueError as error:
         return False, str(error)
+
+
+def _minutes() -> Finding:
+    step = _step_ms()
+    minutes = REFERENCE_MINUTES * step / REFERENCE_STEP_MS
+    found = f"about {max(2, round(minutes))} minutes, judged by a training step of {step:.0f} ms"
+    slow = minutes > PATIENCE_MINUTES
+    return not slow, found + (": close other programs, or start with notebook 00" if slow else "")
+
+
+def _step_ms() -> float:
+    """Returns the median time of a training step of the largest pocket subnet, in milliseconds."""
+    import torch
+
+    from natlib.space import SearchSpace
+    from natlib.supernet import Supernet
+    from natlib.train import pick_device
+
+    space, device = SearchSpace.pocket(), pick_device()
+    net = Supernet(space, num_classes=10).to(device)
+    images = torch.zeros(32, 3, 32, 32, device=device)
+    times = []
+    for _ in range(7):
+        begin = time.perf_counter()
+        net(images, space.largest()).sum().backward()
+        float(next(net.parameters()).grad.sum())  # waits for the device
+        times.append(1e3 * (time.perf_counter() - begin))
+    return statistics.median(times[2:])  # the first passes warm up

@@ -37,6 +37,7 @@ from natlib.space import Architecture, IntMatrix, SearchSpace
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK, FAINT = "#222222", "#9A9A9A"
+KERNEL_COLORS = {3: "#CFE8F7", 5: COLORS[4], 7: COLORS[1]}
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -474,8 +475,8 @@ def _ends(D: FloatMatrix) -> FloatMatrix:
 def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:
     """Draws an architecture as a strip: a bar for each layer, dotted where it is skipped.
 
-    A bar is as high as its expand ratio and carries its kernel size; the bars of a stage have one
-    colour, and their number is its depth.
+    A bar is as high as its expand ratio; its kernel size stands in it and gives its colour. The
+    number of bars of a stage is its depth.
 
     Args:
         ax: Where to draw.
@@ -486,39 +487,10 @@ def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:
     at = stage * (space.max_depth + 0.6) + position
     active = position < np.array(arch.depths)[:, None]
     top = max(space.expands)
-    colors = np.where(stage[active] % 2, "#B8D9EE", "#F6D3B8")
+    colors = [KERNEL_COLORS[kernel] for kernel in arch.kernels]
     ax.bar(at[~active], top, 0.85, color="none", edgecolor=FAINT, linestyle=":")
     ax.bar(at[active], arch.expands, 0.85, color=colors, edgecolor=INK)
     for x, kernel, expand in zip(at[active], arch.kernels, arch.expands, strict=True):
         ax.text(x, expand / 2, kernel, ha="center", va="center", fontsize=8)
     ax.set(xlim=(-0.6, at.max() + 0.6), ylim=(0, 1.02 * top))
     ax.set_axis_off()
-
-
-@rc_context(STYLE)
-def draw_loop() -> Figure:
-    """Draws the loop of NAT: each step with the function that does it."""
-    figure, ((ax,),) = new_figure(size=(8, 4.4))
-    boxes = [
-        ("0 · warm up the supernet", "warm_up", 0, 2, COLORS[0]),
-        ("1 · measure a first archive", "fill_archive", 1, 2, COLORS[0]),
-        ("2a · fit a surrogate", "RBFEnsemble.fit", 1, 1, COLORS[4]),
-        ("2b · search with NSGA-III", "nsga3", 2, 1, COLORS[4]),
-        ("2c · measure candidates", "choose_candidates", 2, 0, COLORS[4]),
-        ("2d, e · adapt to the best", "gene_distribution, adapt", 1, 0, COLORS[2]),
-        ("2f · measure all again", "measure_again", 0, 1, COLORS[2]),
-        ("3 · M1 to M4, on test", "report", 0, 0, COLORS[1]),
-    ]
-    for title, function, x, y, color in boxes:
-        look = {"boxstyle": "round,pad=0.6", "fc": "white", "ec": color, "lw": 2}
-        ax.text(x, y, f"{title}\n{function}", ha="center", va="center", fontsize=9, bbox=look)
-    places = [box[2:4] for box in boxes]
-    for start, end in [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 2), (6, 7)]:
-        level = places[start][1] == places[end][1]
-        look = {"arrowstyle": "-|>", "color": INK, "lw": 1.2}
-        look |= dict.fromkeys(("shrinkA", "shrinkB"), 70 if level else 36)
-        ax.annotate("", places[end], places[start], arrowprops=look)
-    ax.text(0.05, 0.5, "after the last\niteration", va="center", fontsize=8)
-    ax.set(xlim=(-0.45, 2.45), ylim=(-0.4, 2.4))
-    ax.set_axis_off()
-    return figure

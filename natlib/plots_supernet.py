@@ -18,10 +18,9 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from natlib.cost import CostTable
-from natlib.plots import COLORS, FAINT, INK, MARKERS, STYLE, new_figure, picture
+from natlib.plots import COLORS, FAINT, INK, KERNEL_COLORS, MARKERS, STYLE, new_figure, picture
 from natlib.space import Architecture, SearchSpace
 
-KERNEL_COLORS = {3: "#CFE8F7", 5: COLORS[4], 7: COLORS[1]}
 GAP = 0.7  # between two stages, in widths of a layer
 
 

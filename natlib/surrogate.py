@@ -38,10 +38,10 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
 
     Each member `m` sees the genes `S_m` alone and interpolates the archive `(x_i, y_i)` by
 
-    .. math:: s_m(x) = \sum_i w_i \|x - x_i\|_{S_m}^3 + c_0 + \sum_{g \in S_m} c_g x_g
+    .. math:: s_m(x) = \sum_i a_i \|x - x_i\|_{S_m}^3 + c_0 + \sum_{g \in S_m} c_g x_g
 
-    where `w` and `c` solve `[[K + s I, P], [P^T, -e I]] [w, c] = [y, 0]`: `K` holds the cubed
-    distances, `P = [1, x]` is the linear tail, `s` the smoothing. With all genes, one member is
+    where `a` and `c` solve `[[K + t I, P], [P^T, -e I]] [a, c] = [y, 0]`: `K` holds the cubed
+    distances, `P = [1, x]` is the linear tail, `t` the smoothing. With all genes, one member is
     `scipy.interpolate.RBFInterpolator(kernel="cubic", degree=1)`. All members are solved and
     asked as one batch of matrices, in chunks.
 
@@ -52,7 +52,7 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
     Args:
         n_members: Number of members.
         max_genes: Genes that a member sees, as a share of all, in (0, 1].
-        smoothing: Ridge `s` on the cubed distances, with genes scaled to at most one; 0
+        smoothing: Ridge `t` on the cubed distances, with genes scaled to at most one; 0
             interpolates.
         seed: Seed of the subsets.
     """
@@ -136,7 +136,7 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         return (X - self.center_) / self.scale_
 
     def _solve(self, subsets: NDArray, values: NDArray) -> NDArray[np.float64]:
-        """Returns `[w, c_0, c]` of some members, `(members, n + 1 + genes of a member, ...)`."""
+        """Returns `[a, c_0, c]` of some members, `(members, n + 1 + genes of a member, ...)`."""
         n, tail = len(values), 1 + subsets.shape[1]
         points = self.points_[:, subsets].transpose(1, 0, 2)
         squared = _squared_distances(points, points)

@@ -6,31 +6,32 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 0 · Start here
 #
-# About 1 minute on a laptop, CPU.
+# About 1 minute of computing on a laptop, CPU; about 45 minutes to teach.
 #
 # **You will be able to**
 #
 # - say whether this machine is ready for the course;
-# - name the stages of Neural Architecture Transfer (NAT) and the notebook that explains each;
+# - name the steps of Neural Architecture Transfer (NAT) and the notebook that explains each;
 # - read a trade-off between error and cost, and pick a network from it by your own wishes.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import pandas as pd
 
 import natlib
-from natlib import data, plots
+from natlib import course, data, plots
 from natlib.explore import ObjectiveExplorer
 from natlib.profiles import get_profile
 from natlib.search import non_dominated
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is this machine ready?
 #
 # `natlib.check()` looks at everything that the first minutes can stumble over. Where `ok` is False,
-# the last column says what to do.
+# the last column says what to do. The *profile* says how much is computed: `quick`, the default, is
+# made for a laptop; notebook 04 shows the larger ones.
 
 # %%
 checks = natlib.check()
@@ -40,45 +41,74 @@ checks.style.set_properties(**{"text-align": "left", "white-space": "normal"})
 assert checks.ok["shipped data"], f"The course cannot go on: {checks.found['shipped data']}"
 print(f"Profile '{get_profile().name}': the notebooks say at their top how long they take with it.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What this course rebuilds
 #
 # Training a network takes long, and the best network for *your* pictures on *your* device is not
-# the best one for somebody else. **Neural Architecture Transfer** finds many networks at once, from
-# cheap to accurate, for a task that has just arrived. It starts from a *supernet*: one network that
-# holds the weights of very many *subnets*, pre-trained on another task.
+# the best one for somebody else. **Neural Architecture Transfer** (NAT) finds many networks at once,
+# from cheap to accurate, for a *task* that has just arrived: labelled pictures of some classes. It
+# starts from a *supernet*: one network that holds the weights of very many smaller ones, its
+# *subnets*, and that was pre-trained on another task. How many layers a subnet has, and how large
+# each is, makes its *architecture*.
+#
+# Then two things alternate. **Search** looks for good architectures. To measure a subnet takes its
+# time, so a *surrogate*, a model that predicts the error of an architecture, is asked instead:
+# thousands of times, by an evolutionary algorithm (*NSGA-III*). Only the few most promising ones, the
+# *candidates*, are measured; they join the *archive*, the list of all that was measured.
+# **Adaptation** trains the supernet on the new task, and above all those parts of it that the best
+# of the archive use. At the end four of the best are reported, ready to use: M1, the cheapest of
+# them, to M4, the most accurate.
 
 # %%
-plots.show(
-    plots.draw_loop(),
-    "The loop of NAT: a pre-trained supernet is warmed up; a first archive of subnets is measured; "
-    "then a surrogate is fitted, NSGA-III searches, new candidates are measured, the supernet adapts "
-    "to the archive's best and the archive is measured again; at the end M1 to M4 are tested.",
-)
+plots.show(course.draw_map(), course.ALT)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# The same as a table, with a link to the section that explains each step ([as a page](map.md)):
+#
+# | step | what happens | in `natlib` | explained in |
+# |---|---|---|---|
+# | A | A pre-trained supernet | `supernet.Supernet` | [01: A trained supernet](01_supernet.ipynb#A-trained-supernet) |
+# | 0 | Warm up on the target task | `transfer.warm_up` | [04: Step 0 · Warm-up](04_online_adaptation.ipynb#Step-0-·-Warm-up) |
+# | 1 | Measure a first archive | `transfer.fill_archive` | [04: Step 1 · The archive](04_online_adaptation.ipynb#Step-1-·-The-archive) |
+# | 2a | Fit a surrogate on the archive | `surrogate.RBFEnsemble` | [02: An ensemble](02_surrogate.ipynb#An-ensemble) |
+# | 2b | Search with NSGA-III | `search.nsga3` | [03: On the real problem](03_nsga3.ipynb#On-the-real-problem) |
+# | 2c | Measure chosen candidates | `search.choose_candidates` | [03: What to measure](03_nsga3.ipynb#What-to-measure) |
+# | 2d | Distribution of the best | `search.gene_distribution` | [04: Step 2d · What do the best have in common?](04_online_adaptation.ipynb#Step-2d-·-What-do-the-best-have-in-common?) |
+# | 2e | Adapt the supernet | `transfer.adapt` | [04: Step 2e and 2f · Adapt, and measure again](04_online_adaptation.ipynb#Step-2e-and-2f-·-Adapt,-and-measure-again) |
+# | 2f | Measure the archive again | `transfer.measure_again` | [04: Step 2e and 2f · Adapt, and measure again](04_online_adaptation.ipynb#Step-2e-and-2f-·-Adapt,-and-measure-again) |
+# | 3 | Report M1 to M4 on test | `transfer.report` | [04: Step 3 · Report](04_online_adaptation.ipynb#Step-3-·-Report) |
+# | B | Choose one by your wishes | `explore.ObjectiveExplorer` | [06: From wishes to a choice](06_many_objectives.ipynb#From-wishes-to-a-choice) |
+# | C | Export it | `export.export` | [06: Take it home](06_many_objectives.ipynb#Take-it-home) |
+#
+# And the notebooks, each with the question that it answers:
+#
 # | notebook | question | in `natlib` |
 # |---|---|---|
-# | 01 supernet | How can one network hold so many, and what does each cost? | `space`, `cost`, `supernet` |
-# | 02 surrogate | Can accuracy be guessed from a few measurements? | `surrogate` |
-# | 03 NSGA-III | How is a whole front searched at once? | `search` |
-# | 04 online adaptation | How do weights and search help each other? | `train`, `evaluate`, `transfer` |
-# | 05 reproduction | What did the paper find, and what do you find? | `datasets`, `paper`, `reproduce` |
-# | 06 many objectives | How do I choose, and take a network home? | `explore`, `export` |
+# | [01 supernet](01_supernet.ipynb) | How can one network hold so many, and what does each cost? | `space`, `cost`, `supernet` |
+# | [02 surrogate](02_surrogate.ipynb) | Can accuracy be predicted from a few measurements? | `surrogate` |
+# | [03 NSGA-III](03_nsga3.ipynb) | How is a whole front searched at once? | `search` |
+# | [04 online adaptation](04_online_adaptation.ipynb) | How do weights and search help each other? | `train`, `evaluate`, `transfer` |
+# | [05 reproduction](05_reproduction.ipynb) | What did the paper find, and what do you find? | `datasets`, `paper`, `reproduce` |
+# | [06 many objectives](06_many_objectives.ipynb) | How do I choose, and take a network home? | `explore`, `export` |
+#
+# You need Python, numpy and the basics of PyTorch and of image classification; nothing of
+# architecture search. Words that you do not know stand in the [glossary](glossary.md).
 #
 # ## The pictures
 #
-# The pocket tasks ship with the course: 32-pixel drawings and small grey pictures, so that every
-# notebook runs on a laptop without a network. The supernet was pre-trained on the *source* task,
-# clothes and clip art.
+# The *pocket* tasks ship with the course: 32-pixel drawings and small grey pictures, so that every
+# notebook runs on a laptop without a network connection. The supernet was pre-trained on the *source*
+# task, clothes and clip art.
 
 # %%
 source = data.load_task("source")
 figure = plots.plot_images(source, 8)
 plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clothes and clip art.")
 
-# %% [markdown]
-# The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji.
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji. The
+# pictures of each task are split three ways, and no split has two purposes: weights are fitted on
+# *train*, architectures are chosen on *valid*, and *test* is for the final report.
 
 # %%
 for name in data.TARGETS:
@@ -87,12 +117,14 @@ for name in data.TARGETS:
     print(f"{name}: {task.num_classes} classes; pictures: {sizes}")
     plots.show(plots.plot_images(task, 8), f"Eight pictures of each class of the task {name}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A trade-off to play with
 #
 # Several hundred subnets of the supernet were measured on the animals (validation split, pocket
-# scale) and recorded. *Error* is the share of pictures that a subnet gets wrong; *MAdds* are the
-# multiply-adds that it spends on one picture. Both should be small, and they cannot both be.
+# scale) and recorded. The *top-1 error* (`top1_err`) is the share of pictures whose most probable
+# class is not the right one, in percent; *MAdds* are the multiply-adds that a subnet spends on one
+# picture. Both are *objectives*: each should be small. In code, `F` is the matrix of objectives, one
+# row for each subnet and one column for each objective.
 
 # %%
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
@@ -101,21 +133,24 @@ best = archive[non_dominated(F)].sort_values("madds")
 figure = plots.plot_front(F)
 plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best)} form the front.")
 
-# %% [markdown]
-# **What do you notice?** The lower left edge, the *Pareto front*, holds the subnets that no other
-# one beats in both. Everything above it is a bad buy: something else is cheaper and better.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** You cannot have the least error and the fewest MAdds at once. The lower left
+# edge, the *Pareto front* (or just *front*), holds the subnets to which none other is better in one
+# objective without being worse in the other. Everything above it is a bad buy: some subnet of the
+# front costs no more and errs no more, and is better in one of the two.
 #
 # Now choose. Move the weights: how much does an error hurt you, how much a multiply-add? Or set a
-# hard limit. (Without a running kernel you see a picture of the choice with equal weights.)
+# limit that must be kept. How weights become a choice is a matter of notebook 06. (Without a running
+# kernel you see a picture of the choice with equal weights.)
 
 # %%
 ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check yourself
 #
 # Replace the guess below: how many percent of the largest subnet's MAdds does the cheapest subnet
-# need that errs at most two points more than the best?
+# need whose error is at most two (percentage) points above the least?
 
 # %%
 guess = 50
@@ -124,18 +159,21 @@ share = 100 * good.madds.min() / archive.madds.max()
 assert 0 < guess <= 100, "The guess is a share in percent: choose a number from 1 to 100."
 print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The paper pre-trains on ImageNet and transfers to eleven data sets of photos at 192 to 256
-#   pixels; the pocket tasks are small drawings at 16 to 32. What you learn here about the method
-#   carries over, the accuracies do not.
-# - One run of the paper's search takes about a GPU-day; `NATLIB_PROFILE=paper` runs that scale.
+#   pixels; the pocket tasks are small drawings at 16 to 32. The steps are the same, the accuracies
+#   say nothing about the paper's.
+# - The paper reports about one GPU-day for a search on CIFAR-10; `NATLIB_PROFILE=paper` runs that
+#   scale (notebook 05 says for how long).
+# - The archive above was measured once, with weights that no longer changed; in NAT they adapt.
 #
 # ## Recap
 #
 # - `natlib.check()` says whether the machine is ready.
-# - NAT alternates search and adaptation over an archive of measured subnets.
+# - NAT alternates search and adaptation over an archive of measured subnets; the map says which
+#   notebook explains which step.
 # - A Pareto front holds what is worth buying; which point of it is yours depends on your weights and
 #   limits.
 #
@@ -153,5 +191,7 @@ print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 #
 # - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
 #   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).
-# - Elsken, Metzen, Hutter: *Neural Architecture Search: A Survey*, JMLR 2019,
+# - Elsken, Metzen, Hutter: *Neural Architecture Search: A Survey*, JMLR 20, 2019,
 #   [arXiv:1808.05377](https://arxiv.org/abs/1808.05377).
+# - *Further reading:* White, Safari, Sukthanker, Ru, Elsken, Zela, Dey, Hutter: *Neural Architecture
+#   Search: Insights from 1000 Papers*, 2023, [arXiv:2301.08727](https://arxiv.org/abs/2301.08727).

@@ -6,10 +6,10 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 1 · The supernet: one network that holds very many
 #
-# About 1 minute on a laptop, CPU.
+# About 1 minute of computing on a laptop, CPU; about 90 minutes to teach.
 #
 # **You will be able to**
 #
@@ -19,7 +19,7 @@
 # - ask for parameters, MAdds and latency of thousands of subnets at once;
 # - load an official Once-for-all checkpoint.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 import torch
@@ -29,15 +29,20 @@ from natlib.cost import CostTable
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How many networks are in it?
 #
-# An architecture is a list of small decisions: the resolution of the picture, a width multiplier
-# for all channels, and for each *stage* of the network its depth; then for each layer the side of
-# its kernel and its *expand ratio*, the factor by which the layer widens its input before the
-# convolution. If every stage has $S$ possible forms and there are $s$ stages, $R$ resolutions and
-# $W$ widths, there are $R \cdot W \cdot S^s$ architectures, with $S = \sum_d c^d$ over the depths
-# $d$ and $c$ pairs of kernel and expand ratio for each layer.
+# A *supernet* is one network that holds the weights of many smaller ones, its *subnets*. An
+# *architecture* says which subnet is meant. It is a list of small decisions: the *resolution* (side
+# of the square input picture in pixels) and a *width multiplier* for the channels of all layers;
+# then for each *stage* (layers in a row whose outputs have one size) its *depth*, the number of its
+# layers; then for each layer the side of its kernel and its *expand ratio*, which says how many
+# channels it has inside. All architectures together are the *search space*.
+#
+# Let a layer have $L$ choices (pairs of kernel and expand ratio). A stage of depth $d$ then has
+# $L^d$ forms, and a stage of any depth $T = \sum_d L^d$. With $S$ stages, $R$ resolutions and $W$
+# widths there are $R \cdot W \cdot T^S$ architectures. We count two spaces: that of the paper, and
+# the *pocket* space of this course.
 
 # %%
 spaces = {"paper": SearchSpace.paper(), "pocket": SearchSpace.pocket()}
@@ -47,15 +52,17 @@ for name, space in spaces.items():
     print(f"{name}: {len(space.resolutions)} x {len(space.widths)} x {forms}^{space.n_stages}")
     print(f"   = {space.size:,} architectures, about 10^{np.log10(float(space.size)):.1f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Nobody trains so many networks one by one, at either scale. NAT never
 # does: one set of shared weights serves them all.
 #
-# Search works on integers. The *encoding* of an architecture is one integer per decision: the index
-# of the resolution, the index of the width, then one gene per layer: 0 for a skipped layer, else
-# 1 + index of the kernel + number of kernels times index of the expand ratio. A layer may be skipped
-# only at the end of its stage, so each architecture has exactly one encoding; `repair` finds one for
-# any integers.
+# Search works on integers. The *encoding* of an architecture is a row `x` of `n_var` integers, called
+# *genes*: the index of the resolution, the index of the width, then one gene for each layer that
+# there can be. A layer's gene is 0 if the layer is skipped, else 1 + index of the kernel + number of
+# kernels times index of the expand ratio (all indices from 0). A layer may be skipped only at the end
+# of its stage, so each architecture has exactly one encoding, its *canonical* one; `repair` makes one
+# of any integers. Many encodings are a matrix `X` with one row for each. The string below is the
+# encoding with the stages set apart.
 
 # %%
 pocket = spaces["pocket"]
@@ -66,11 +73,12 @@ hole = x.copy()
 hole[5:8] = (0, 0, 5)  # stage 2 skips its first two layers and uses its third
 print("a hole:  ", hole, "\nrepaired:", pocket.repair(hole))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A drawing of an architecture
 #
-# Here are the four networks that the authors of NAT found for ImageNet, M1 to M4. Colour (and the
-# digit) is the kernel side, height the expand ratio, and the number of bars the depth.
+# Here are four networks that the authors of NAT found for ImageNet and published, M1 to M4, with their
+# *MAdds*: the multiply-adds that a network spends on one picture. Colour (and the digit) is the side
+# of the kernel, height the expand ratio, and the number of bars the depth.
 
 # %%
 published = pd.read_json(data.DATA / "paper" / "published_subnets.json")
@@ -88,15 +96,17 @@ plots.show(
     figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper, or wider."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** All four keep the last stage at full depth; the cheap ones save in the
-# stages before it. No rule of thumb makes such networks. They were searched, inside a supernet.
+# stages before it. Kernels and expand ratios follow no simple rule. The networks were searched,
+# inside a supernet.
 #
 # ## A trained supernet
 #
 # Ours is small, for pictures of 16 to 32 pixels, and was pre-trained on the *source* task: clothes
-# and clip art. The architecture is an argument of the call. Nothing is built for it and nothing
-# remembers it.
+# and clip art. In each step of that training the largest subnet, the smallest and two random ones saw
+# the same batch, and their gradients were added up (notebook 04 trains in much the same way). The
+# architecture is an argument of the call. Nothing is built for it and nothing remembers it.
 
 # %%
 source = data.load_task("source")
@@ -107,12 +117,32 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
         logits = net(inputs, arch)
     print(f"{name}: inputs {tuple(inputs.shape)}, logits {tuple(logits.shape)}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What a layer is made of
+#
+# Between a first convolution (the *stem*) and the last layers with the classifier (the *head*) every
+# layer is an *inverted residual*, the building block of MobileNet: a 1x1 convolution *expands* the
+# channels by the expand ratio, a *depthwise* convolution (one kernel for each channel, `groups` equal
+# to the channels) looks around, in some stages *squeeze-and-excitation* scales each channel by a
+# factor computed from the means of all channels, and a second 1x1 convolution *projects* back to few
+# channels. Where input and output have the same shape, the input is added (the residual connection).
+# Kernel and expand ratio of a layer are those of its depthwise convolution. In the code the parts are
+# called `inverted_bottleneck`, `depth_conv`, `se` and `point_linear`, as in Once-for-all.
+
+# %%
+largest = net.extract(pocket.largest())
+for name, part in largest.blocks[5].named_children():  # the second layer of stage 2
+    for conv in (m for m in part.modules() if isinstance(m, torch.nn.Conv2d)):
+        side, channels = conv.kernel_size[0], f"{conv.in_channels:3d} -> {conv.out_channels:3d}"
+        print(f"{name:19s} {side}x{side}  {channels} channels, groups {conv.groups}")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Elastic kernel
 #
-# Each depthwise layer stores its largest kernels only. A smaller kernel is the *centre* of the next
-# larger one, flattened and multiplied by a learned matrix, one matrix for all channels of the
-# layer. Fresh matrices are identities, so the smaller kernel begins as a crop.
+# A layer is *elastic* if it can work as any smaller one. Each depthwise convolution stores its
+# largest kernels only. A smaller kernel is the *centre* of the next larger one, flattened and
+# multiplied by a learned matrix, one matrix for all channels of the layer. Fresh matrices are
+# identities, so the smaller kernel begins as a crop.
 
 # %%
 block = net.weight_sets[0].blocks[5]  # the second layer of stage 2
@@ -127,9 +157,10 @@ print(
     f"Largest distance of the matrix from the identity: {(matrix - torch.eye(9)).abs().max():.2f}"
 )
 
-# %% [markdown]
-# **What do you notice?** The 3x3 kernels resemble the centres and are not the same. What serves as
-# the middle of a large kernel does not serve alone, and the matrix makes up for it.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** The 3x3 kernels resemble the centres and are not the same: training has moved
+# the matrix away from the identity. What serves as the middle of a large kernel need not serve alone.
+# (The exercise *Do the matrices matter?* measures what they are worth.)
 #
 # ## Elastic width
 #
@@ -150,9 +181,12 @@ plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The columns agree: a narrow layer computes exactly what the first channels
-# of the wide one compute. Training must therefore put what matters most into the first channels.
+# of the wide one compute. The first channels serve every subnet, the last ones only the widest.
+#
+# This was the expand ratio. The *width multiplier* is another matter: each of its values has a set of
+# weights of its own, and the pocket space has only one.
 #
 # ## Elastic depth
 #
@@ -171,13 +205,13 @@ plots.show(
     figure, "Output of stage 2 after one to three layers: each layer refines the same channels."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** A channel looks alike in all three rows: from the second layer on, a layer
 # *adds* to its input (the residual connection), so its absence is bearable.
 #
 # ## Elastic resolution
 #
-# Convolutions slide, so a smaller picture needs no other weights. It needs fewer multiply-adds.
+# Convolutions slide, so a smaller picture needs no other weights. It needs fewer MAdds.
 
 # %%
 rows, table = {}, CostTable(pocket, num_classes=net.num_classes)
@@ -191,13 +225,18 @@ for resolution in (16, 24, 32):
 figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but the same features.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
+# **What do you notice?** The same channel sees the same things, coarser. The MAdds grow almost with
+# the area of the picture: twice the side, nearly four times the MAdds.
+#
 # ## Reading out a subnet, and a surprise
 #
 # `extract` copies the slices into a plain module of its own. No training is needed. But batch norm
-# normalises with *running statistics*, and those of the supernet are a mixture over all the subnets
-# it was trained with. Let us measure some subnets twice: with the statistics as they are, and after
-# recomputing them on a few hundred training pictures, which is what `evaluate` does.
+# normalises with *running statistics* (mean and variance of each channel), and those of the supernet
+# are a mixture over all the subnets it was trained with. Let us measure the *top-1 error* of some
+# subnets, the share of pictures whose most probable class is wrong, twice: with the statistics as
+# they are, and after *recalibration*, which computes them anew on a few hundred training pictures.
+# `evaluate` always recalibrates.
 
 # %%
 X = np.vstack([pocket.lower, pocket.upper, pocket.sample(6, rng=1)])
@@ -211,16 +250,21 @@ for arch in map(pocket.decode, X):
         predicted = net.extract(arch)(inputs).argmax(dim=1)
     stale.append(100 * (predicted != some.labels).float().mean().item())
 figure = plots_supernet.plot_recalibration(stale, evaluate.top1_errors(fresh), names)
-plots.show(figure, "Errors of eight subnets: far larger with the supernet's batch-norm statistics.")
+lost = np.subtract(stale, evaluate.top1_errors(fresh))
+alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
+plots.show(figure, alt)
 
-# %% [markdown]
-# **What do you notice?** The weights are the same in both measurements. A subnet that is judged by
-# its stale statistics is judged wrongly, so NAT recalibrates before *every* evaluation.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** The weights are the same in both measurements. With stale statistics not only
+# the errors are wrong but also their order. So NAT recalibrates before *every* evaluation.
 #
 # ## What a subnet costs
 #
-# Parameters and MAdds need no network at all. A subnet's cost is a sum over its layers, so every
-# layer is counted once, for each gene it can have, and architectures are looked up in the table.
+# A convolution with $k \times k$ kernels from $c_\text{in}$ to $c_\text{out}$ channels in $g$ groups
+# spends $k^2 \, c_\text{in} \, c_\text{out} / g$ MAdds on each pixel of its output, and has as many
+# weights. (What others call FLOPs is often the number of MAdds, and sometimes twice that.) So
+# parameters and MAdds need no network at all. A subnet's cost is a sum over its layers: every layer is
+# counted once, for each gene it can have, and architectures are looked up in that table.
 
 # %%
 import time
@@ -232,7 +276,7 @@ seconds = time.perf_counter() - begin
 print(f"10,000 networks of {madds.min() / 1e6:.0f} to {madds.max() / 1e6:.0f} M MAdds", end=" ")
 print(f"drawn and counted in {1e3 * seconds:.0f} ms")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Where do the costs of NAT-M1 lie? `per_layer` lists them from input to output.
 
 # %%
@@ -243,15 +287,18 @@ plots.show(
 )
 layer_costs.set_index("layer").sum()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** MAdds are spread over all layers: where pictures are large, channels are few.
-# Parameters sit at the end, in the last stage and in the head. "Cheap" depends on what you pay for.
+# Parameters sit at the end, in the last stage and in the head. "Cheap" depends on what you pay for,
+# so MAdds and parameters are two objectives, not one.
 #
 # ## What a subnet takes
 #
-# MAdds are no milliseconds: memory traffic and the overhead of each call count too. But latency is
-# nearly a sum as well. `LatencyTable.measure` times every distinct block of the space once, here.
-# Then we compare its sums with whole networks, timed end to end.
+# MAdds are no milliseconds: memory traffic and the overhead of each call count too. But the *latency*
+# of a subnet, the time it takes for one picture, is nearly a sum as well. `LatencyTable.measure` times
+# every distinct block of the space once, on this machine. Then we compare its sums with whole
+# networks, timed end to end. *Spearman's rho*, in the title, is the correlation of ranks: 1 if both
+# sides put all subnets in the same order, 0 if the orders have nothing to do with each other.
 
 # %%
 torch.manual_seed(0)
@@ -262,14 +309,14 @@ for arch in map(pocket.decode, X):
     subnet = layers.fold_batch_norm(net.extract(arch))
     measured.append(latency.measure_ms(subnet, torch.randn(1, 3, arch.resolution, arch.resolution)))
 figure = plots_supernet.plot_latency(latencies.latency_ms(X), measured)
-plots.show(
-    figure, "Predicted and measured latency of 30 subnets, in the same order nearly everywhere."
-)
+alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_title(loc="left")
+plots.show(figure, alt)
 latencies.about
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The sum may be too small: a block that is timed alone finds its weights and
-# its input in the cache. The *order* is what search needs, and it agrees. (A busy machine blurs it.)
+# its input in the cache. The *order* is what search needs, and rho says how well it agrees. (A busy
+# machine blurs it; `benchmarks/RESULTS.md` has a measurement on a quiet one.)
 #
 # ## Accuracy against cost
 #
@@ -287,9 +334,9 @@ plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )
 
-# %% [markdown]
-# **What do you notice?** More MAdds help on the whole, yet at any one cost subnets differ by points.
-# That spread is what the search of notebooks 02 and 03 lives on.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** More MAdds help on the whole, yet at any one cost subnets differ by
+# (percentage) points. That spread is what the search of notebooks 02 and 03 lives on.
 #
 # ## Change one stage yourself
 #
@@ -299,11 +346,12 @@ plots.show(
 # %%
 plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## With an official ImageNet checkpoint
 #
-# The authors of Once-for-all publish the supernet of each width as a file of weights. If you have
-# them, three lines give you the paper's starting point, 1,000 classes of ImageNet:
+# The paper starts from *Once-for-all* (OFA), a supernet that others trained on ImageNet. Its authors
+# publish the weights of each width as a file, named after its depths, expand ratios and kernels. If
+# you have them, three lines give you the paper's starting point, 1,000 classes of ImageNet:
 #
 # ```python
 # net = Supernet(SearchSpace.paper(), num_classes=1000)
@@ -311,12 +359,14 @@ plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 # net.load_ofa({w: torch.load(f, map_location="cpu", weights_only=True) for w, f in files.items()})
 # ```
 #
-# From there, every cell above works at the paper's scale: read out M1 to M4, measure any subnet on
-# ImageNet, or transfer the supernet to your own pictures (notebook 04).
+# From there, the cells above work at the paper's scale: read out any subnet, measure it on ImageNet,
+# or transfer the supernet to your own pictures (notebook 04). M1 to M4 themselves have weights of
+# their own, which NAT has adapted.
 #
 # ## Check yourself
 #
-# Encode by hand: 24 px, width 1.0; stage 1 has one layer with kernel 5 and expand ratio 2, stage 2
+# Cover the next cell and encode by hand; then compare, and change a gene to see the cell complain:
+# 24 px, width 1.0; stage 1 has one layer with kernel 5 and expand ratio 2, stage 2
 # two layers with kernel 3 and expand ratio 1, stage 3 three layers with kernel 5 and expand ratio 4.
 # (The rule for genes stands above; kernels are 3 and 5, expand ratios 1, 2 and 4.)
 
@@ -327,19 +377,22 @@ assert len(answer) == pocket.n_var, f"An encoding of this space has {pocket.n_va
 assert pocket.decode(answer) == wanted, f"This encodes {pocket.decode(answer).to_dict()}: compare."
 print("Right:", pocket.decode(answer))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
-# - The supernet here has three stages of up to three layers, kernels 3 and 5 and one width; the
-#   paper's has five of up to four, kernels 3 to 7 and two widths with a weight set each.
-# - It was pre-trained on small drawings within minutes, the paper's on ImageNet.
+# - The supernet here has three stages of one to three layers, kernels 3 and 5, expand ratios 1, 2 and
+#   4, five resolutions and one width; the paper's has five stages of two to four layers, kernels 3 to
+#   7, expand ratios 3, 4 and 6, seventeen resolutions and two widths with a weight set each.
+# - It was pre-trained on small drawings, in half an hour on one CPU core (`data/README.md`), with
+#   subnets of all sizes from the first step on. Once-for-all was trained on ImageNet, beginning with
+#   the largest network and letting the smaller ones in step by step (*progressive shrinking*).
 # - We count convolutions and linear layers, not batch norm and activations. The published MAdds are
-#   slightly larger; `published` holds both figures.
-# - Latency is that of this machine, not of a phone.
+#   slightly larger; `published` holds both figures, and notebook 05 compares them.
+# - Latency is that of this machine and of our layers in PyTorch, not of a phone.
 #
 # ## Recap
 #
-# - The number of architectures is a product of small choices; an encoding is one integer for each.
+# - The number of architectures is a product of small choices; an encoding is one gene for each.
 # - Elastic means: centre of the kernel times a matrix, first channels, first layers, any resolution.
 # - A subnet is read out by copying slices, and its batch norm is recalibrated before it is measured.
 # - Parameters and MAdds are sums over a table, exactly; latency is so nearly.
@@ -364,4 +417,10 @@ print("Right:", pocket.decode(answer))
 #   Deployment*, ICLR 2020, [arXiv:1908.09791](https://arxiv.org/abs/1908.09791).
 # - Howard et al.: *Searching for MobileNetV3*, ICCV 2019,
 #   [arXiv:1905.02244](https://arxiv.org/abs/1905.02244).
-# - Cai, Zhu, Han: *ProxylessNAS*, ICLR 2019, [arXiv:1812.00332](https://arxiv.org/abs/1812.00332).
+# - Cai, Zhu, Han: *ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware*, ICLR
+#   2019, [arXiv:1812.00332](https://arxiv.org/abs/1812.00332) (latency as a sum).
+# - *Further reading:* Sandler et al.: *MobileNetV2: Inverted Residuals and Linear Bottlenecks*, CVPR
+#   2018, [arXiv:1801.04381](https://arxiv.org/abs/1801.04381); Hu, Shen, Sun: *Squeeze-and-Excitation
+#   Networks*, CVPR 2018, [arXiv:1709.01507](https://arxiv.org/abs/1709.01507); Yu, Huang:
+#   *Universally Slimmable Networks and Improved Training Techniques*, ICCV 2019,
+#   [arXiv:1903.05134](https://arxiv.org/abs/1903.05134) (training all sizes at once, recalibration).

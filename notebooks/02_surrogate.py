@@ -6,10 +6,10 @@
 #     name: python3
 # ---
 
-# %% [markdown]
-# # 2 · The surrogate: guessing accuracy from a few measurements
+# %% [markdown] slideshow={"slide_type": "slide"}
+# # 2 · The surrogate: predicting accuracy from a few measurements
 #
-# About 2 minutes on a laptop, CPU.
+# About 2 minutes of computing on a laptop, CPU; about 90 minutes to teach.
 #
 # **You will be able to**
 #
@@ -19,7 +19,7 @@
 # - compare surrogates fairly against sample size, and read where one of them is wrong;
 # - choose a surrogate for a budget.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import time
 
 import numpy as np
@@ -29,17 +29,19 @@ from natlib import data, plots, plots_search
 from natlib.space import SearchSpace
 from natlib.surrogate import SURROGATES, RBFEnsemble, rank_metrics, steps
 
-# %% [markdown]
-# ## Why guess at all?
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Why predict at all?
 #
 # To measure a subnet, its batch norm is recalibrated and a thousand pictures or more run through it.
 # A search that is to find a whole front wants to ask for thousands of subnets. So it asks a
 # *surrogate*: a model that learns error from architecture, from the few subnets that were measured,
-# and answers in microseconds.
+# and answers for a whole population at once (how fast, the end of this notebook measures). In the
+# words of machine learning: a regression with very few examples.
 #
-# We need measurements to learn from. The course ships a recording: several hundred subnets of the
-# pocket supernet, measured on the validation split of the animals. Each row is one architecture;
-# `top1_err_a` and `top1_err_b` are its errors on two halves of that split.
+# We need measurements to learn from. The course ships a recording, an *archive*: several hundred
+# subnets of the pocket supernet, measured on the validation split of the animals with weights that
+# stayed the same. Each row is one architecture with its top-1 error in percent (`top1_err`), its
+# MAdds and its parameters; `top1_err_a` and `top1_err_b` are its errors on two halves of that split.
 
 # %%
 space = SearchSpace.pocket()
@@ -49,14 +51,17 @@ y = archive.top1_err.to_numpy()
 print(f"{len(X)} architectures of {space.size:,}, {space.n_var} genes each")
 archive.sample(4, random_state=0)
 
-# %% [markdown]
-# An architecture is a row of integers (notebook 01): resolution, width, then one gene per layer that
-# stands for kernel and expand ratio together, 0 where the layer is skipped.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# An architecture is a row of genes (notebook 01): resolution, width, then one gene per layer that
+# stands for kernel and expand ratio together, 0 where the layer is skipped. `X` holds the encodings,
+# one row for each, and `y` the errors.
 #
-# ## How good can a guess be?
+# ## How good can a prediction be?
 #
 # A measurement is not the truth either: another set of pictures would have given another number.
-# How well do the two halves of the split agree about the order of the subnets?
+# How well do the two halves of the split agree about the order of the subnets? (If the error on the
+# whole split has a noise of standard deviation $\sigma$, that on a half has one of $\sqrt 2 \, \sigma$,
+# and the difference of two halves one of $2 \sigma$: hence the division by 2.)
 
 # %%
 halves = rank_metrics(archive.top1_err_a, archive.top1_err_b)
@@ -64,23 +69,25 @@ noise = (archive.top1_err_a - archive.top1_err_b).std() / 2
 print(f"spread of the errors: {y.std():.2f} points; noise of one measurement: {noise:.2f} points")
 print(f"the halves agree with Kendall's tau = {halves['kendall']:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **Kendall's tau** counts pairs: of all pairs of subnets, the share that both sides put in the same
 # order minus the share that they put in opposite order. 1 is the same order throughout, 0 is
-# chance, -1 is reversed. With the noise above no surrogate can reach 1.
+# chance, -1 is reversed. With the noise above no surrogate can reach 1. *Spearman's rho* is the
+# correlation of the ranks, and has the same ends.
 #
 # ## One RBF model, solved by hand
 #
-# The paper's surrogate is built of *radial basis function* models with a cubic kernel and a linear
-# tail. Through points $x_i$ with values $y_i$ goes
+# The paper's surrogate is built of *radial basis function* (RBF) models with a cubic kernel and a
+# linear tail. (This *kernel* is a function of distance and has nothing to do with the kernels of
+# convolutions.) Let $x$ be a single number first. Through points $x_i$ with values $y_i$ goes
 #
-# $$s(x) = \sum_i w_i \, |x - x_i|^3 + c_0 + c_1 x .$$
+# $$s(x) = \sum_i a_i \, |x - x_i|^3 + c_0 + c_1 x .$$
 #
-# Each point is the centre of a cubic bump, and the tail is a line. The weights follow from linear
-# equations: $s(x_i) = y_i$ for every point, and the bumps must not do the line's work
-# ($\sum_i w_i = 0$ and $\sum_i w_i x_i = 0$):
+# Each point is the centre of a cubic function of the distance, and the tail is a line. The
+# coefficients $a_i$ and $c = (c_0, c_1)$ follow from linear equations: $s(x_i) = y_i$ for every point,
+# and the cubic functions must not do the line's work ($\sum_i a_i = 0$ and $\sum_i a_i x_i = 0$):
 #
-# $$\begin{pmatrix} K & P \\ P^\top & 0 \end{pmatrix} \begin{pmatrix} w \\ c \end{pmatrix}
+# $$\begin{pmatrix} K & P \\ P^\top & 0 \end{pmatrix} \begin{pmatrix} a \\ c \end{pmatrix}
 #   = \begin{pmatrix} y \\ 0 \end{pmatrix}, \qquad K_{ij} = |x_i - x_j|^3, \quad P_i = (1, x_i).$$
 
 
@@ -89,11 +96,11 @@ def fit_rbf(x, y):
     K, P = abs(x[:, None] - x) ** 3, np.column_stack([np.ones_like(x), x])
     system = np.block([[K, P], [P.T, np.zeros((2, 2))]])
     solution = np.linalg.solve(system, np.append(y, [0, 0]))
-    w, c = solution[:-2], solution[-2:]
-    return lambda q: abs(q[:, None] - x) ** 3 @ w + c[0] + c[1] * q
+    a, c = solution[:-2], solution[-2:]
+    return lambda q: abs(q[:, None] - x) ** 3 @ a + c[0] + c[1] * q
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # A dozen of the recorded subnets, with nothing but their MAdds as $x$. The library's `RBFEnsemble` with
 # one member that sees everything must draw the same curve.
 
@@ -110,18 +117,20 @@ alt = "Two curves that coincide pass through twelve measured subnets and swing b
 plots.show(figure, alt)
 print(f"largest difference: {abs(by_hand - library).max():.1e} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The curve meets every point, and pays for it: where two subnets cost nearly
 # the same but err differently, it swings. It takes everything that $x$ does not explain for a fact
-# about $x$. MAdds alone do not explain the error; the genes do, but they are many and the measured
-# subnets few.
+# about $x$. MAdds alone do not explain the error; the genes do (then $x$ is a whole encoding, and
+# $|x - x_i|$ the distance of two), but they are many and the measured subnets few.
 #
 # ## An ensemble
 #
-# The paper's answer is many such models, each on a *random subset of the genes*: every member swings
-# in its own way, and in the mean the swings cancel. `RBFEnsemble` solves and asks all of them as one
-# batch. We let it learn from 100 subnets, hold the others out, and grow the ensemble; five seeds
-# draw other subsets.
+# The paper's answer is many such models, the *members* of an ensemble, each on a *random subset of the
+# genes*: every member swings in its own way, and in the mean the swings cancel. `RBFEnsemble` solves
+# and asks all of them as one batch. We let it learn from 100 subnets, hold the others out, and grow the
+# ensemble; five seeds draw other subsets. `rmse` is the root of the mean squared difference between
+# predicted and measured error, in percentage points; `spearman` and `kendall` are means over the
+# seeds.
 
 # %%
 order = np.random.default_rng(0).permutation(len(X))
@@ -147,17 +156,18 @@ alt = "Predicted against measured errors of held-out subnets; Kendall's tau is "
 )
 plots.show(figure, alt)
 
-# %% [markdown]
-# **What do you notice?** One member is a lottery ticket; the mean of many ranks reliably. But look at
-# the slope: the ensemble's cloud is flatter than the dashed line where prediction equals measurement.
-# Each member misses half the genes and falls back to the middle for what it cannot see. (The third
-# panel is a rival that we meet below.)
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** One member is a lottery ticket (compare its worst with its best seed); the
+# mean of many ranks reliably. But look at the slope: the ensemble's cloud is flatter than the dashed
+# line where prediction equals measurement. Each member misses half the genes and falls back to the
+# middle for what it cannot see. (The third panel is a rival that we meet below.)
 #
 # ## Why ranks matter more than errors
 #
 # The search (notebook 03) only ever *compares*: is this subnet better than that one? Here are two
-# spoilt copies of the ensemble's guesses. One is wrong by many points but keeps the order. The
-# other stays close and stirs the best subnets, those that a search is about.
+# spoilt copies of the ensemble's predictions, beside the honest ones. One is wrong by many points but
+# keeps the order. The other stays close and stirs the best subnets, those that a search is about. The
+# last column is the *measured* error of the 20 subnets that each copy takes for the best.
 
 # %%
 rng = np.random.default_rng(1)
@@ -173,21 +183,24 @@ best = {name: y[held_out][np.argsort(p)[:20]].mean() for name, p in spoilt.items
 table = pd.DataFrame({name: rank_metrics(y[held_out], p) for name, p in spoilt.items()}).T
 table.assign(**{"mean error of its 20 favourites": best}).round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** RMSE condemns the wrong one of the two. What a search gains from a
 # surrogate is in the last column, and order alone decides it. That is why the loop reports Kendall's
 # tau, on the newest candidates, *before* it learns from them.
 #
 # ## What does the model see?
 #
-# As integers, genes lie. Gene 3 and gene 4 are neighbours, but gene 3 is (kernel 3, expand ratio 2)
-# and gene 4 is (kernel 5, expand ratio 2), while gene 5 is (kernel 3, expand ratio 4). Two other
-# ways to write the same decision:
+# As integers, genes mislead. Their values 3 and 4 are neighbours and share the expand ratio (kernel 3
+# and kernel 5, both with expand ratio 2); 4 and 5 are neighbours, too, and share neither kernel nor
+# expand ratio (5 is kernel 3 with expand ratio 4). Two other ways to write the same decision:
 #
 # - *one-hot*: a column for each choice, 1 where it was taken. No false neighbours, but no true ones
 #   either: that 24 px lies between 20 and 28 is lost.
 # - *steps*: a column for each step from small to large, 1 where the step was taken. Neighbours share
-#   all steps but one. The means over the whole network follow (how large is it all in all?).
+#   all steps but one. The means over the whole network follow (how large is it all in all?). This
+#   way of writing is ours, not the paper's.
+#
+# For the resolution, the two look like this:
 
 # %%
 five = np.repeat(space.encode(space.smallest())[None], 5, axis=0)
@@ -197,8 +210,10 @@ one_hot, stepwise = space.features(five)[:, :5], steps(space, five)[:, :4]
 columns = [f"is {label}" for label in labels] + [f"above {label}" for label in labels[:-1]]
 pd.DataFrame(np.hstack([one_hot, stepwise]).astype(int), index=labels, columns=columns)
 
-# %% [markdown]
-# The three ways for three models, all learning from the same 40 and 160 subnets:
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# The three ways for three models, all learning from the same 40 and 160 subnets and judged by
+# Kendall's tau on 120 others. *Ridge* is linear regression with a penalty on large coefficients, a
+# *Gaussian process* a smooth function that learns from the data how smooth it is and how noisy they are:
 
 # %%
 ways = {
@@ -222,11 +237,20 @@ pd.DataFrame(
     }
 ).T.round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The rivals, against sample size
 #
 # One split is an anecdote. Each surrogate of `SURROGATES` now learns from 20 to 300 subnets of five
 # random splits and ranks the same 120 held-out subnets of each split.
+#
+# | name | model | sees |
+# |---|---|---|
+# | `rbf`, `rbf_steps` | RBF ensemble | integers (the paper's), steps |
+# | `ridge_integer`, `ridge_onehot`, `ridge` | ridge regression | integers, one-hot, steps |
+# | `gp_onehot`, `gp` | Gaussian process | one-hot, steps |
+# | `forest` | random forest, the mean of 200 decision trees | integers |
+# | `svr` | support vector regression | steps |
+# | `mlp` | neural network with one hidden layer | steps |
 
 # %%
 results = []
@@ -247,10 +271,10 @@ alt = "Kendall's tau against sample size for each surrogate beside the paper's R
 )
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Grey, dashed: the paper's ensemble on integer genes. Line: mean of five splits, band: all of them.
-# Dotted: how well the two halves of the validation split agree, a mark to compare with. (A guess may
-# exceed it: half a split is noisier than the whole, and a surrogate averages over many subnets.)
+# Dotted: how well the two halves of the validation split agree, a mark to compare with. (A prediction
+# may exceed it: half a split is noisier than the whole, and a surrogate averages over many subnets.)
 
 # %%
 paper, gap = means.loc["rbf"], means - means.loc["rbf"]
@@ -261,13 +285,15 @@ for size in means.columns:
         f" {(gap[size] > 0).sum()} of {len(gap) - 1} others rank better"
     )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Look at small samples first, because that is where a search begins: compare
-# `gp` with `gp_onehot` there, which differ in nothing but what they see. Steps let a model assume
-# from the start that larger is mostly better. At the right end, compare the models that can see
+# `gp` with `gp_onehot` there, which differ in nothing but what they see. With steps, what a model
+# learns of one size helps it with the next. At the right end, compare the models that can see
 # interactions of genes (`gp`, `svr`, `mlp`) with `ridge`, which cannot.
 #
-# The profiles name their surrogate (`natlib.profiles`); the paper's stays `"rbf"`.
+# This is one archive of a small space: it says which surrogate suits *it*, not that the paper chose
+# badly. So the profiles `quick` and `gpu` search with `"gp"`, and `paper` keeps the paper's `"rbf"`
+# (`natlib.profiles`); `dataclasses.replace(profile, surrogate="rbf_steps")` takes another.
 #
 # ## Where is it wrong?
 #
@@ -286,15 +312,15 @@ figure = plots_search.plot_residuals(X[order], residuals, space)
 spread = ", ".join(f"{name} {np.std(r):.2f}" for name, r in residuals.items())
 plots.show(figure, f"Mean residual by choice with two standard errors; spread of all: {spread}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Bars are two standard errors: a mean whose bar crosses zero says nothing. Which model keeps a
 # pattern from small to large, and in which decision? Remember that half of the ensemble's members do
 # not see the resolution at all: for them a small picture is as good as a large one.
 #
 # ## What does asking cost?
 #
-# One iteration of the search asks about two thousand times. Seconds to learn from 300 subnets, and
-# to answer 10,000 times:
+# A search of 20 generations with a population of 100 (notebook 03) asks 2,100 times. Seconds to learn
+# from 300 subnets, and to answer 10,000 times:
 
 # %%
 queries, seconds = space.sample(10_000, 0), {}
@@ -307,14 +333,15 @@ for name in SURROGATES:
 seconds = pd.DataFrame(seconds).T
 seconds.assign(total=seconds.sum(axis=1)).sort_values("total").round(2)
 
-# %% [markdown]
-# `python benchmarks/search.py` compares the ensemble with its members solved one by one and asked
-# one architecture at a time.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# Measuring 10,000 subnets instead would take 10,000 times what notebook 04 measures for one.
+# (`python benchmarks/search.py` compares the ensemble with its members solved one by one and asked one
+# architecture at a time.)
 #
 # ## Check yourself
 #
 # Write Kendall's tau for lists without ties: pairs in the same order minus pairs in opposite order,
-# as a share of all pairs.
+# as a share of all pairs. (Cover the next cell first.)
 
 
 # %%
@@ -328,13 +355,16 @@ expected = rank_metrics(a, b)["kendall"]
 assert abs(kendall(a, b) - expected) < 1e-9, f"Count pairs again: scipy says {expected:.3f}."
 print(f"tau = {kendall(a, b):.3f}, as scipy says")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
-# - Pocket scale: 11 genes instead of 22, drawings of 32 px instead of ImageNet.
+# - Pocket scale: 11 genes instead of 22, drawings of 32 px instead of photos.
 # - The recorded subnets were measured with weights that stayed the same. In the whole loop the
 #   supernet adapts, so the archive is measured again and the surrogate learns anew (notebook 04).
-# - Members see half the genes each. Points that a member cannot tell apart count with their mean.
+# - Members see half the genes each, a share that we chose; 500 members are those of the authors' code.
+#   Points that a member cannot tell apart count with their mean.
+# - The paper compares its ensemble with other models, too. *Steps* are ours, and so are the settings
+#   of the rivals: do not read this comparison as a repetition of the paper's.
 #
 # ## Recap
 #
@@ -343,7 +373,7 @@ print(f"tau = {kendall(a, b):.3f}, as scipy says")
 # - A search compares, so a surrogate is judged by ranks: Kendall's tau on subnets it has not seen.
 # - What a model sees matters as much as which model it is; with few measurements, more.
 # - Learning curves over several splits tell rivals apart; residuals by choice tell what is missing.
-# - The best surrogate depends on how many measurements there are, and on how noisy they are.
+# - The best surrogate depends on how many measurements there are: the curves cross.
 #
 # ## Exercises
 #
@@ -359,9 +389,14 @@ print(f"tau = {kendall(a, b):.3f}, as scipy says")
 # ## References
 #
 # - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
-#   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859), section on the accuracy predictor.
+#   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859), where it describes the accuracy predictor.
 # - Kendall: *A New Measure of Rank Correlation*, Biometrika 30, 1938.
 # - Fornberg, Flyer: *A Primer on Radial Basis Functions with Applications to the Geosciences*, SIAM,
 #   2015.
 # - Rasmussen, Williams: *Gaussian Processes for Machine Learning*, MIT Press, 2006,
 #   [gaussianprocess.org/gpml](https://gaussianprocess.org/gpml/).
+# - *Further reading:* White, Zela, Ru, Liu, Hutter: *How Powerful are Performance Predictors in Neural
+#   Architecture Search?*, NeurIPS 2021, [arXiv:2104.01177](https://arxiv.org/abs/2104.01177); Lu, Deb,
+#   Goodman, Banzhaf, Boddeti: *NSGANetV2: Evolutionary Multi-Objective Surrogate-Assisted Neural
+#   Architecture Search*, ECCV 2020, [arXiv:2007.10396](https://arxiv.org/abs/2007.10396) (the NAT
+#   authors' search before NAT, with several surrogates).

@@ -6,19 +6,20 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 3 · NSGA-III: searching a whole front at once
 #
-# About 1 minute on a laptop, CPU.
+# About 1 minute of computing on a laptop, CPU; about 90 minutes to teach.
 #
 # **You will be able to**
 #
 # - decide dominance by hand, and sort a population into non-dominated layers;
-# - explain how reference directions keep a front spread, and why crowding fails with many objectives;
+# - explain how reference directions keep a front spread, and what becomes of crowding with many
+#   objectives;
 # - run NSGA-III over encodings, with limits, and compare it with random search fairly;
 # - choose the candidates worth measuring.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 
@@ -26,15 +27,16 @@ from natlib import data, plots, plots_search, search
 from natlib.cost import CostTable
 from natlib.profiles import get_profile
 from natlib.space import SearchSpace
-from natlib.surrogate import SURROGATES
+from natlib.surrogate import SURROGATES, rank_metrics
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem
 #
-# Find subnets with a small error *and* few MAdds. The two conflict, so there is no best subnet but a
-# *front* of them. Error comes from a surrogate (notebook 02) that learned from the recorded archive
-# of the animals task; MAdds are counted exactly. Both are functions of whole populations, matrices
-# of integers with one architecture per row, and both are minimised.
+# Find subnets with a small error *and* few MAdds. The two *objectives* conflict, so there is no best
+# subnet but a *front* of them. The error comes from a surrogate (notebook 02) that learned from the
+# recorded archive of the animals task; we take the Gaussian process, which ranked well there. MAdds
+# are counted exactly. Both are functions of a matrix `X` with one encoding per row, and both are
+# minimised; `F` holds their values, one column for each objective.
 
 # %%
 space, profile = SearchSpace.pocket(), get_profile()
@@ -50,7 +52,7 @@ def evaluate(X):
     return np.column_stack([objective(X) for objective in objectives.values()])
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dominance, by hand
 #
 # One subnet **dominates** another if it is nowhere worse and somewhere better. Ten subnets of the
@@ -72,14 +74,16 @@ relation = [[dominates(a, b) for b in F_ten] for a in F_ten]
 beaten_by = pd.DataFrame(relation, table.index, table.index).T
 beaten_by.apply(lambda row: " ".join(row.index[row]) or "nobody", axis=1).to_frame("dominated by")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Whom nobody dominates belongs to the front. Pick two of them: each is better
 # in one objective and worse in the other. Dominance does not choose between them, and should not.
 #
 # ## Non-dominated sorting
 #
-# A population needs a ranking of *all* its members. So peel: the front is layer 1; without it, others
-# are no longer dominated and form layer 2; and so on.
+# An *evolutionary algorithm* keeps a *population* of solutions, here of encodings. In each *generation*
+# it makes children of them and lets the best of parents and children survive. For that it needs a
+# ranking of *all* members. So peel: the front is layer 1; without it, others are no longer dominated
+# and form layer 2; and so on. (These layers are none of a network.)
 
 # %%
 layer = np.full(10, -1)
@@ -90,7 +94,7 @@ members = [" ".join(table.index[layer == i]) for i in range(layer.max() + 1)]
 alt = "Ten subnets, A to J, in layers: " + "; ".join(members) + "."
 plots.show(plots_search.plot_layers(F_ten, layer), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who survives within a layer?
 #
 # Each generation doubles the population with children and keeps the better half: layer 1, layer 2,
@@ -98,10 +102,11 @@ plots.show(plots_search.plot_layers(F_ten, layer), alt)
 #
 # - **NSGA-II** keeps those with the largest *crowding distance*: the sum, over objectives, of the gap
 #   between a point's two neighbours.
-# - **NSGA-III** lays *reference directions* over the objectives, from the ideal point outwards, and
-#   keeps for each direction the point that lies closest to it.
+# - **NSGA-III** lays *reference directions* over the objectives, from the *ideal point* (the best value
+#   of each objective) outwards, and keeps for each direction the point that lies closest to it.
 #
-# A crowd of points at one end of a front, of which seven may stay:
+# A crowd of points at one end of a front, of which seven may stay. (`N` is `F` scaled so that each
+# objective reaches from 0, its best, to 1, its worst value.)
 
 # %%
 t = np.concatenate([np.linspace(0, 0.25, 12), [0.3, 0.4, 0.5, 0.65, 0.8, 0.9, 1.0]])
@@ -128,10 +133,36 @@ kept = {
 alt = "Nineteen points of a front, many at one end; seven of them are kept by each of two rules."
 plots.show(plots_search.plot_survivors(N, kept, directions), alt)
 
-# %% [markdown]
-# **What do you notice?** With two objectives both rules spread. Crowding looks at neighbours *within
-# each objective*; in five objectives two points may be neighbours in one of them and far apart in
-# all others, and its sum says little. A direction is as meaningful in twelve dimensions as in two.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** With two objectives both rules spread. But crowding looks at neighbours *within
+# each objective*: with five objectives, two points may be neighbours in one of them and far apart in
+# all others. How much does the crowding distance then say about the room around a point? We draw 200
+# points of a flat front, correlate the crowding distance of each with the distance to its nearest
+# neighbour (Spearman's rho), and let both rules keep 50. The last columns say how far apart those
+# are, in units of 50 points drawn at random; means over five seeds.
+
+# %%
+from scipy.spatial.distance import cdist
+
+
+def nearest(N):
+    return np.sort(cdist(N, N), axis=1)[:, 1]  # column 0 is the point itself
+
+
+rows = []
+for m, seed in [(m, seed) for m in (2, 3, 5, 12) for seed in range(5)]:
+    N_m = np.random.default_rng(seed).dirichlet(np.ones(m), 200)
+    distance, room = crowding(N_m), nearest(N_m)
+    rho = rank_metrics(room[np.isfinite(distance)], distance[np.isfinite(distance)])["spearman"]
+    kept = {"crowding": np.argsort(-distance)[:50], "directions": search.select_best(N_m, 50)}
+    apart = {name: nearest(N_m[k]).mean() / nearest(N_m[:50]).mean() for name, k in kept.items()}
+    rows.append({"objectives": m, "rho": rho, **apart})
+pd.DataFrame(rows).groupby("objectives").mean().round(2)
+
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** Crowding tells the room around a point with two objectives, and little of it
+# with more. Directions spread better up to five objectives. With twelve, neither rule spreads 50
+# points much better than chance: the room has become too large for so few.
 #
 # ## The simplex of directions
 #
@@ -146,16 +177,18 @@ plots.show(plots_search.plot_simplex(three, names), alt)
 for m in (2, 3, 5, 12):
     print(f"{m:2d} objectives, at most 100 directions: {len(search.reference_directions(m, 100))}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The objectives are scaled by the population's own ideal and worst values first; otherwise MAdds in
 # millions would drown errors in percent.
 #
 # ## On the real problem
 #
-# Children are made of two parents by two-point crossover (probability 0.9), then each gene mutates
-# with probability one in `n_var`. Any integers come out of that, holes between layers too;
-# `space.repair` makes each child canonical. The first population is the front of the archive, filled
-# up with random subnets of all sizes. To see something happen we begin without the archive.
+# Children are made of two parents by *two-point crossover* (probability 0.9): a child has the genes of
+# one parent, but those between two random places are the other parent's. Then each gene *mutates*
+# with probability one in `n_var`: it becomes another integer, more often a near one (*polynomial
+# mutation*, rounded). Any integers come out of that, holes between layers too; `space.repair` makes
+# each child canonical (notebook 01). The first population, generation 0, is the front of the archive,
+# filled up with random subnets of all sizes. To see something happen we begin without the archive.
 
 # %%
 populations = {}
@@ -173,7 +206,7 @@ figure = plots_search.plot_generations(populations, F_archive)
 alt = f"Populations at generations {list(populations)}, moving to the archive's front and past it."
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** First the population moves towards small values as a whole, then it spreads
 # along the front. Where it passes the grey front of the archive, the surrogate *promises* something
 # better than anything measured. A promise: only measuring will tell.
@@ -181,8 +214,10 @@ plots.show(figure, alt)
 # ## The honest opponent: random search
 #
 # One number for a whole front is its *hypervolume*: the share of a box that it dominates. The box
-# must stay the same for all that are compared. Random search gets as many questions to the surrogate
-# as NSGA-III, and keeps all answers, not only the last population.
+# reaches from an `ideal` corner to a worst corner, the `reference`, and must stay the same for all that
+# are compared; here from no error and the least MAdds to the archive's worst values. Random search
+# gets as many questions to the surrogate as NSGA-III. For both all answers count, not only the last
+# population.
 
 # %%
 reference, ideal = F_archive.max(axis=0), [0.0, F_archive[:, 1].min()]
@@ -218,10 +253,10 @@ ends = ", ".join(f"{name} {np.mean([s.iloc[-1] for s in c]):.3f}" for name, c in
 figure = plots.plot_hypervolume(curves, "architectures that the surrogate was asked about")
 plots.show(figure, f"Hypervolume against questions, five seeds; mean at the end: {ends}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Random search is no fool, the more so if it covers MAdds evenly: many subnets
 # are good, and a front needs only a few. But it learns nothing from what it has seen, and its curve
-# flattens.
+# flattens. (All of this is by the surrogate's predictions: it compares searches, not networks.)
 #
 # ## How large a population?
 #
@@ -238,9 +273,10 @@ alt = "Final hypervolume for five seeds; means: " + ", ".join(
 )
 plots.show(plots.plot_modes(results, "final hypervolume (share of the box)"), alt)
 
-# %% [markdown]
-# A small population has few directions and so few points on its front; a large one has hardly any
-# generations to improve in. Is there a size that loses clearly? Mind the scale of the axis.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** A small population has few directions and so few points on its front; a large
+# one has hardly any generations to improve in. Is there a size that loses clearly? Mind the scale of
+# the axis, and the spread of the seeds.
 #
 # ## Limits
 #
@@ -259,20 +295,21 @@ limited = within(2e6)
 assert (limited.F[:, 1] <= 2e6).all(), "A limit was broken: nsga3 must not return such subnets."
 print(f"{len(limited.X)} architectures, the largest with {limited.F[:, 1].max():,.0f} MAdds")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Move the limit; each move searches again. (Without a running kernel you see the picture for one
 # limit.)
 
 # %%
 plots_search.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What to measure
 #
 # A hundred promising subnets, and time to measure a few. `choose_candidates` takes, one after
 # another, the one that would *add most hypervolume* to the archive's measured front: a point in a
 # wide gap adds more than one beside a point that is there already. What is in the archive is left
-# out. To see gaps, we keep only 40 subnets of the archive.
+# out. To see gaps, we keep only some subnets of the archive, as many as the profile measures at first
+# (`profile.archive`), and let a surrogate learn from them alone.
 
 # %%
 few = np.random.default_rng(0).permutation(len(X_archive))[: profile.archive]
@@ -289,9 +326,9 @@ chosen = search.choose_candidates(promised.F, F_few, profile.candidates, **new)
 alt = f"The archive, the population found, and {len(chosen)} candidates numbered as chosen."
 plots.show(plots_search.plot_candidates(F_few, promised.F, chosen), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Compare the order of choice with the gaps of the black front. And how far
-# below that front the promises lie! We cannot measure here, but we can ask for a second opinion: the
+# below that front the predictions lie! We cannot measure here, but we can ask for a second opinion: the
 # surrogate that learned from the whole recording.
 
 # %%
@@ -302,8 +339,8 @@ print(
 print(f"the archive errs that little or less in {(F_few[:, 0] <= opinion.min()).sum()} cases")
 pd.DataFrame({"promised (%)": promised.F[chosen, 0], "opinion (%)": opinion}).round(2).T
 
-# %% [markdown]
-# A search picks what the surrogate overrates, so its promises are too good on average. That is why
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# A search picks what the surrogate overrates, so what it promises tends to be too good. That is why
 # candidates are *measured* before anything is believed; they join the archive, and the surrogate
 # learns again: the loop of notebook 04. (The other way round, a lucky measurement in the archive can
 # make good predictions look dominated. If no prediction adds any hypervolume, the rule looks at the
@@ -321,14 +358,15 @@ knees = search.knee_points(found.F, 4)
 table = pd.DataFrame(found.F[knees], columns=list(both), index=["M1", "M2", "M3", "M4"])
 table.assign(architecture=[str(space.decode(x)) for x in found.X[knees]]).round(2)
 
-# %% [markdown]
-# The table shows *knee points*: the four that together dominate most of the box, ordered by MAdds.
-# The paper calls such a choice M1 to M4. Notebook 06 goes on to twelve objectives.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# The table shows *knee points*: chosen one after another, each the one that adds most hypervolume to
+# those before it, in the box from the front's best to its worst values; then ordered by MAdds. The
+# paper calls its four chosen networks M1 to M4, too. Notebook 06 goes on with many objectives.
 #
 # ## Check yourself
 #
 # The box reaches from (0, 0) to (4, 4). Three points: (1, 3), (2, 2) and (3, 3). Which share of the
-# box do they dominate? Draw it on squared paper and count.
+# box do they dominate? Draw it on squared paper and count, before you look at the next cell.
 
 # %%
 squares = 5
@@ -337,19 +375,25 @@ message = f"Count again: one of the points adds nothing, and {squares} squares a
 assert squares == round(16 * share), message
 print(f"{squares} of 16 squares: {share:.4f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
-# - 11 genes instead of 22, one width multiplier, a surrogate that learned once from a recording.
+# - 11 genes instead of 22, one width multiplier.
+# - A Gaussian process that learned once from a recording stands for the RBF ensemble that learns anew
+#   in each iteration. Population (100) and generations (20) are the paper's.
+# - Most searches here begin with random subnets, to be seen at work; NAT's begin with the front of the
+#   archive.
 # - The paper chooses candidates so that they fill the front evenly; we let hypervolume say where it
-#   gains most (with four or more objectives: where reference directions have fewest points).
+#   gains most (with four or more objectives: where reference directions have fewest points). Its M1
+#   to M4 are points of good trade-off, too; hypervolume as the measure of that is our choice.
 # - With more objectives than directions have divisions, two layers of directions are used, as the
 #   authors of NSGA-III do.
 #
 # ## Recap
 #
 # - Dominance compares pairs; peeling the front off again and again sorts a whole population.
-# - Within a layer, reference directions keep the spread, in any number of objectives.
+# - Within a layer, reference directions keep the spread. Crowding knows little of it beyond two
+#   objectives; with very many, a small population is sparse whatever the rule.
 # - Operators work on integers and every child is repaired to its canonical encoding; limits come
 #   before objectives.
 # - Random search is the opponent to beat: same number of questions, several seeds, one box.
@@ -369,11 +413,17 @@ print(f"{squares} of 16 squares: {share:.4f}")
 # ## References
 #
 # - Deb, Jain: *An Evolutionary Many-Objective Optimization Algorithm Using Reference-Point-Based
-#   Nondominated Sorting Approach, Part I*, IEEE Transactions on Evolutionary Computation 18, 2014.
+#   Nondominated Sorting Approach, Part I: Solving Problems With Box Constraints*, IEEE Transactions on
+#   Evolutionary Computation 18(4), 2014. Part II, by Jain and Deb in the same issue, handles limits.
 # - Deb, Pratap, Agarwal, Meyarivan: *A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II*,
-#   IEEE Transactions on Evolutionary Computation 6, 2002.
-# - Das, Dennis: *Normal-Boundary Intersection*, SIAM Journal on Optimization 8, 1998.
+#   IEEE Transactions on Evolutionary Computation 6(2), 2002.
+# - Das, Dennis: *Normal-Boundary Intersection: A New Method for Generating the Pareto Surface in
+#   Nonlinear Multicriteria Optimization Problems*, SIAM Journal on Optimization 8(3), 1998.
+# - Zitzler, Thiele: *Multiobjective Evolutionary Algorithms: A Comparative Case Study and the Strength
+#   Pareto Approach*, IEEE Transactions on Evolutionary Computation 3(4), 1999 (hypervolume).
 # - Blank, Deb: *pymoo: Multi-Objective Optimization in Python*, IEEE Access 8, 2020,
 #   [pymoo.org](https://pymoo.org).
+# - *Further reading:* Li, Talwalkar: *Random Search and Reproducibility for Neural Architecture
+#   Search*, UAI 2019, [arXiv:1902.07638](https://arxiv.org/abs/1902.07638).
 # - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
 #   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).

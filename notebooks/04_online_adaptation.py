@@ -6,10 +6,11 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 4 · Online adaptation: the whole transfer
 #
-# About 5 minutes on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 5 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 120 minutes to teach.
 #
 # **You will be able to**
 #
@@ -19,7 +20,7 @@
 # - compare NAT fairly: same evaluations, same training steps, several seeds, test data last;
 # - run, interrupt and resume a complete transfer with one call.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import copy
 
 import numpy as np
@@ -28,7 +29,7 @@ import pandas as pd
 from natlib import data, plots, transfer
 from natlib.profiles import get_profile
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem
 #
 # A *supernet* holds the weights of every *subnet* of a search space; a subnet is read out of it by
@@ -36,8 +37,10 @@ from natlib.profiles import get_profile
 # animal silhouettes. We want many subnets at once, from the cheapest to the most accurate: the
 # *Pareto front* of top-1 error against MAdds (multiply-adds for one picture).
 #
-# All pictures of the quick profile are drawings and small grey pictures of 32 pixels. What you see
-# here is NAT at **pocket scale**; the same cells run the paper's scale.
+# The pictures are drawings of 32 pixels. What you see here is NAT at **pocket scale**, with the
+# *profile* `quick`. A profile names every number that depends on how much may be computed
+# (`natlib.profiles`); with `NATLIB_PROFILE=gpu` the same cells compute longer. The paper's scale is at
+# the end.
 
 # %%
 task = data.load_task("animals")
@@ -45,14 +48,16 @@ sizes = {name: len(getattr(task, name)) for name in data.SPLITS}
 print(f"{task.num_classes} classes; pictures: {sizes}")
 plots.show(plots.plot_images(task, 10), "Ten silhouettes of each of ten animals, bear to zebra.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The three splits have three purposes, and no split has two: weights are fitted on *train*,
 # architectures are chosen on *valid*, and *test* is touched once, at the very end.
 #
 # ## Before it starts: what will it cost?
 #
 # `start` loads the pre-trained supernet and gives it a new, untrained classifier, because the
-# classes are new. `estimate` takes a few steps on a copy and multiplies.
+# classes are new. It returns a `run`, which holds the supernet, the archive and the history of the
+# transfer. `estimate` takes a few steps on a copy and multiplies: `times` is how often something is
+# done, `each` the seconds it takes.
 
 # %%
 profile = get_profile()
@@ -61,24 +66,33 @@ estimate = transfer.estimate(run)
 print(f"Device: {transfer.device_of(run.net)}, profile: {profile.name}")
 estimate.round(1)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 0 · Warm-up
 #
-# First the largest subnet learns the task, then the whole family does: in every step the largest
-# subnet and a few random ones see the same pictures. The random ones learn from the labels and from
-# the largest one's predictions (*distillation*), so it is their teacher.
+# First the largest subnet learns the task, then the whole supernet does: in every step the largest
+# subnet and a few random ones see the same batch, and their gradients add up. The largest subnet
+# minimises the cross-entropy CE between the label $y$ and the class probabilities $\pi_0$ that it
+# predicts; a random one, which predicts $\pi$, minimises
+#
+# $$\mathrm{CE}(y, \pi) + \mathrm{CE}(\pi_0, \pi) .$$
+#
+# The second term is (knowledge) *distillation*: the largest subnet is the *teacher* of the others. It
+# is trained in the same step anyway, so teaching costs next to nothing. The optimiser is stochastic
+# gradient descent with momentum; its learning rate rises over the first tenth of the warm-up and then
+# falls to zero along a cosine.
 
 # %%
 transfer.warm_up(run)
 print(f"{run.step} steps of {profile.batch_size} pictures")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 1 · The archive
 #
 # The *archive* is the list of all architectures that were measured. It begins with a sample that
-# covers the range of MAdds evenly, the smallest and the largest subnet included. To measure means:
-# read the subnet out, recompute its batch-norm statistics on training pictures, count its errors on
-# the validation split.
+# covers the range of MAdds evenly, the smallest and the largest subnet included. To *measure* means:
+# read the subnet out, recalibrate its batch norm on training pictures (notebook 01), count its errors
+# on the validation split. `run.X` holds the encodings, one row each, and `run.F` the objectives: top-1
+# error in percent and MAdds.
 
 # %%
 transfer.fill_archive(run)
@@ -86,9 +100,9 @@ first_archive = run.F.copy()
 figure = plots.plot_front(run.F, run.objectives)
 plots.show(figure, f"Error against MAdds of {len(run.F)} subnets; {len(run.front)} form the front.")
 
-# %% [markdown]
-# **What do you notice?** Larger is better only on the whole: at any one cost the subnets spread over
-# several points of error. That spread is what a search can win without paying for it.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** Larger is better only on the whole: at any one cost the errors of subnets
+# differ by some (percentage) points. That spread is what a search can win without paying for it.
 #
 # We keep a twin of the run that will search as much but never adapt. It starts from the same
 # weights and the same archive, so whatever differs later is due to adaptation.
@@ -97,12 +111,13 @@ plots.show(figure, f"Error against MAdds of {len(run.F)} subnets; {len(run.front
 twin = copy.deepcopy(run)
 twin.mode = "none"
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 2a to 2c · Search
 #
-# A surrogate learns error from architecture (notebook 02), NSGA-III searches with it for a front of
-# thousands that cost nothing to ask (notebook 03), and the few that best fill the gaps of the
-# archive's front are measured and join the archive.
+# A surrogate learns error from architecture (notebook 02): the paper's RBF ensemble. NSGA-III asks it
+# about thousands of subnets and returns a population along the front (notebook 03). The few of it
+# that best fill the gaps of the archive's front, the *candidates*, are measured and join the archive.
+# Before the surrogate learns of them, its predictions for them are compared with what was measured.
 
 # %%
 transfer.search_candidates(run)
@@ -110,12 +125,13 @@ added = transfer.archive_table(run).tail(profile.candidates)
 print(f"surrogate on the new ones: Kendall tau {run.history[-1]['kendall']:+.2f}")
 added
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 2d · What do the best have in common?
 #
-# NAT's idea is here. Of the archive the best are selected, and for each gene (resolution, and kernel
-# and expand ratio of each layer) the shares of its values among them are counted. Training then
-# draws subnets *from this distribution*: capacity goes to the weights that promising subnets use.
+# NAT's idea is here. Of the archive the best are selected, by the survival rule of NSGA-III, and for
+# each gene the shares of its values among them are counted. (Each value counts once more than it was
+# seen, so that none has probability zero.) Training then draws subnets *from this distribution*, gene
+# by gene: training steps go to the weights that promising subnets use.
 
 # %%
 best = run.X[transfer.select_best(run.F, profile.best)]
@@ -126,14 +142,15 @@ alt = (
 )
 plots.show(figure, alt)
 
-# %% [markdown]
-# Column 0 is how the warm-up draws, column 1 the archive's best. Rows where they differ are
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# Column 0 is how the warm-up draws, column 1 the archive's best. (The picture adds the genes of all
+# layers up; the distribution itself has a row for each gene.) Rows where the columns differ are
 # decisions on which good subnets agree.
 #
 # ## Step 2e and 2f · Adapt, and measure again
 #
-# Now a few steps on subnets drawn from that distribution, the largest one as teacher. The weights
-# have changed, so the archive's errors are out of date: all of it is measured again.
+# Now a few steps on subnets drawn from that distribution, with the largest one as teacher as before.
+# The weights have changed, so the archive's errors are out of date: all of it is measured again.
 
 # %%
 before = run.F.copy()
@@ -143,7 +160,7 @@ print(
     f"mean error of the archive: {before[:, 0].mean():.2f}% before, {run.F[:, 0].mean():.2f}% after"
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Again and again
 #
 # The loop repeats search and adaptation. Meanwhile the twin spends the same number of architectures
@@ -163,10 +180,10 @@ iterate(run, populations)
 iterate(twin, [])
 pd.DataFrame(run.history)[["iteration", "hypervolume", "best_err", "archive", "kendall"]].round(3)
 
-# %% [markdown]
-# *Hypervolume* is the share of a fixed box (from zero error and the least cost to the first
-# archive's worst values) that the front dominates: larger is better, and one number judges the
-# whole front.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# *Hypervolume* (notebook 03) is the share of a fixed box that the front dominates, here from zero error
+# and the least MAdds to the first archive's worst values: larger is better, and one number judges the
+# whole front. `best_err` is the least error in the archive, `archive` the number of its architectures.
 
 # %%
 curves = {
@@ -182,11 +199,11 @@ figure = plots.plot_front(run.F, run.objectives, before=first_archive, chosen=ch
 alt = "The front before the first and after the last iteration, with four chosen subnets."
 plots.show(figure, alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Search alone adds steps to the front; adaptation moves the front as a
-# whole, points that were measured in the beginning included. At first it may even do harm: the
-# warm-up ended with a learning rate near zero, adaptation begins with a large one, and the gain
-# comes as that decays.
+# whole, points that were measured in the beginning included. At first it may even do harm. A likely
+# reason is the learning rate: it was near zero at the end of the warm-up, is large at the beginning of
+# the adaptation, and falls again until the last iteration. (This is one seed; more follow.)
 #
 # How did the best architectures change meanwhile?
 
@@ -196,12 +213,12 @@ plots.show(
     figure, "Shares of each choice among the best, iteration by iteration; column 0 is uniform."
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Step 3 · Report
 #
-# M1 to M4 are the four points of the front with the best trade-off. Only now is the test split
-# opened. `test_se` is the standard error of the test accuracy: differences below about two of them
-# mean nothing.
+# M1 to M4 are the four points of the front with the best trade-off (the knee points of notebook 03).
+# Only now is the test split opened. `test_se` is the standard error of the test accuracy, in points:
+# differences below about two of them mean nothing.
 
 # %%
 report = transfer.report(run)
@@ -212,15 +229,16 @@ report.round({"valid_top1": 1, "test_top1": 1, "test_se": 1})
 gap = (report.valid_top1 - report.test_top1).mean()
 assert len(report) == 4, "Four networks were asked for: run the report cell again."
 assert abs(gap) < 5, f"Valid and test differ by {gap:.1f} points: was test data used to choose?"
-print(f"On average the chosen subnets lose {gap:.1f} points from valid to test.")
+print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} points.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # They were *chosen* for their validation accuracy, so part of it is luck, and luck does not repeat
-# on the test split.
+# on the test split: on average over many transfers, expect a loss. In a single one, valid and test are
+# also just different pictures, some easier than others, so the difference may have either sign.
 #
 # ## Is it true? Three seeds, two tasks
 #
-# One run proves nothing. The project ships a recording of transfers with three seeds on two tasks,
+# One run proves nothing. The course ships a recording of transfers with three seeds on two tasks,
 # in three modes that share warm-up and first archive (the command that records it again is in
 # `data/README.md`): subnets drawn from the *distribution* of the best, *uniform*ly, or *none*
 # trained. Same evaluations; the first two train for as many steps.
@@ -235,7 +253,7 @@ for name, rows in last.groupby("task"):
     )
     plots.show(plots.plot_modes(values, f"{name}: final hypervolume"), alt)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # And against training *one* network? The chosen architectures of each seed were also trained alone,
 # for as many steps, from random weights and from the pre-trained ones; each of them at three learning
 # rates, of which its own validation accuracy chose one. Test accuracy, mean of M1 to M4:
@@ -261,14 +279,19 @@ for alone in ("from scratch", "fine-tuned alone"):
     for name, row in gain.iterrows():
         print(f"{name}: M1 to M4 minus {alone}: {row.min():+.1f} to {row.max():+.1f} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Read it with care. That adaptation beats *none* is partly because it trains more. *Uniform* is the
 # fair opponent of the paper's idea, and the count above says how often the idea wins: at pocket
 # scale the two differ little, in either direction, so this recording does not show the paper's
-# claim. With so few steps, and a family as small as this, training anything helps everything.
+# claim. With so few steps, and a supernet as small as this, training anything helps everything.
 #
-# A network that is fine-tuned *alone* has all the steps for itself; NAT spread them over a family
-# and got a front for the price.
+# Four networks of a transfer are on average better than the same four trained from scratch, each with
+# as many steps as the whole transfer took. *Fine-tuned* alone they are better still: they start from
+# the same pre-trained weights and have all steps for themselves. What did it cost? A step of the
+# transfer trains a teacher and three subnets, a step alone one network: four networks alone take about
+# as much training as the transfer. For that it gives a whole front, and it is the transfer that found
+# the four. Fine-tuning what it found is the natural last step (notebook 06). (These transfers searched
+# with the paper's RBF ensemble, at one learning rate for all.)
 #
 # ## When the target is small
 #
@@ -283,7 +306,7 @@ signal["one_se"] = [
 ]
 signal[["halves_spearman", "madds_spearman", "random_sd", "one_se"]].round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # `random_sd` is the spread of the subnets, `one_se` the standard error of one measurement. Where the
 # second is not much smaller than the first, a search ranks noise: halves disagree, and the *best*
 # subnet is the luckiest. More validation pictures help; more generations do not.
@@ -318,12 +341,14 @@ resumed = transfer.transfer("emoji", small, run_dir=folder)
 print(f"{resumed.iteration} iterations, {len(resumed.X)} architectures, {resumed.step} steps")
 ObjectiveExplorer(folder)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## And at the paper's scale?
 #
-# The paper's settings on CIFAR-10 (45,000 pictures to train on, 5,000 to validate), and what this
-# machine makes of its supernet, measured on a few pictures of 224 pixels. A step of the warm-up
-# trains both widths' largest subnets, then a teacher and four subnets:
+# The paper's settings on CIFAR-10 (split as in notebook 05: 40,000 pictures to train on, 10,000 to
+# validate), and what this machine makes of its supernet, measured on a few pictures of 224 pixels. In
+# the first part of the warm-up each picture goes through the largest subnets of both widths; after
+# that through a teacher and four subnets. A *subnet-picture* is one picture in one subnet, forwards
+# and backwards in training:
 
 # %%
 from natlib.space import SearchSpace
@@ -334,7 +359,7 @@ paper, space = get_profile("paper"), SearchSpace.paper(resolutions=(224,))
 passes = 2 * paper.warmup_largest + 5 * (paper.warmup_uniform + paper.iterations * paper.adapt)
 archives = paper.archive + paper.candidates * np.arange(paper.iterations + 1)
 evaluations = paper.archive + paper.iterations * paper.candidates + archives[1:].sum()
-trained, measured = 45_000 * passes, evaluations * (5_000 + paper.calibration)
+trained, measured = 40_000 * passes, evaluations * (10_000 + paper.calibration)
 net, (images, labels) = Supernet(space, 10), (task.train.images[:4], task.train.labels[:4])
 archs = [space.decode(x) for x in space.sample(4, 0)]
 seconds = transfer.seconds_each(lambda i: add_gradients(net, task, images, labels, archs), 2)
@@ -342,7 +367,7 @@ hours = trained * seconds / 16 / 3600
 print(f"{trained / 1e6:.0f} M subnet-pictures to train, {measured / 1e6:.0f} M to measure")
 print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # That is what GPUs are for; the paper reports about one GPU-day for a search on CIFAR-10.
 # `python benchmarks/gpu.py` measures the same step on yours. The call is
 # `transfer("cifar10", "paper", supernet=..., run_dir="runs/cifar10")`, or in a shell
@@ -357,11 +382,16 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #
 # - Scale: 32 px pictures, a supernet of a third of a million weights, a first archive of 32
 #   architectures and 5 iterations of 8; the paper takes 192 to 256 px, 100 architectures at first,
-#   30 iterations, and 250 epochs of warm-up.
-# - Learning rates are higher than the paper's, because there are so few steps: 0.1 and 0.06.
+#   30 iterations of 8, and 250 epochs of warm-up. `natlib.profiles` has both, number by number.
+# - Per step 64 pictures and 3 subnets besides the teacher (the paper: 96 and 4); the distribution is
+#   that of the best 20 (150); batch norm is recalibrated on 400 training pictures (about 2,000).
+# - Learning rates are higher than the paper's, because there are so few steps: 0.1 and 0.06 instead
+#   of 0.0075 and 0.0025.
 # - One width multiplier instead of two.
-# - The search measures on a fixed part of the validation split.
+# - The search measures on a fixed part of the validation split, 1,000 pictures.
 # - The first archive covers MAdds evenly instead of being drawn at random.
+# - Values of a gene that the best do not have keep a small probability; training pictures are shifted
+#   and mirrored, nothing else.
 #
 # ## Recap
 #
@@ -370,7 +400,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 # - Adaptation moves the whole front; search alone fills it.
 # - The distribution of the best says which weights deserve training.
 # - A fair comparison shares evaluations, steps and starting point, repeats seeds, and opens the test
-#   split last.
+#   split last. It may also show that an idea makes no difference at one's own scale.
 # - A run folder makes a transfer resumable.
 #
 # ## Exercises
@@ -396,3 +426,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #   Deployment*, ICLR 2020, [arXiv:1908.09791](https://arxiv.org/abs/1908.09791).
 # - Hinton, Vinyals, Dean: *Distilling the Knowledge in a Neural Network*, 2015,
 #   [arXiv:1503.02531](https://arxiv.org/abs/1503.02531).
+# - *Further reading:* Kornblith, Shlens, Le: *Do Better ImageNet Models Transfer Better?*, CVPR 2019,
+#   [arXiv:1805.08974](https://arxiv.org/abs/1805.08974); Lindauer, Hutter: *Best Practices for
+#   Scientific Research on Neural Architecture Search*, JMLR 21, 2020,
+#   [arXiv:1909.02453](https://arxiv.org/abs/1909.02453).

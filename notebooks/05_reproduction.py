@@ -6,20 +6,21 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 5 · Reproduction: the eleven data sets
 #
-# About 2 minutes on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 90 minutes to teach.
 #
 # **You will be able to**
 #
 # - say what the eleven data sets of the paper are, how each is split, and how to get it;
 # - tell published, counted and measured figures apart, in a table that never mixes them;
-# - compare the networks that NAT chose for different data sets, and with other networks for phones;
+# - compare the networks that NAT found for different data sets, and with other networks for phones;
 # - rehearse the whole reproduction without any of the data, and then run it for real;
 # - make a task of any folder of your own pictures.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import tempfile
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from natlib import datasets, paper, plots, plots_paper, reproduce
 from natlib.folders import folder_task
 from natlib.rehearse import rehearse
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three kinds of truth
 #
 # A figure can be *published*: somebody says so. It can be *counted*: an architecture is known, and
@@ -40,14 +41,15 @@ from natlib.rehearse import rehearse
 #
 # ## The eleven at a glance
 #
-# The data sets lie below one folder, which the environment variable `NATLIB_DATA` names. Nothing is
-# downloaded unless you ask for it.
+# NAT transfers a supernet that was pre-trained on ImageNet to eleven data sets, ImageNet itself among
+# them. They lie below one folder, which the environment variable `NATLIB_DATA` names. Nothing is
+# downloaded unless you ask for it; `here` says what you have, `archive_gb` what there is to download.
 
 # %%
 table = datasets.describe()
 table[["title", "classes", "train", "valid", "test", "archive_gb", "download", "here"]]
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The *test* split is the official test split (for ImageNet the official validation pictures, because
 # the labels of its test pictures are secret). All other official pictures are for learning: a fifth of
 # them, at most 10,000, becomes *valid*, drawn by a seed, each class in proportion. A search sees
@@ -58,19 +60,19 @@ table[["title", "classes", "train", "valid", "test", "archive_gb", "download", "
 # %%
 table[["terms", "source"]].style.set_properties(**{"text-align": "left"})
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Three of them have to be got by hand. `check` says what is there, what is missing and what to do:
 
 # %%
 folder = Path(tempfile.mkdtemp())
 print(datasets.check("cars", folder))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A rehearsal
 #
 # Without any of the data the whole pipeline can still be tried. `rehearse` writes a miniature of each
-# data set in its *real on-disk layout*, so that the real loaders read it; only, the pictures are
-# generated noise in stripes, and there are few of them. In a shell:
+# data set, files and folders as in the original, so that the real loaders read it; only, the pictures
+# are generated noise in stripes, and there are few of them. In a shell:
 # `python -m natlib.rehearse FOLDER`.
 
 # %%
@@ -86,7 +88,7 @@ pd.DataFrame(sizes, index=["train", "valid", "test"]).T.assign(
 figure = plots_paper.plot_montage({task.name: task for task in tasks.values()})
 plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in tasks.values())}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Rows that are called *rehearsal* show generated stripes; the others, real pictures that were found
 # in your data folder. Everything that comes from a rehearsal keeps that word, and none of it ever
 # enters a column of results.
@@ -109,13 +111,14 @@ print(f"Our MAdds differ from the published ones by {low:.2f}% to {high:.2f}%.")
 rounded = (networks.counted_params / 1e6 - networks.params).abs().max()
 print(f"Parameters differ by {rounded:.3f} million at most; published ones have one decimal.")
 
-# %% [markdown]
-# **What do you notice?** We always count a little less. Published counts have a tenth of a million or a
-# million as their last digit and may count layers that we leave out; that is why both are shown.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** We always count a little less. Published MAdds are rounded to a million and
+# published parameters to a tenth of a million, which explains only part of it; the rest may be layers
+# that we leave out. That is why both are shown.
 #
-# What did NAT choose for cars that it did not choose for textures (DTD)? One bar is one layer, as
-# high as its expand ratio, with its kernel size inside; stages alternate in colour, and dotted bars
-# are layers that were skipped.
+# What did NAT find for cars that it did not find for textures (DTD)? As in notebook 01, one bar is one
+# layer, as high as its expand ratio; colour and digit are its kernel size. Dotted bars are layers that
+# were skipped.
 
 # %%
 by_name = networks.set_index("dataset").architecture
@@ -138,24 +141,25 @@ shape = {
 }
 pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Cars, aircraft and food, where small details decide, have the highest
-# resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) have the lowest, and
-# by far the largest kernels, perhaps because enlarged pictures hold no small details. But these are
-# one or a few networks each, at different costs, from one search: take it as a question to ask, not as
-# a law.
+# resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) are among the lowest,
+# and have by far the largest kernels, perhaps because enlarged pictures hold no small details. But
+# these are one or a few networks each, at different costs, from one search: take it as a question to
+# ask, not as a law.
 #
 # ## The table
 #
-# For every data set the paper's NAT-M1 to M4, and the published networks that are not among them.
-# `runs` is where your own results are looked for, wherever below it they lie.
+# For every data set the paper's NAT-M1 to M4, and the published networks that are not among them (their
+# names are those of the authors' files). An architecture is written as in notebook 01, with the
+# activation at its end. `runs` is where your own results are looked for, wherever below it they lie.
 
 # %%
 runs = Path("../runs")
 results = paper.reproduction_table(runs)
 paper.styled(results)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # A dash is a figure that does not exist. One published figure contradicts another one of the same
 # paper: the row of `cars NAT-M1` says so.
 
@@ -177,19 +181,20 @@ plots.show(
     f"points rise from left to right everywhere; {yours} points are from your own runs.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # To take the table elsewhere, `export` writes it as CSV and as Markdown:
 
 # %%
 for path in paper.export(results, folder / "table"):
     print(f"{path.name}: {len(path.read_text(encoding='utf-8').splitlines())} lines")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The mobile setting
 #
-# The paper claims the setting for phones: ImageNet with at most 600 million MAdds. The others' figures
-# are those that come with torchvision's weights, and those that are in the names of two published
-# Once-for-all networks.
+# The abstract of the paper claims to improve on the state of the art "under mobile settings", with at
+# most 600 million MAdds. Here that is checked for ImageNet. The others' figures are those that come
+# with torchvision's weights, and those that are in the names of two published networks of Once-for-all
+# (the supernet that NAT starts from, notebook 01).
 
 # %%
 mobile = paper.mobile_setting()
@@ -203,9 +208,9 @@ plots.show(
     f"Once-for-all's; the most accurate up to 600M is {best.network} with {best.top1:g}%.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** NAT and Once-for-all are close together, and far from the rest. They share
-# the search space and the supernet, which were trained long and with distillation. How much is due to
+# the search space and the supernet, which was trained long and with distillation. How much is due to
 # the search, and how much to the training? These figures alone cannot tell, because every family was
 # trained by a recipe of its own: look at the two rows of MobileNetV3, one architecture, two recipes.
 #
@@ -229,7 +234,7 @@ assert not failed, f"A rehearsal failed, so the real run would, too: {failed}"
 rehearsed = paper.rehearsal_table(folder / "runs")
 rehearsed.groupby(["kind", "dataset"]).agg({"network": list, "madds": ["min", "max"]})
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Accuracy is left out on purpose: stripes say nothing about cars. What counts is that loaders, splits,
 # training, search and report ran on all eleven, and that the table of results is still as it was:
 
@@ -238,7 +243,7 @@ again = paper.reproduction_table(folder / "runs")
 assert (again[(paper.YOURS, "source")] == "not run").all(), "A rehearsal must not enter the table."
 print(f"{len(rehearsed)} rehearsed networks, none of them in the table.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Run it for real
 #
 # 1. Get the data: `python -m natlib.datasets cifar10`, or by hand what `check` says.
@@ -264,10 +269,11 @@ hours = reproduce.estimated_hours(PROFILES["paper"], training, evaluation)
 print(f"Pictures a second and subnet: training {training:.1f}, evaluation {evaluation:.1f}")
 hours.assign(days=hours.hours / 24).round(1)
 
-# %% [markdown]
-# On a laptop that is hopeless, and it should be: the paper reports a day on a GPU for CIFAR-10. Look
-# at the columns: the schedule trains for 400 epochs, most of them with five subnets in each step, and
-# measures thousands of subnets. Small data sets are where to begin.
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# On a laptop that is hopeless, and it should be: the paper reports about one GPU-day for CIFAR-10. Look
+# at the columns: the schedule trains for 400 epochs (100 + 150 of warm-up, 30 times 5 of adaptation),
+# most of them with five subnets in each step, and measures thousands of subnets. Small data sets are
+# where to begin.
 #
 # ## Your own pictures
 #
@@ -279,7 +285,7 @@ own = folder_task(rehearsal / "food-101" / "images", progress=False)
 print(f"'{own.name}' with classes {own.classes}")
 print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Pictures that cannot be read are left out and listed by name. If several pictures show the same
 # person or come from the same video, pass `groups`, or the splits will not be independent.
 #
@@ -288,11 +294,13 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 # - *Data*: the original page of Stanford Cars is offline, and ImageNet needs an account, so copies
 #   differ in where they come from; `dataset_task` verifies how many pictures and classes they hold.
 # - *Splits*: which pictures the authors held out for validation was not published. Ours are drawn by
-#   a seed.
-# - *Search*: the authors published an evaluator and networks, not the search. This series follows
+#   a seed, and how many is our choice, too.
+# - *Search*: the authors published an evaluator and networks, not the search. This course follows
 #   the paper's text.
 # - *Pictures*: we keep the middle square of each picture, at 256 pixels at most, and augment by small
 #   shifts and mirroring only.
+# - *Settings*: where the text leaves a choice open, ours is in the sections *What we simplified* of
+#   notebooks 01 to 04; the profile `paper` has the paper's numbers.
 # - *Chance*: seeds, drivers and cards change the last tenths of a percent, and which networks win.
 #   The standard error in the table is that of the test pictures only; repeat with other seeds.
 # - *Activations*: some published networks use mish; our supernet, like the official checkpoints, uses
@@ -328,3 +336,7 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 #   Deployment*, ICLR 2020, [arXiv:1908.09791](https://arxiv.org/abs/1908.09791).
 # - Darlow, Crowley, Antoniou, Storkey: *CINIC-10 Is Not ImageNet or CIFAR-10*, 2018,
 #   [arXiv:1810.03505](https://arxiv.org/abs/1810.03505).
+# - *Further reading:* Recht, Roelofs, Schmidt, Shankar: *Do ImageNet Classifiers Generalize to
+#   ImageNet?*, ICML 2019, [arXiv:1902.10811](https://arxiv.org/abs/1902.10811); Pineau et al.:
+#   *Improving Reproducibility in Machine Learning Research*, JMLR 22, 2021,
+#   [arXiv:2003.12206](https://arxiv.org/abs/2003.12206).

@@ -6,10 +6,10 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 6 · Many objectives, one choice, and a network to take home
 #
-# About 3 minutes on a laptop, CPU.
+# About 3 minutes of computing on a laptop, CPU; about 90 minutes to teach.
 #
 # **You will be able to**
 #
@@ -19,7 +19,7 @@
 # - search with measured latency, and with twelve objectives: MAdds and the error on eleven tasks;
 # - fine-tune the chosen network, export it to one file, and prove that it still says the same.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import pandas as pd
 
@@ -29,7 +29,7 @@ from natlib.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## From two objectives to four
 #
 # The archive that ships with the course holds subnets that were measured on the animals task:
@@ -48,9 +48,9 @@ F = archive[objectives].to_numpy()
 for n in (1, 2, 3, 4):
     print(f"{', '.join(objectives[:n])}: {non_dominated(F[:, :n]).sum()} of {len(F)} on the front")
 
-# %% [markdown]
-# **What do you notice?** A subnet leaves the front only if another one beats it in *everything*.
-# Each objective more is one more reason to stay. With very many objectives nearly everything stays,
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** A subnet leaves the front only if another one is at least as good in *every*
+# objective. Each objective more is one more reason to stay. With very many objectives nearly all stay,
 # and the front alone no longer chooses for you.
 #
 # Two of the objectives can be drawn as before. For all of them at once there are *parallel
@@ -66,7 +66,7 @@ plots.show(
     "those that are best in one of them: " + "; ".join(archive.architecture[ends]) + ".",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Lines that cross between two uprights mean conflict: good here, bad there. Lines that run side by
 # side mean agreement. A rank correlation says the same in one number: +1 is agreement, -1 conflict.
 
@@ -79,7 +79,7 @@ plots.show(
     f"{ranks.top1_err.latency_ms}, MAdds and latency {ranks.madds.latency_ms}.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Two costs that agree strongly are nearly one objective. It is the pairs in
 # conflict that make a choice hard. Latency is an objective like the others:
 # `transfer("animals", objectives=("top1_err", "madds", "latency_ms"))` searches with it, and keeps
@@ -106,7 +106,7 @@ rows = {
 }
 pd.DataFrame(rows).T
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # The knee stays, whatever the wish. The other two follow it, each in its way.
 #
 # *Why not simply the least weighted sum?* Because a weighted sum finds only subnets on the convex
@@ -120,7 +120,7 @@ by_chebyshev = {choose(F, w) for w in weights}
 print(f"of {len(front)} on the front, {len(weights)} random weights reach")
 print(f"{len(by_sum)} by weighted sum, {len(by_chebyshev)} by weighted Chebyshev")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Limits
 #
 # Often a wish is a bound: "at most a million MAdds, it runs on a watch". A limit is not a large
@@ -135,7 +135,7 @@ limits = np.column_stack([best, [best[0] + 1, best[1] * 1.5, *worst[2:]]])
 row = choose(values, [1, 1, 1, 1], limits)
 print(why_empty(values, limits, labels) if row is None else archive.loc[row])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A supernet for the task
 #
 # The archive remembers figures, not weights. To take a network home we need some: the pre-trained
@@ -148,7 +148,7 @@ run = transfer.start(task, objectives=objectives, latency=table, seed=0)
 transfer.warm_up(run)
 print(f"warmed up with {run.step} steps")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Reading a subnet out is slicing; then its batch norm is recalibrated on training pictures at its
 # resolution (notebook 01). `export` writes it into one file with all that is needed to use it: input
 # size, classes, normalisation, architecture.
@@ -170,7 +170,7 @@ def take_home(arch, subnet=None, note=""):
     return export(subnet, folder / name, task=task)
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Choose
 #
 # Move the weights and watch the choice move along the front; narrow a limit and watch it jump. *compare*
@@ -181,7 +181,7 @@ def take_home(arch, subnet=None, note=""):
 explorer = ObjectiveExplorer(archive, objectives=objectives, on_export=take_home)
 explorer
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # What a slider does, code can do. This sets a limit and a weight, and keeps both choices:
 
 # %%
@@ -192,7 +192,7 @@ slider.value = (slider.min, (slider.min + slider.max) / 2)
 explorer.compare()
 archive.loc[explorer.kept, ["architecture", *objectives]]
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Fine-tune
 #
 # In the supernet the chosen network shares its weights with all others. Taken out, it may be trained
@@ -211,7 +211,7 @@ for name in ("before", "after", "gain", "gain_se"):
     result["test top-1 (%)", name] = [found.test[name] for found in tuned]
 result.round(1)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** *gain_se* is the standard error over the test pictures; the three seeds draw
 # other batches. A gain of several times both is no luck. How much there is to gain depends on how far
 # the supernet had come: ours was only warmed up.
@@ -232,7 +232,7 @@ difference = abs(100 * right.mean() - tuned[0].test["after"])
 assert difference < 1, f"They are {difference:.1f} points apart: was the right network exported?"
 print(f"Test top-1 of the file: {100 * right.mean():.1f}%, as reported.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Now without natlib. `examples/predict.py` is some forty lines that need numpy, pillow and
 # onnxruntime only. We give it two test pictures as files:
 
@@ -249,7 +249,7 @@ for i in (0, len(task.test) // 2):
 command = [sys.executable, data.DATA.parent / "examples" / "predict.py", path, *pictures]
 print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How fast is it?
 #
 # The latency above was *predicted*, in torch. For the subnets that were kept and the two ends of the
@@ -264,7 +264,7 @@ times["predicted (ms)"] = table.latency_ms(X)
 times["exported (ms)"] = [latency_ms(take_home(arch)) for arch in archs]
 times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** If MAdds were time, the last column would be constant; but a small network
 # pays for every layer it *has*, not only for what the layer computes. The two latencies are of
 # different programs, and their scales differ; what a search needs is that they agree on the order.

@@ -143,6 +143,8 @@ def test_every_cell_runs_and_every_picture_has_alt_text(page):
     assert pictures.count() == PICTURES
     for i in range(PICTURES):
         assert len(pictures.nth(i).get_attribute("alt") or "") > 40
+    explorer = page.locator(".jp-Cell", has=picture(page)).locator(".jp-Cell-outputArea")
+    explorer.screenshot(path=SCREENSHOTS / "explorer.png")  # `make picture` takes it
 
 
 def test_the_keyboard_moves_the_choice(page):

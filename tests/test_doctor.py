@@ -1,15 +1,26 @@
 """The doctor finds what is wrong and says what to do."""
 
+import re
+import sys
+
 import pytest
 
 import natlib
 from natlib import data, doctor
 
 
+def test_unused_cores_are_named_but_no_fault(monkeypatch):
+    monkeypatch.setattr(doctor, "_cores", lambda: 999)
+    ok, found = doctor._threads()
+    assert ok and found.endswith("OMP_NUM_THREADS=999 would use all")
+
+
 def test_all_is_well_here():
     table = natlib.check()
-    for what in ("Python", "memory", "free disk", "shipped data", "profile"):
+    for what in ("Python", "threads", "memory", "free disk", "shipped data", "profile"):
         assert table.ok[what], table.found[what]
+    assert "torch" in table.found["packages"]
+    assert re.match(r"about \d+ minutes?, judged by", table.found["quick series"])
 
 
 @pytest.mark.parametrize(
@@ -18,6 +29,9 @@ def test_all_is_well_here():
         (lambda m, t: m.setattr(data, "POCKET", t), "shipped data", "git checkout data/pocket"),
         (lambda m, t: m.setenv("NATLIB_PROFILE", "huge"), "profile", "choose from quick"),
         (lambda m, t: m.setattr(doctor, "_installed", lambda name: "0"), "packages", "make lab"),
+        (lambda m, t: m.setitem(sys.modules, "torch", None), "device", "installs what is missing"),
+        (lambda m, t: m.setattr(doctor, "_cores", lambda: 0), "threads", "would be faster"),
+        (lambda m, t: m.setattr(doctor, "_step_ms", lambda: 1e6), "quick series", "start with"),
         (lambda m, t: m.setattr(doctor, "FREE_GB", 1e9), "free disk", "make room"),
         (lambda m, t: m.setattr(doctor, "MEMORY_GB", 1e9), "memory", "close other programs"),
         (

@@ -66,7 +66,7 @@ def figures_without_alt_text(executed: NotebookNode) -> list[str]:
 
 
 def _content(cell: NotebookNode) -> tuple:
-    return cell.cell_type, cell.source, cell.metadata.get("tags", []), cell.metadata.get("alt")
+    return cell.cell_type, cell.source, *map(cell.metadata.get, ("tags", "alt", "slideshow"))
 
 
 def _code_cells(notebook: NotebookNode) -> list[tuple[int, NotebookNode]]:
@@ -186,6 +186,7 @@ def test_template_check_counts_cells(good):
         (lambda nb: nb.cells.pop(), "has 5 cells, not 4"),
         (lambda nb: nb.cells[1].update(source="other"), "cell 1 differs"),
         (lambda nb: nb.cells[3].metadata.update(tags=["skip"]), "cell 3 differs"),
+        (lambda nb: nb.cells[3].metadata.update(slideshow={"slide_type": "-"}), "cell 3 differs"),
         (lambda nb: nb.cells[2].update(execution_count=1), "outputs or a count"),
         (lambda nb: nb.cells[2].outputs.append(new_output("stream")), "outputs or a count"),
         (lambda nb: nb.metadata.pop("kernelspec"), "kernel is not python3"),

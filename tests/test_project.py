@@ -1,5 +1,7 @@
 """pyproject.toml, the lock, environment.yml and the README say the same things."""
 
+import ast
+import json
 import os
 import re
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -25,7 +28,10 @@ LOCK_LINES = [
 ]
 LOCK = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in LOCK_LINES)}
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED = [Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["lint"]]
+LOCKED = [
+    Requirement(text)
+    for text in sum((EXTRAS[name] for name in ("test", "lint", "site")), PROJECT["dependencies"])
+]
 CUDA = re.compile(r"nvidia-|cuda-|triton$")  # torch itself says which of these it needs
 
 
@@ -123,3 +129,23 @@ def test_wrong_python_gives_one_sentence(tmp_path):
     sentence = made.stderr.splitlines()[0]
     assert sentence.startswith("natlib needs Python 3.11") and str(wrong) in sentence
     assert not (tmp_path / "venv").exists()
+
+
+def test_containers_and_binder_take_the_lock_and_name_no_account():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    dockerfile = ROOT / ".devcontainer" / container["build"]["dockerfile"]
+    assert dockerfile.read_text().startswith("FROM python:3.11")
+    assert ".installed" in container["postCreateCommand"]
+    assert (ROOT / "binder" / "runtime.txt").read_text() == "python-3.11\n"
+    assert (ROOT / "binder" / "requirements.txt").read_text() == "-r ../requirements.lock\n"
+    post_build = ROOT / "binder" / "postBuild"
+    assert os.access(post_build, os.X_OK)
+    subprocess.run(["bash", "-n", post_build], check=True)
+    files = [*(ROOT / "binder").iterdir(), *(ROOT / ".devcontainer").iterdir()]
+    for path in [*files, ROOT / "docs" / "colab.md"]:
+        assert not re.search(r"https?://|git@|\.(com|org|io)\b", path.read_text()), path
+
+
+def test_first_cell_of_a_hosted_notebook_is_code():
+    (cell,) = re.findall(r"```ipython\n(.*?)```", (ROOT / "docs" / "colab.md").read_text(), re.S)
+    ast.parse(TransformerManager().transform_cell(cell))
