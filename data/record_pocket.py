@@ -4,6 +4,7 @@
     python data/record_pocket.py archive      several hundred subnets, measured; about 10 minutes
     python data/record_pocket.py adaptation   adaptation modes from one warm start; about 30 minutes
     python data/record_pocket.py baselines    the chosen networks trained alone; about 35 minutes
+    python data/record_pocket.py many         twelve objectives against random; about 10 minutes
 
 Times are for one CPU core. `data/archives/provenance.json` says which command made a file, and
 when.
@@ -26,7 +27,8 @@ import torch
 from natlib.cost import CostTable
 from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path
 from natlib.evaluate import evaluate, top1_errors
-from natlib.profiles import PROFILES
+from natlib.many import load_many, random_candidates
+from natlib.profiles import MANY, PROFILES
 from natlib.runs import write_text
 from natlib.search import sample_spread
 from natlib.space import Architecture, IntMatrix, SearchSpace
@@ -35,6 +37,7 @@ from natlib.surrogate import rank_metrics
 from natlib.train import cosine, make_optimizer, train, uniform_subnets
 from natlib.transfer import (
     adapt,
+    archive_table,
     fill_archive,
     measure_again,
     report,
@@ -207,11 +210,30 @@ def train_alone(
     return {"lr": lr} | top1
 
 
+def record_many(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
+    """Searches with twelve objectives and at random, from one and the same first archive.
+
+    Both see the same supernet, which does not change, and measure as many subnets.
+    """
+    warm = start(task, MANY["quick"], mode="none", seed=seed, progress=False)
+    warm_up(warm)
+    fill_archive(warm)
+    archives = []
+    for method, candidates in (("NSGA-III", search_candidates), ("random", random_candidates)):
+        run = copy.deepcopy(warm)
+        while run.searched < run.profile.iterations:
+            candidates(run)
+        about = {"task": task.name, "seed": seed, "method": method}
+        archives.append(archive_table(run).assign(**about))
+    return {"many.csv": pd.concat(archives).astype({"madds": int})}
+
+
 COMMANDS = {
     "signal": (record_signal, TARGETS, SEEDS),
     "archive": (record_archive, TARGETS[:1], SEEDS[:1]),
     "adaptation": (record_adaptation, TARGETS[:2], SEEDS),
     "baselines": (record_baselines, TARGETS[:2], SEEDS),
+    "many": (record_many, ("many",), SEEDS),
 }
 
 
@@ -252,7 +274,8 @@ def main() -> None:
     record, tasks, seeds = COMMANDS[arguments.what]
     seeds, tasks = arguments.seeds or seeds, arguments.tasks or tasks
     for seed, name, lr in itertools.product(seeds, tasks, arguments.lr):
-        for file, table in record(load_task(name), seed, lr).items():
+        task = load_many("quick") if name == "many" else load_task(name)
+        for file, table in record(task, seed, lr).items():
             write(file, table, lr)
             print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)
 

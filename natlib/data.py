@@ -25,6 +25,7 @@ __all__ = ["Split", "Task", "check", "dataset_task", "describe", "folder_task", 
 
 DATA = Path(__file__).parents[1] / "data"
 POCKET = DATA / "pocket"
+HIDDEN = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
 MARGIN = 3  # pixels by which augmentation shifts a picture at most, to every side
 
 # A mirrored animal is an animal, a mirrored digit none.
@@ -135,6 +136,22 @@ def to_input(
         x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
     return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def within_part(logits: Tensor, labels: Tensor, task: Task) -> Tensor:
+    """Hides the logits of classes of other parts of a joined task than the picture's own.
+
+    So each part has a classifier of its own, a block of columns of the one there is.
+
+    Args:
+        logits: `(n, num_classes)`.
+        labels: int64 `(n,)`.
+        task: The task; without parts the logits stay as they are.
+    """
+    if not task.parts:
+        return logits
+    part = task.part_of.to(logits.device)
+    return logits.masked_fill(part[labels][:, None] != part, HIDDEN)
 
 
 def augment(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:

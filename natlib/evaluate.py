@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from natlib.data import Split, Task, to_input
+from natlib.data import Split, Task, to_input, within_part
 from natlib.layers import fold_batch_norm, in_parts
 from natlib.parallel import add_up, rank, world_size
 from natlib.space import IntMatrix
@@ -30,7 +30,12 @@ def fixed_sample(split: Split, n: int | None) -> Split:
     """Returns `n` pictures of a split, always the same ones; all of them for `None`."""
     if n is None or n >= len(split):
         return split
-    return split.take(np.random.default_rng(0).permutation(len(split))[:n])
+    return split.take(fixed_rows(len(split), n))
+
+
+def fixed_rows(size: int, n: int | None) -> NDArray[np.int64]:
+    """Returns `n` numbers below `size`, always the same ones; all of them for `None`."""
+    return np.random.default_rng(0).permutation(size)[:n]
 
 
 class InputBatches:
@@ -94,16 +99,20 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 
 
 @torch.inference_mode()
-def correct_predictions(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+def correct_predictions(
+    subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Task | None = None
+) -> Tensor:
     """Returns which images a module classifies correctly, bool `(n,)`.
 
     Args:
         subnet: A module in `eval` mode.
         batches: Images and labels, as `InputBatches` gives them.
+        task: The task; where it was joined, each image is classified within its own part.
     """
-    return torch.cat(
-        [in_parts(subnet, inputs).argmax(dim=1) == labels for inputs, labels in batches]
-    )
+    logits = [(in_parts(subnet, inputs), labels) for inputs, labels in batches]
+    if task is not None:
+        logits = [(within_part(z, labels, task), labels) for z, labels in logits]
+    return torch.cat([z.argmax(dim=1) == labels for z, labels in logits])
 
 
 def evaluate(
@@ -150,7 +159,7 @@ def evaluate(
             with mixed_precision(device):
                 subnet = net.extract(net.space.decode(X[row]))
                 recalibrate(subnet, calibration_batches)
-                hits = correct_predictions(fold_batch_norm(subnet), batches)
+                hits = correct_predictions(fold_batch_norm(subnet), batches, task)
             correct[row] = hits.cpu().numpy()
             bar.update()
             bar.set_postfix(top1=f"{100 * correct[row].mean():.1f}%", refresh=False)
@@ -161,3 +170,15 @@ def evaluate(
 def top1_errors(correct: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Returns the top-1 errors in percent, `(n,)`, of what `evaluate` returned."""
     return 100 * (1 - correct.mean(axis=1))
+
+
+def part_errors(correct: NDArray[np.bool_], data: Split, task: Task) -> NDArray[np.float64]:
+    """Returns the top-1 errors in percent on each part of a task, `(n, parts)`.
+
+    Args:
+        correct: What `evaluate` returned, `(n, n_images)`.
+        data: The images that it measured on.
+        task: The task; one that was not joined has one part.
+    """
+    part = task.part_of[data.labels].numpy()
+    return np.column_stack([top1_errors(correct[:, part == k]) for k in range(part.max() + 1)])

@@ -1,7 +1,8 @@
 """`ObjectiveExplorer`: move a weight or a limit and see which architecture it chooses.
 
-The decision is a pure function, `choose`; the picture is another, `draw`; the widget between them
-only passes values on. Objectives are always minimised.
+The decision is a pure function, `choose`; the picture is drawn by two others, `frame` what stays
+and `fill` what moves; the widget between them only passes values on. Objectives are always
+minimised.
 
 The picture is an ordinary output of the cell, next to the controls, and is replaced when they
 move. So the saved notebook shows the last picture, with its alt text, wherever it is opened, with
@@ -32,11 +33,14 @@ from natlib.plots import (
     UNITS,
     FloatMatrix,
     Mark,
+    backdrop_of,
     draw_layers,
-    draw_parallel,
+    draw_lines,
+    draw_uprights,
     front_of,
     in_units,
     label_of,
+    moving,
     picture,
 )
 from natlib.search import non_dominated
@@ -45,6 +49,7 @@ from natlib.space import Architecture, SearchSpace
 STRIP = 1.2  # height in inches of a drawn architecture, its title included
 METHODS = {"weighted Chebyshev": "chebyshev", "pseudo-weights": "pseudo", "knee": "knee"}
 KEPT = 3
+KEY = "  (height: expand ratio, number: kernel size)"
 NOTHING = "No architecture keeps all limits."
 
 
@@ -203,9 +208,43 @@ def objectives_of(table: pd.DataFrame) -> list[str]:
 
 
 @rc_context(STYLE)
-def draw(
+def frame(
+    D: FloatMatrix, objectives: Sequence[str], axes: tuple[int, int], compare: bool
+) -> Figure:
+    """Returns the figure without what moves: axes, labels and ticks.
+
+    Args:
+        D: Objectives in the units of their labels, `(n, n_objectives)`.
+        objectives: Name of each column.
+        axes: Which columns the front is drawn in: to the right, upwards.
+        compare: Whether there is room for architectures that are kept for comparison.
+    """
+    below = (0.6 if len(objectives) <= 4 else 1.2) + STRIP * (1 + compare)
+    figure = Figure(figsize=(10.5, below + 3.2))
+    edges = {"left": 0.06, "right": 0.985, "bottom": below / (below + 3.2), "top": 0.95}
+    left, right = figure.subplots(1, 2, gridspec_kw=edges | {"wspace": 0.12})
+    points = D[:, list(axes)]
+    left.update_datalim(points[np.isfinite(points).all(axis=1)])
+    left.autoscale_view()
+    left.autoscale(False)
+    left.set(xlabel=label_of(objectives[axes[0]]), ylabel=label_of(objectives[axes[1]]))
+    draw_uprights(right, D, objectives)
+    _add_strip(figure, 0, 1, STRIP * compare)
+    for place in range(KEPT * compare):
+        _add_strip(figure, place, KEPT, 0)
+    return figure
+
+
+def _add_strip(figure: Figure, place: int, places: int, bottom: float) -> None:
+    width, height = 0.97 / places, figure.get_figheight()
+    box = (0.015 + width * place, (bottom + 0.05) / height, width - 0.01, 0.8 / height)
+    figure.add_axes(box).set_axis_off()
+
+
+@rc_context(STYLE)
+def fill(
+    figure: Figure,
     D: FloatMatrix,
-    objectives: Sequence[str],
     architectures: Sequence[Architecture],
     space: SearchSpace,
     *,
@@ -213,12 +252,12 @@ def draw(
     chosen: int | None = None,
     kept: Sequence[int] = (),
     axes: tuple[int, int] = (1, 0),
-) -> Figure:
-    """Draws the front, the parallel coordinates, and the chosen and kept architectures.
+) -> None:
+    """Draws what moves into a frame, in place of what was there: all points, lines and strips.
 
     Args:
+        figure: What `frame` returned for the same `D` and `axes`.
         D: Objectives in the units of their labels, `(n, n_objectives)`.
-        objectives: Name of each column.
         architectures: The architecture of each row.
         space: Their search space.
         feasible: Which rows keep the limits, bool `(n,)`; the others are faded.
@@ -226,32 +265,29 @@ def draw(
         kept: Rows kept for comparison, labelled A, B, C.
         axes: Which columns the front is drawn in: to the right, upwards.
     """
+    for artist in moving(figure):
+        artist.remove()
+    still = set(figure.findobj())
     looks = zip(kept, "ABC", COLORS[2:], MARKERS[1:], strict=False)
     kept_marks = [Mark(*look) for look in looks]
     chosen_marks = [] if chosen is None else [Mark(chosen, "chosen", COLORS[1], "X")]
-    marks = kept_marks + chosen_marks
-    below = (0.6 if len(objectives) <= 4 else 1.2) + STRIP * (1 + bool(kept))
-    figure = Figure(figsize=(10.5, below + 3.2))
-    edges = {"left": 0.06, "right": 0.985, "bottom": below / (below + 3.2), "top": 0.95}
-    left, right = figure.subplots(1, 2, gridspec_kw=edges | {"wspace": 0.12})
-    _draw_front(left, D, objectives, feasible, marks, axes)
-    draw_parallel(right, D, objectives, feasible, marks)
-    _draw_strip(figure, chosen_marks, 1, STRIP * bool(kept), architectures, space)
-    _draw_strip(figure, kept_marks, KEPT, 0, architectures, space)
+    left, right, strip, *kept_strips = figure.axes
+    _draw_front(left, D[:, list(axes)], feasible, kept_marks + chosen_marks)
+    draw_lines(right, D, feasible, kept_marks + chosen_marks)
+    for mark in chosen_marks:
+        _draw_strip(strip, mark, architectures, space, KEY)
+    for ax, mark in zip(kept_strips, kept_marks, strict=False):
+        _draw_strip(ax, mark, architectures, space)
     if chosen is None:
-        figure.text(0.5, (STRIP * (bool(kept) + 0.5)) / (below + 3.2), NOTHING, ha="center")
-    return figure
+        strip.text(0.5, 0.5, NOTHING, ha="center", transform=strip.transAxes)
+    for ax in figure.axes:
+        for artist in ax.get_children():
+            artist.set_animated(artist not in still)
 
 
 def _draw_front(
-    ax: Axes,
-    D: FloatMatrix,
-    objectives: Sequence[str],
-    feasible: NDArray[np.bool_],
-    marks: Sequence[Mark],
-    axes: tuple[int, int],
+    ax: Axes, points: FloatMatrix, feasible: NDArray[np.bool_], marks: Sequence[Mark]
 ) -> None:
-    points = D[:, list(axes)]
     for rows, color, alpha, name in (
         (~feasible, FAINT, 0.35, "outside the limits"),
         (feasible, COLORS[0], 0.55, "within the limits"),
@@ -264,25 +300,15 @@ def _draw_front(
     for mark in marks:
         look = {"color": mark.color, "marker": mark.marker, "mec": "white", "ls": "none"}
         ax.plot(*points[[mark.row]].T, label=mark.name, ms=12, **look)
-    ax.set(xlabel=label_of(objectives[axes[0]]), ylabel=label_of(objectives[axes[1]]))
     ax.legend(fontsize=9)
 
 
 def _draw_strip(
-    figure: Figure,
-    marks: Sequence[Mark],
-    places: int,
-    bottom: float,
-    architectures: Sequence[Architecture],
-    space: SearchSpace,
+    ax: Axes, mark: Mark, architectures: Sequence[Architecture], space: SearchSpace, key: str = ""
 ) -> None:
-    width, height = 0.97 / places, figure.get_figheight()
-    for place, mark in enumerate(marks):
-        box = (0.015 + width * place, (bottom + 0.05) / height, width - 0.01, 0.8 / height)
-        ax = figure.add_axes(box)
-        draw_layers(ax, architectures[mark.row], space)
-        legend = "  (height: expand ratio, number: kernel size)" if places == 1 else ""
-        ax.set_title(f"{mark.name}: {architectures[mark.row]}{legend}", fontsize=9)
+    draw_layers(ax, architectures[mark.row], space)
+    text = f"{mark.name}: {architectures[mark.row]}{key}"
+    ax.text(0, 1.08, text, fontsize=9, transform=ax.transAxes)
 
 
 class ObjectiveExplorer:
@@ -329,7 +355,7 @@ class ObjectiveExplorer:
         self.architectures, self.space = _parse(self.table["architecture"], space)
         self.kept: list[int] = []
         self.on_export = on_export
-        self._picture = None
+        self._picture = self._drawn = None
         self._build_controls()
         self.update()
 
@@ -379,20 +405,29 @@ class ObjectiveExplorer:
         self.feasible = within(self.D, limits)
         self.chosen = choose(self.D, weights, limits, self.method.value)
         self.alt = self._describe(limits)
-        self.figure = draw(
+        self._draw()
+        self.say("" if self.chosen is not None else why_empty(self.D, limits, self.labels))
+        if self._picture is not None:
+            data, metadata = self._repr_mimebundle_()
+            self._picture.update(data, metadata=metadata, raw=True)
+
+    def _draw(self) -> None:
+        """Draws what moves; the backdrop only where other axes are asked for."""
+        axes = tuple(self.objectives.index(axis.value) for axis in (self.right, self.up))
+        if self._drawn != (axes, bool(self.kept)):
+            self._drawn = (axes, bool(self.kept))
+            self.figure = frame(self.D, self.objectives, *self._drawn)
+            self._backdrop = backdrop_of(self.figure, quick=True)
+        fill(
+            self.figure,
             self.D,
-            self.objectives,
             self.architectures,
             self.space,
             feasible=self.feasible,
             chosen=self.chosen,
             kept=self.kept,
-            axes=tuple(self.objectives.index(axis.value) for axis in (self.right, self.up)),
+            axes=axes,
         )
-        self.say("" if self.chosen is not None else why_empty(self.D, limits, self.labels))
-        if self._picture is not None:
-            data, metadata = self._repr_mimebundle_()
-            self._picture.update(data, metadata=metadata, raw=True)
 
     def reset(self) -> None:
         """Puts every control back and forgets what was kept."""
@@ -453,7 +488,7 @@ class ObjectiveExplorer:
         return " ".join(parts)
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        return picture(self.figure, self.alt, quick=True)
+        return picture(self.figure, self.alt, quick=True, backdrop=self._backdrop)
 
     def _ipython_display_(self) -> None:
         display(self.controls)

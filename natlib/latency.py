@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from natlib.cost import Block, look_up, side_after, strided, tabulate, tabulate_ends
 from natlib.layers import ConvNorm, InvertedResidual, channels_last, fold_batch_norm
+from natlib.runs import write_text
 from natlib.space import SearchSpace, expanded_channels
 from natlib.supernet import FeatureMix
 
@@ -58,7 +59,8 @@ class LatencyTable:
                 "more resolutions or choose fewer."
             )
         self.space, self.resolutions, self.about = space, list(resolutions), about
-        self.ends, self.layers = np.asarray(ends, float), np.asarray(layers, float)
+        # Rounded to what `save` writes, so that a table is the same after it was read back.
+        self.ends, self.layers = (np.asarray(ms, float).round(6) for ms in (ends, layers))
         shares = [
             np.interp(space.resolutions, resolutions, row) for row in np.eye(len(resolutions))
         ]
@@ -72,6 +74,13 @@ class LatencyTable:
             ValueError: If a row is no canonical encoding of the space.
         """
         return look_up(self.space, X, self._ends, self._layers)
+
+    def same_as(self, other: LatencyTable) -> bool:
+        """Returns whether another table holds the same milliseconds of the same space."""
+        return self.space == other.space and all(
+            np.array_equal(ours, theirs)
+            for ours, theirs in ((self.ends, other.ends), (self.layers, other.layers))
+        )
 
     @classmethod
     def measure(
@@ -121,15 +130,15 @@ class LatencyTable:
         return cls(space, resolutions, ends, layers, about | {"num_classes": num_classes})
 
     def save(self, path: str | Path) -> None:
-        """Writes the table as JSON."""
+        """Writes the table as JSON, under a temporary name that is then changed."""
         content = {
             "about": self.about,
             "space": self.space.to_json(),
             "resolutions": self.resolutions,
-            "ends_ms": self.ends.round(6).tolist(),
-            "layers_ms": self.layers.round(6).tolist(),
+            "ends_ms": self.ends.tolist(),
+            "layers_ms": self.layers.tolist(),
         }
-        Path(path).write_text(json.dumps(content) + "\n")
+        write_text(Path(path), json.dumps(content) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyTable:
@@ -253,7 +262,16 @@ def describe_machine(device: torch.device | str) -> dict[str, str]:
     """Returns what a measured latency depends on besides the network."""
     kind = torch.device(device).type
     name = torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine()
-    return {"device": f"{name} {kind}", "torch": torch.__version__}
+    return {"device": f"{name} {kind}", "cpu": cpu_name(), "torch": torch.__version__}
+
+
+def cpu_name() -> str:
+    """Returns the model of the CPU, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
 
 
 def stem_layers(space: SearchSpace, width: float) -> list[nn.Module]:

@@ -21,6 +21,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import display
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -96,17 +97,42 @@ def in_units(F: ArrayLike, objectives: Sequence[str]) -> FloatMatrix:
     return F * [UNITS.get(name, ("", 1.0))[1] for name in objectives]
 
 
-def to_png(figure: Figure, quick: bool = False) -> bytes:
+def moving(figure: Figure) -> list[Artist]:
+    """Returns what is drawn over the backdrop: the artists that are marked as animated."""
+    artists = [*figure.texts, *(artist for ax in figure.axes for artist in ax.get_children())]
+    return sorted((a for a in artists if a.get_animated()), key=Artist.get_zorder)
+
+
+def backdrop_of(figure: Figure, quick: bool = False) -> object:
+    """Draws everything that does not move, and returns it for `to_png`.
+
+    Text is most of the work of drawing a figure, and most text stays where it is.
+
+    Args:
+        figure: The figure; it must keep its size.
+        quick: As for `to_png`.
+    """
+    figure.set_dpi(110 if quick else 144)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return canvas.copy_from_bbox(figure.bbox)
+
+
+def to_png(figure: Figure, quick: bool = False, backdrop: object = None) -> bytes:
     """Renders a figure, at 1.5 pixels for each pixel of the page for sharp text.
 
     Args:
         figure: The figure.
         quick: Whether it is drawn anew many times: fewer pixels and 128 colours, a quarter of the
             bytes.
+        backdrop: What `backdrop_of` returned for this figure, if nothing but what moves has changed
+            since.
     """
-    figure.set_dpi(110 if quick else 144)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    backdrop = backdrop or backdrop_of(figure, quick)
+    canvas = figure.canvas
+    canvas.restore_region(backdrop)
+    for artist in moving(figure):
+        figure.draw_artist(artist)
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     if quick:
         white = image.getpixel((0, 0))
@@ -119,7 +145,9 @@ def to_png(figure: Figure, quick: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def picture(figure: Figure, alt: str, quick: bool = False) -> tuple[dict, dict]:
+def picture(
+    figure: Figure, alt: str, quick: bool = False, backdrop: object = None
+) -> tuple[dict, dict]:
     """Returns the MIME bundle of a figure and its metadata, both with the alt text.
 
     The picture is there twice, as HTML and as PNG: JupyterLab and the default template of
@@ -129,13 +157,14 @@ def picture(figure: Figure, alt: str, quick: bool = False) -> tuple[dict, dict]:
         figure: The figure.
         alt: What the picture says, for those who cannot see it.
         quick: As for `to_png`.
+        backdrop: As for `to_png`.
 
     Raises:
         ValueError: If the alt text is empty.
     """
     if not alt.strip():
         raise ValueError("The figure has no alt text: say in a sentence what it shows.")
-    png = base64.b64encode(to_png(figure, quick)).decode()
+    png = base64.b64encode(to_png(figure, quick, backdrop)).decode()
     width = round(figure.get_figwidth() * 96)
     img = f'<img alt="{escape(alt)}" width="{width}" src="data:image/png;base64,{png}">'
     data = {"text/html": img, "image/png": png, "text/plain": alt}
@@ -366,7 +395,8 @@ def plot_correlations(F: ArrayLike, objectives: Sequence[str]) -> Figure:
     side = 2.2 + 0.5 * len(names)
     figure, ((ax,),) = new_figure(size=(side + 0.8, side))
     look = {"vmin": -1, "vmax": 1, "cmap": "PuOr", "square": True, "linewidths": 0.5}
-    sns.heatmap(table, ax=ax, annot=True, fmt=".1f", annot_kws={"size": 8}, **look)
+    shown = table.round(1) + 0.0  # no "-0.0"
+    sns.heatmap(table, ax=ax, annot=shown, fmt=".1f", annot_kws={"size": 8}, **look)
     ax.collections[0].colorbar.set_label("rank correlation")
     ax.tick_params(length=0)
     return figure
@@ -385,48 +415,61 @@ def plot_parallel(F: ArrayLike, objectives: Sequence[str], chosen: Sequence[int]
     D = in_units(F, objectives)
     looks = zip(chosen, COLORS[1:], MARKERS[1:], strict=False)
     marks = [Mark(row, f"M{i + 1}", *look) for i, (row, *look) in enumerate(looks)]
-    draw_parallel(ax, D, objectives, np.ones(len(D), dtype=bool), marks)
+    draw_uprights(ax, D, objectives)
+    draw_lines(ax, D, np.ones(len(D), dtype=bool), marks)
     if marks:
         ax.legend(loc="upper right", ncols=len(marks), bbox_to_anchor=(1, 1.14))
     return figure
 
 
-def draw_parallel(
-    ax: Axes,
-    D: FloatMatrix,
-    objectives: Sequence[str],
-    feasible: NDArray[np.bool_],
-    marks: Sequence[Mark],
-) -> None:
-    """Draws parallel coordinates, each objective from its best (bottom) to its worst value.
+def draw_uprights(ax: Axes, D: FloatMatrix, objectives: Sequence[str]) -> None:
+    """Draws the uprights of parallel coordinates: each objective from best (bottom) to worst.
 
     Args:
         ax: Where to draw.
-        D: Objectives in the units of their labels, `(n, n_objectives)`; rows with NaN are left out.
+        D: Objectives in the units of their labels, `(n, n_objectives)`; rows with NaN do not count.
         objectives: Name of each column.
+    """
+    ends = _ends(D)
+    for i in np.flatnonzero(np.isfinite(ends[0])):
+        for value, y, align in zip(ends[:, i], (-0.03, 1.03), ("top", "bottom"), strict=True):
+            ax.text(i, y, f"{value:.3g}", ha="center", va=align, fontsize=8)
+    names = [label_of(name) for name in objectives]
+    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(names) > 4 else {}
+    ax.set_xticks(range(len(names)), names, **slant)
+    ax.set(xlim=(-0.3, len(names) - 0.7), ylim=(-0.14, 1.14), ylabel="best to worst in the archive")
+    ax.set_yticks([])
+    ax.grid(axis="x", color=FAINT)
+
+
+def draw_lines(
+    ax: Axes, D: FloatMatrix, feasible: NDArray[np.bool_], marks: Sequence[Mark]
+) -> None:
+    """Draws the lines of parallel coordinates, one for each architecture.
+
+    Args:
+        ax: Where `draw_uprights` drew.
+        D: Objectives in the units of their labels, `(n, n_objectives)`; rows with NaN are left out.
         feasible: Which rows are drawn strongly, bool `(n,)`; the others are faded.
         marks: Rows to point out.
     """
-    finite = np.isfinite(D).all(axis=1)
-    low, high = (f(D[finite], axis=0, initial=v) for f, v in ((np.min, np.inf), (np.max, -np.inf)))
-    N = (D - low) / np.where(high > low, high - low, 1)
-    at = np.arange(len(objectives))
+    low, high = _ends(D)
+    N, at = (D - low) / np.where(high > low, high - low, 1), np.arange(D.shape[1])
     alpha = min(0.4, 0.1 + 20 / max(len(D), 1))
     for rows, color in ((~feasible, FAINT), (feasible, COLORS[0])):
-        lines = np.stack(np.broadcast_arrays(at, N[rows & finite]), axis=2)
+        lines = np.stack(np.broadcast_arrays(at, N[rows & np.isfinite(D).all(axis=1)]), axis=2)
         ax.add_collection(LineCollection(lines, colors=color, alpha=alpha, linewidths=0.8))
     for mark in marks:
         look = {"color": mark.color, "marker": mark.marker, "mec": "white", "ms": 10}
         ax.plot(at, N[mark.row], linewidth=2.5, label=mark.name, **look)
-    for i in at[np.isfinite(low)]:
-        for value, y, align in ((low[i], -0.03, "top"), (high[i], 1.03, "bottom")):
-            ax.text(i, y, f"{value:.3g}", ha="center", va=align, fontsize=8)
-    names = [label_of(name) for name in objectives]
-    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(names) > 4 else {}
-    ax.set_xticks(at, names, **slant)
-    ax.set(xlim=(-0.3, len(names) - 0.7), ylim=(-0.14, 1.14), ylabel="best to worst in the archive")
-    ax.set_yticks([])
-    ax.grid(axis="x", color=FAINT)
+
+
+def _ends(D: FloatMatrix) -> FloatMatrix:
+    """Returns best and worst value of each objective, `(2, n_objectives)`; NaN without any."""
+    finite = D[np.isfinite(D).all(axis=1)]
+    if not len(finite):
+        return np.full((2, D.shape[1]), np.nan)
+    return np.stack([finite.min(axis=0), finite.max(axis=0)])
 
 
 def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:

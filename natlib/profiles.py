@@ -7,7 +7,7 @@ with more of everything) or `paper` (the defaults of the paper).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Profile:
         surrogate: Name of the surrogate, a key of `natlib.surrogate.SURROGATES`.
         calibration: Training images for recalibrating batch norm.
         validation: Validation images that the search measures on; `None` takes all.
+        finetune_steps: Steps of fine-tuning one chosen network alone.
+        finetune_lr: Peak learning rate of that.
+        finetune_rounds: How often it is measured on validation meanwhile.
+        part_validation: Validation pictures of each task at most, where tasks are joined.
         micro_batches: Parts into which a process cuts its images of a step, to save memory.
     """
 
@@ -58,6 +62,10 @@ class Profile:
     surrogate: str = "rbf"
     calibration: int = 1000
     validation: int | None = None
+    finetune_steps: int = 200
+    finetune_lr: float = 0.1
+    finetune_rounds: int = 4
+    part_validation: int | None = None
     micro_batches: int = 1
 
 
@@ -98,6 +106,7 @@ PROFILES = {
         best=50,
         surrogate="gp",
         calibration=2000,
+        finetune_steps=2000,
     ),
     "paper": Profile(
         name="paper",
@@ -115,8 +124,40 @@ PROFILES = {
         candidates=8,
         best=150,
         calibration=2000,
+        finetune_steps=10_000,
+        finetune_lr=7.5e-3,
     ),
 }
+
+# The same for many tasks at once (`natlib.many`): NSGA-III takes more directions. On pocket tasks a
+# few hundred validation pictures make every error noisy, and the linear model believes noise least.
+MANY = {
+    "quick": replace(
+        PROFILES["quick"],
+        warmup_largest=0.5,
+        warmup_uniform=1.4,
+        subnets_per_step=2,
+        archive=40,
+        iterations=6,
+        candidates=10,
+        population=160,
+        surrogate="ridge",
+        calibration=400,
+        validation=None,
+        part_validation=300,
+    ),
+    "gpu": replace(PROFILES["gpu"], population=450, candidates=20, surrogate="ridge"),
+    "paper": replace(PROFILES["paper"], population=450, part_validation=2000),
+}
+
+
+def get_many_profile(profile: str | Profile | None = None) -> Profile:
+    """Returns the settings for many tasks at once that belong to a profile.
+
+    Raises:
+        ValueError: If there is no profile of this name.
+    """
+    return profile if isinstance(profile, Profile) else MANY[get_profile(profile).name]
 
 
 def get_profile(profile: str | Profile | None = None) -> Profile:

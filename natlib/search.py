@@ -242,7 +242,8 @@ def choose_candidates(
     With two or three objectives: one after another the point that adds most hypervolume to the
     front, because that is what the search is judged by, and a point in a wide gap adds more than
     one beside a point that is already there. With more objectives hypervolume becomes expensive;
-    then the points closest to the reference directions with fewest archive points.
+    then the point that lowers IGD+ most, which says the same of the front's points: how far each
+    lies from what is there.
 
     Args:
         F_new: Objectives of the new points, `(n, n_objectives)`.
@@ -262,7 +263,7 @@ def choose_candidates(
     F_all = np.vstack([F_new, F_archive])
     ideal, span = F_all.min(axis=0), np.maximum(np.ptp(F_all, axis=0), 1e-12)
     N_new, N_archive = (F_new[new] - ideal) / span, (F_archive - ideal) / span
-    rule = _by_hypervolume if F_new.shape[1] <= 3 else _by_niche
+    rule = _by_hypervolume if F_new.shape[1] <= 3 else _by_coverage
     return new[rule(N_new, N_archive, k)]
 
 
@@ -307,24 +308,26 @@ def _most_volume(
     return chosen
 
 
-def _by_niche(N_new: FloatMatrix, N_known: FloatMatrix, k: int) -> list[int]:
-    """Chooses, one after another, the point closest to a direction with fewest points."""
-    directions = reference_directions(N_new.shape[1], 100)
-    directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+def _by_coverage(N_new: FloatMatrix, N_known: FloatMatrix, k: int) -> list[int]:
+    """Chooses, one after another, the point that lowers IGD+ most.
 
-    def associate(N: FloatMatrix) -> tuple[IntMatrix, FloatMatrix]:
-        along = N @ directions.T
-        squared = (N**2).sum(axis=1, keepdims=True) - along**2
-        return squared.argmin(axis=1), squared.min(axis=1)
+    IGD+ is the mean distance from the points of the front, here that of new and known points
+    together, to the nearest point that is known or chosen, counting only the objectives in which
+    that is worse.
+    """
+    together = np.vstack([N_new, N_known])
+    front = together[non_dominated(together)]
 
-    niche, distance = associate(N_new)
-    known = associate(N_known)[0] if len(N_known) else []
-    counts = np.bincount(known, minlength=len(directions))
-    chosen, rest = [], list(range(len(N_new)))
-    while rest and len(chosen) < k:
-        chosen.append(min(rest, key=lambda i: (counts[niche[i]], distance[i])))
-        rest.remove(chosen[-1])
-        counts[niche[chosen[-1]]] += 1
+    def distances(N: FloatMatrix) -> FloatMatrix:
+        return np.sqrt((np.maximum(N[None] - front[:, None], 0) ** 2).sum(axis=2))
+
+    gap, nearer = distances(N_known).min(axis=1, initial=np.inf), distances(N_new)
+    chosen: list[int] = []
+    for _ in range(min(k, len(N_new))):
+        means = np.minimum(gap[:, None], nearer).mean(axis=0)
+        means[chosen] = np.inf
+        chosen.append(int(means.argmin()))
+        gap = np.minimum(gap, nearer[:, chosen[-1]])
     return chosen
 
 

@@ -76,13 +76,13 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
 
         Args:
             X: Genes, `(n, n_features)`; at least two rows.
-            y: Values, `(n,)`.
+            y: Values, `(n,)`, or several of each row, `(n, k)`, which share the distances.
 
         Raises:
             ValueError: If rows are missing, do not fit, or hold NaN.
         """
         X, y = _check_matrix(X), np.asarray(y, dtype=np.float64)
-        if len(X) < 2 or y.shape != (len(X),) or not np.isfinite(y).all():
+        if len(X) < 2 or y.ndim > 2 or y.shape[:1] != (len(X),) or not np.isfinite(y).all():
             raise ValueError(
                 f"RBFEnsemble.fit needs two rows or more and one finite value for each, "
                 f"but got X {X.shape} and y {y.shape} with {np.sum(~np.isfinite(y))} not finite."
@@ -90,22 +90,23 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.center_ = X.mean(axis=0)
         self.scale_ = float(np.ptp(X, axis=0).max()) or 1.0
-        self.offset_ = float(y.mean())
+        self.offset_ = y.mean(axis=0)
         self.points_ = self._scaled(X)
         self.subsets_ = self._draw_subsets()
         chunks = _chunks(self.n_members, 8 * CHUNK_ELEMENTS // len(X) ** 2)
-        solved = _in_threads(self._solve, [(self.subsets_[c], y - self.offset_) for c in chunks])
+        values = y - self.offset_
+        solved = _in_threads(self._solve, [(self.subsets_[chunk], values) for chunk in chunks])
         self.coefficients_ = np.concatenate(solved)
         return self
 
     def predict(
         self, X: ArrayLike, return_std: bool = False
     ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns the mean of the members, `(n,)`, and with `return_std` their spread too.
+        """Returns the mean of the members, `(n,)` or `(n, k)`, with `return_std` their spread too.
 
         Args:
             X: Genes, `(n, n_features)`.
-            return_std: Whether to return the standard deviation of the members as well, `(n,)`.
+            return_std: Whether to return the standard deviation of the members as well.
 
         Raises:
             ValueError: If the width differs from that in `fit`, or `X` holds NaN.
@@ -135,7 +136,7 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         return (X - self.center_) / self.scale_
 
     def _solve(self, subsets: NDArray, values: NDArray) -> NDArray[np.float64]:
-        """Returns `[a, c_0, c]` of some members, `(members, n + 1 + genes of a member)`."""
+        """Returns `[a, c_0, c]` of some members, `(members, n + 1 + genes of a member, ...)`."""
         n, tail = len(values), 1 + subsets.shape[1]
         points = self.points_[:, subsets].transpose(1, 0, 2)
         squared = _squared_distances(points, points)
@@ -147,13 +148,13 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         system[:, n:, :n] = system[:, :n, n:].transpose(0, 2, 1)
         diagonal = np.arange(n + tail)
         system[:, diagonal, diagonal] += np.repeat([self.smoothing + 1e-13, -1e-10], [n, tail])
-        right = np.zeros((len(subsets), n + tail, 1))
-        right[:, :n, 0] = same @ values / same.sum(axis=2)
-        return np.linalg.solve(system, right)[:, :, 0]
+        right = np.zeros((len(subsets), n + tail, values[0].size))
+        right[:, :n] = same @ values.reshape(n, -1) / same.sum(axis=2, keepdims=True)
+        return np.linalg.solve(system, right).reshape(len(subsets), n + tail, *values.shape[1:])
 
     def _ask_chunk(self, queries: NDArray, members: slice) -> NDArray[np.float64]:
-        """Returns sum and sum of squares of some members' predictions, `(2, n)`."""
-        sums = np.zeros((2, len(queries)))
+        """Returns sum and sum of squares of some members' predictions, `(2, n, ...)`."""
+        sums = np.zeros((2, len(queries), *self.coefficients_.shape[2:]))
         rows = _chunks(len(queries), CHUNK_ELEMENTS // len(self.points_))
         pairs = zip(self.subsets_[members], self.coefficients_[members], strict=True)
         for subset, coefficients in pairs:

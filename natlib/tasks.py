@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 SPLITS = ("train", "valid", "test")
@@ -47,6 +48,8 @@ class Task:
         mean: Mean of each channel of the train split, on the scale 0 to 1.
         std: Standard deviation of each channel of the train split.
         flip: Whether a mirrored picture keeps its class.
+        parts: Where several tasks were joined (`natlib.many.join_tasks`), the name of each and its
+            number of classes, in the order of the classes.
     """
 
     name: str
@@ -57,11 +60,18 @@ class Task:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     flip: bool
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    @property
+    def part_of(self) -> Tensor:
+        """The part that each class belongs to, int64 `(num_classes,)`; all 0 for a single task."""
+        sizes = torch.tensor([n for _, n in self.parts] or [self.num_classes])
+        return torch.arange(len(sizes)).repeat_interleave(sizes)
 
 
 def make_task(

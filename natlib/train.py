@@ -19,10 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from natlib.data import Split, Task, augment, batch_indices, to_input
+from natlib.data import Split, Task, augment, batch_indices, to_input, within_part
 from natlib.parallel import average_gradients, rank, world_size
 from natlib.space import Architecture, SearchSpace
-from natlib.supernet import Supernet
 
 SubnetSampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
@@ -145,7 +144,7 @@ def make_optimizer(
 
 
 def train(
-    net: Supernet,
+    net: nn.Module,
     optimizer: torch.optim.Optimizer,
     task: Task,
     sampler: SubnetSampler,
@@ -164,7 +163,7 @@ def train(
     """Trains a supernet on subnets of it, in place.
 
     Args:
-        net: The supernet; its device is used.
+        net: The supernet, or whatever else takes images and an architecture; its device is used.
         optimizer: Optimizer over its parameters.
         task: The task; only its train split is touched.
         sampler: Gives the subnets of a step; the first is the teacher of the others.
@@ -224,7 +223,7 @@ def train(
 
 
 def add_gradients(
-    net: Supernet,
+    net: nn.Module,
     task: Task,
     images: Tensor,
     labels: Tensor,
@@ -256,7 +255,7 @@ def add_gradients(
     for arch in archs:
         x = to_input(images, arch.resolution, task, images.device)
         with mixed_precision(images.device):
-            logits = net(x, arch)
+            logits = within_part(net(x, arch), labels, task)
         loss = F.cross_entropy(logits.float(), labels)
         losses.append(loss.detach())
         if distill and soft_labels is not None:

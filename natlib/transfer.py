@@ -22,9 +22,11 @@ import json
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,8 @@ from numpy.typing import NDArray
 from natlib import __version__, parallel, runs
 from natlib.cost import CostTable
 from natlib.data import TARGETS, Task, load_task, pretrained_path
-from natlib.evaluate import evaluate, top1_errors
+from natlib.evaluate import evaluate, fixed_sample, part_errors
+from natlib.latency import LatencyTable, describe_machine
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.search import (
     choose_candidates,
@@ -63,7 +66,8 @@ from natlib.train import (
 )
 
 MODES = ("distribution", "uniform", "none")
-COSTS = ("madds", "params")
+COSTS = ("madds", "params", "latency_ms")
+LATENCY = "latency.json"  # in the run folder
 CHECKPOINT_SECONDS = 300.0
 
 
@@ -76,12 +80,14 @@ class Run:
         profile: The settings.
         net: The supernet, which adapts.
         optimizer: Its optimizer.
-        objectives: Names of the columns of `F`; the first is `top1_err`.
+        objectives: Names of the columns of `F`: `top1_err`, or for a task that was joined
+            `top1_err_PART` of each part, then the costs.
         mode: How the supernet adapts, one of `MODES`.
         seed: Seed of everything random.
         limits: Upper bounds that candidates must keep, by name of objective.
         run_dir: The run folder, or `None`.
         progress: Whether to show progress.
+        latency: Predicts `latency_ms`, where that is an objective.
         X: The archive's encodings, int64 `(n, n_var)`.
         F: The archive's objectives, all minimised, float64 `(n, n_objectives)`.
         born: Iteration in which each architecture joined the archive, int64 `(n,)`.
@@ -103,6 +109,7 @@ class Run:
     limits: dict[str, float]
     run_dir: Path | None
     progress: bool
+    latency: LatencyTable | None
     X: IntMatrix
     F: NDArray[np.float64]
     born: IntMatrix
@@ -122,13 +129,26 @@ class Run:
     def costs(self) -> dict[str, Callable[[IntMatrix], IntMatrix]]:
         """The objectives that are computed, not measured: name to function of encodings."""
         table = CostTable(self.space, self.task.num_classes)
-        return {name: getattr(table, name) for name in self.objectives[1:]}
+        tables = {"madds": table, "params": table, "latency_ms": self.latency}
+        return {name: getattr(tables[name], name) for name in self.objectives[self.n_errors :]}
+
+    @property
+    def n_errors(self) -> int:
+        """The number of objectives that are measured: the first columns of `F`."""
+        return max(1, len(self.task.parts))
+
+    @property
+    def summary(self) -> NDArray[np.float64]:
+        """The mean of the errors over the parts of the task, and the costs, `(n, 1 + costs)`."""
+        return np.column_stack(
+            [self.F[:, : self.n_errors].mean(axis=1), self.F[:, self.n_errors :]]
+        )
 
     @property
     def front(self) -> NDArray[np.int64]:
         """Rows of the archive that no other row dominates, cheapest first."""
         rows = np.flatnonzero(non_dominated(self.F))
-        return rows[np.argsort(self.F[rows, 1] if self.F.shape[1] > 1 else self.F[rows, 0])]
+        return rows[np.argsort(self.F[rows, self.n_errors])]
 
     def rng(self, purpose: int, iteration: int = 0) -> np.random.Generator:
         """Returns the random generator of a purpose in an iteration; see `natlib.train`."""
@@ -152,13 +172,15 @@ def start(
     run_dir: str | Path | None = None,
     device: str | None = None,
     progress: bool = True,
+    latency: LatencyTable | None = None,
 ) -> Run:
     """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
 
     Args:
         task: The target task, or its name or folder as `load_task` takes it.
         profile: The settings, or their name; `NATLIB_PROFILE` by default.
-        objectives: What to minimise: `top1_err` first, then any of `madds` and `params`.
+        objectives: What to minimise: `top1_err` first, then any of `madds`, `params` and
+            `latency_ms`. Of a task that was joined, `top1_err` is the error on each part.
         mode: `"distribution"` adapts the subnets that the archive's best suggest (the paper's
             way), `"uniform"` any subnets, `"none"` only searches.
         limits: Upper bounds that candidates must keep, such as `{"madds": 2e6}`.
@@ -167,6 +189,8 @@ def start(
         run_dir: The run folder, or `None` to keep nothing.
         device: Device name; the best available by default.
         progress: Whether to show progress.
+        latency: Predicts `latency_ms` where that is an objective; by default the table in the run
+            folder, or one that is measured now.
 
     Raises:
         ValueError: If an argument is not among the choices.
@@ -181,21 +205,72 @@ def start(
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
     net = supernet.to(pick_device(device), memory_format=torch.channels_last)
+    errors = [f"top1_err_{name}" for name, _ in task.parts] or ["top1_err"]
+    if "latency_ms" in objectives:
+        latency = find_latency(net, None if run_dir is None else Path(run_dir), latency)
     return Run(
         task=task,
         profile=profile,
         net=net,
         optimizer=make_optimizer(net),
-        objectives=objectives,
+        objectives=(*errors, *objectives[1:]),
         mode=mode,
         seed=seed,
         limits=limits,
         run_dir=None if run_dir is None else Path(run_dir),
         progress=progress,
+        latency=latency,
         X=np.zeros((0, net.space.n_var), dtype=np.int64),
-        F=np.zeros((0, len(objectives))),
+        F=np.zeros((0, len(errors) + len(objectives) - 1)),
         born=np.zeros(0, dtype=np.int64),
     )
+
+
+def find_latency(
+    net: Supernet, run_dir: Path | None, latency: LatencyTable | None = None
+) -> LatencyTable:
+    """Returns the latency table of the run folder, else the one that is passed, else a new one.
+
+    So a run that goes on never mixes two measurements. A warning says where the table is of
+    another machine.
+
+    Raises:
+        ValueError: If the folder holds another table or has lost its own, or if several processes
+            would each measure one.
+    """
+    path = None if run_dir is None else run_dir / LATENCY
+    if path is not None and path.exists():
+        stored = LatencyTable.load(path)
+        if stored.space != net.space or not (latency is None or latency.same_as(stored)):
+            raise ValueError(
+                f"{path} holds other latencies than those that are passed, or of another space: "
+                "resume without 'latency', or choose another run folder."
+            )
+        warn_of_another_machine(stored, net, path)
+        return stored
+    if run_dir is not None and (run_dir / runs.CHECKPOINT).exists():
+        raise ValueError(
+            f"The latencies of the run in {run_dir} are lost: put {LATENCY} back, or choose "
+            "another run folder."
+        )
+    if latency is None and parallel.world_size() > 1:
+        raise ValueError(
+            "Several processes would each measure latencies of their own: measure a LatencyTable "
+            f"once and save it as {LATENCY} in the run folder."
+        )
+    return latency or LatencyTable.measure(net.space, device_of(net), num_classes=net.num_classes)
+
+
+def warn_of_another_machine(table: LatencyTable, net: Supernet, path: Path) -> None:
+    """Warns where a latency table was measured on another machine than this one."""
+    here = describe_machine(device_of(net))
+    there = {key: table.about.get(key) for key in here}
+    if there != here:
+        warnings.warn(
+            f"The latencies in {path} were measured on {there}, but this is {here}: the run goes "
+            "on with them.",
+            stacklevel=2,
+        )
 
 
 def check_choices(objectives: tuple[str, ...], mode: str, limits: dict[str, float]) -> None:
@@ -273,7 +348,7 @@ def fill_archive(run: Run) -> None:
     """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
     table = CostTable(run.space, run.task.num_classes)
     add(run, sample_spread(run.space, table, run.profile.archive, run.rng(1)))
-    worst = run.F.max(axis=0)
+    worst = run.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
     run.reference = worst.tolist()
     run.history.append(describe_iteration(run, {}, {}))
@@ -284,10 +359,11 @@ def search_candidates(run: Run) -> None:
     p, seconds = run.profile, {}
     begin = time.perf_counter()
     surrogate = SURROGATES[p.surrogate](run.space, run.seed)
-    surrogate.fit(run.X, run.F[:, 0])
+    errors = run.F[:, : run.n_errors]
+    surrogate.fit(run.X, errors if run.task.parts else errors[:, 0])
     found = nsga3(
         run.space,
-        {"top1_err": surrogate.predict} | run.costs,
+        columns_of(surrogate.predict, run.objectives[: run.n_errors]) | run.costs,
         run.X[run.front],
         limits=run.limits,
         population=p.population,
@@ -295,14 +371,31 @@ def search_candidates(run: Run) -> None:
         seed=int(run.rng(2, run.searched).integers(2**31)),
     )
     chosen = choose_candidates(found.F, run.F, p.candidates, X_new=found.X, X_archive=run.X)
-    X, predicted = found.X[chosen], found.F[chosen, 0]
+    X, predicted = found.X[chosen], found.F[chosen, : run.n_errors].mean(axis=1)
     seconds["search"] = time.perf_counter() - begin
     begin = time.perf_counter()
     add(run, X)
     seconds["measure"] = time.perf_counter() - begin
-    quality = rank_metrics(run.F[-len(X) :, 0], predicted)
+    quality = rank_metrics(run.summary[-len(X) :, 0], predicted)
     run.searched += 1
     run.history.append(describe_iteration(run, quality, seconds))
+
+
+def columns_of(
+    predict: Callable[[IntMatrix], NDArray], names: Sequence[str]
+) -> dict[str, Callable[[IntMatrix], NDArray]]:
+    """Returns each column of what `predict` returns as an objective, by name.
+
+    They are asked for the same encodings one after another; `predict` only once.
+    """
+    last: list = [None, None]
+
+    def column(X: IntMatrix, k: int) -> NDArray:
+        if last[0] is not X:
+            last[:] = X, predict(X).reshape(len(X), -1)
+        return last[1][:, k]
+
+    return {name: partial(column, k=k) for k, name in enumerate(names)}
 
 
 def adapt(run: Run) -> None:
@@ -332,11 +425,11 @@ def measure_again(run: Run) -> None:
     """Measures the whole archive with the adapted weights (NAT, step 2f)."""
     begin = time.perf_counter()
     if run.mode != "none":
-        run.F[:, 0] = measure(run, run.X, "measuring the archive again")
+        run.F[:, : run.n_errors] = measure(run, run.X, "measuring the archive again")
     run.iteration += 1
     update = {
         "hypervolume": run_hypervolume(run),
-        "best_err": float(run.F[:, 0].min()),
+        "best_err": float(run.summary[:, 0].min()),
         "evaluations": run.evaluations,
         "steps": run.step,
         "seconds_measure_again": round(time.perf_counter() - begin, 2),
@@ -347,7 +440,8 @@ def measure_again(run: Run) -> None:
 def report(run: Run, n: int = 4) -> pd.DataFrame:
     """Returns the knee points M1 ... Mn with their accuracy on test (NAT, step 3).
 
-    Nothing before this looks at the test split.
+    Nothing before this looks at the test split. Of a task that was joined, accuracies are means
+    over its parts.
 
     Args:
         run: The transfer.
@@ -357,7 +451,7 @@ def report(run: Run, n: int = 4) -> pd.DataFrame:
         One row per network: `name`, `architecture`, `params`, `madds`, `valid_top1` and
         `test_top1` (percent), `test_se` (standard error of the test accuracy).
     """
-    rows = run.front[knee_points(run.F[run.front], n)]
+    rows = run.front[knee_points(run.summary[run.front], n)]
     correct = evaluate(
         run.net,
         run.X[rows],
@@ -368,14 +462,15 @@ def report(run: Run, n: int = 4) -> pd.DataFrame:
         description="test accuracy of the chosen subnets",
     )
     table = CostTable(run.space, run.task.num_classes)
-    test = 100 - top1_errors(correct)
+    errors = part_errors(correct, run.task.test, run.task)
+    test = 100 - errors.mean(axis=1)
     return pd.DataFrame(
         {
             "name": [f"M{i + 1}" for i in range(len(rows))],
             "architecture": [str(run.space.decode(x)) for x in run.X[rows]],
             "params": table.params(run.X[rows]),
             "madds": table.madds(run.X[rows]),
-            "valid_top1": 100 - run.F[rows, 0],
+            "valid_top1": 100 - run.summary[rows, 0],
             "test_top1": test,
             "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
         }
@@ -482,7 +577,7 @@ def add(run: Run, X: IntMatrix) -> None:
 
 
 def measure(run: Run, X: IntMatrix, description: str) -> NDArray[np.float64]:
-    """Returns the top-1 errors on the validation split in percent, `(n,)`."""
+    """Returns the top-1 errors on the validation split in percent, `(n, n_errors)`."""
     correct = evaluate(
         run.net,
         X,
@@ -493,7 +588,7 @@ def measure(run: Run, X: IntMatrix, description: str) -> NDArray[np.float64]:
         description=description,
     )
     run.evaluations += len(X)
-    return top1_errors(correct)
+    return part_errors(correct, fixed_sample(run.task.valid, run.profile.validation), run.task)
 
 
 def train_to(
@@ -527,10 +622,14 @@ def train_to(
 
 
 def run_hypervolume(run: Run) -> float:
-    """Returns the share of the box between zero error, least cost and `run.reference`."""
+    """Returns the share of the box between zero error, least cost and `run.reference`.
+
+    Of a task that was joined, the mean error over its parts stands for all of them: a hypervolume
+    of twelve objectives takes too long.
+    """
     smallest = run.space.encode(run.space.smallest())[None]
     ideal = [0.0, *(float(cost(smallest)[0]) for cost in run.costs.values())]
-    return float(hypervolume(run.F, run.reference, ideal))
+    return float(hypervolume(run.summary, run.reference, ideal))
 
 
 def describe_iteration(run: Run, quality: dict, seconds: dict) -> dict:
@@ -538,7 +637,7 @@ def describe_iteration(run: Run, quality: dict, seconds: dict) -> dict:
     return {
         "iteration": run.searched,
         "hypervolume": run_hypervolume(run),
-        "best_err": float(run.F[:, 0].min()),
+        "best_err": float(run.summary[:, 0].min()),
         "archive": len(run.X),
         "evaluations": run.evaluations,
         "steps": run.step,
@@ -569,6 +668,8 @@ def open_folder(run: Run, resume: bool) -> None:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
     if parallel.rank() == 0:
         runs.check_config(run.run_dir, about)
+        if run.latency is not None:
+            run.latency.save(run.run_dir / LATENCY)
     parallel.wait_for_all()
     saved = runs.read_checkpoint(run.run_dir)
     if saved is None:

@@ -8,6 +8,8 @@ import pytest
 
 from natlib.cost import CostTable
 from natlib.data import DATA
+from natlib.explore import objectives_of
+from natlib.many import compare
 from natlib.space import Architecture, SearchSpace
 
 ARCHIVES = DATA / "archives"
@@ -99,3 +101,19 @@ def test_modes_spend_the_same():
         assert group.archive.nunique() == 1
         trained = group[group["mode"] != "none"]
         assert trained.steps.nunique() == 1 and trained.evaluations.nunique() == 1
+
+
+def test_twelve_objectives_are_searched_better_than_at_random():
+    study, space = read("many.csv"), SearchSpace.pocket()
+    names = objectives_of(study)
+    assert len(names) == 12 and study.seed.nunique() >= 3
+    for _, group in study.groupby("seed"):
+        archives = dict(list(group.groupby("method")))
+        ours, random = archives["NSGA-III"], archives["random"]
+        assert len(ours) == len(random) == ours.architecture.nunique()
+        first = [a[a.iteration == 0][["architecture", *names]].to_numpy() for a in (ours, random)]
+        np.testing.assert_array_equal(*first)
+        X = np.stack([space.encode(Architecture.from_string(text)) for text in ours.architecture])
+        np.testing.assert_array_equal(CostTable(space, 49).madds(X), ours.madds)
+        found = compare({name: a[names].to_numpy() for name, a in archives.items()})
+        assert found["NSGA-III"] < found["random"]

@@ -23,6 +23,7 @@ from natlib.explore import (
     why_empty,
     within,
 )
+from natlib.plots import to_png
 from natlib.search import knee_points, non_dominated
 from natlib.space import Architecture, SearchSpace
 
@@ -296,7 +297,7 @@ def test_an_empty_feasible_set_is_explained(explorer):
         assert "The limit MAdds (M) from" in text and f"missed by {gap:.3g}" in text
     assert len(points_labelled(explorer, "outside the limits")) == 40
     assert not len(points_labelled(explorer, "within the limits"))
-    assert [text.get_text() for text in explorer.figure.texts] == [explore.NOTHING]
+    assert [text.get_text() for text in explorer.figure.axes[2].texts] == [explore.NOTHING]
     explorer.compare()
     assert explorer.kept == []
     explorer.reset()
@@ -328,7 +329,7 @@ def test_compare_keeps_three_and_shows_them(explorer):
         seen += [explorer.chosen] if explorer.chosen not in seen else []
     assert len(seen) >= 4, "the archive of this test has too few different choices"
     assert explorer.kept == seen[-3:]
-    titles = [ax.get_title("left") for ax in explorer.figure.axes[2:]]
+    titles = [ax.texts[-1].get_text() for ax in explorer.figure.axes[2:]]
     for name, row in zip("ABC", explorer.kept, strict=True):
         architecture = str(explorer.architectures[row])
         assert f"{name}: {architecture}" in titles
@@ -424,3 +425,27 @@ def test_what_is_shown_is_controls_and_one_picture_that_is_replaced(explorer, mo
     explorer.compare()
     explorer.reset()
     assert len(updated) == 3 and updated[-1] == explorer.alt
+
+
+def test_only_what_moves_is_drawn_anew(explorer, monkeypatch):
+    drawn = []
+    original = explore.frame
+    monkeypatch.setattr(explore, "frame", lambda *a: drawn.append(a) or original(*a))
+    figure, start = explorer.figure, pixels(explorer)
+    explorer.weights["top1_err"].value = 1.0
+    explorer.limits["madds"].value = (explorer.limits["madds"].min, 3.0)
+    assert explorer.figure is figure and not drawn
+    moved = pixels(explorer)
+    explorer.compare()
+    assert explorer.figure is not figure and len(drawn) == 1, "there is room for kept ones now"
+    explorer.reset()
+    np.testing.assert_array_equal(pixels(explorer), start)
+    explorer.weights["top1_err"].value = 1.0
+    explorer.limits["madds"].value = (explorer.limits["madds"].min, 3.0)
+    np.testing.assert_array_equal(pixels(explorer), moved)
+
+
+def test_the_picture_is_that_of_a_figure_drawn_at_once(explorer):
+    quick = pixels(explorer)
+    whole = np.asarray(Image.open(io.BytesIO(to_png(explorer.figure, quick=True))))
+    np.testing.assert_array_equal(quick, whole)

@@ -54,9 +54,11 @@ def logits_of(subnet, images):
         return subnet(images).numpy()
 
 
-def ends_and_random(space, n):
-    archs = [space.decode(x) for x in space.sample(n - 2, 0)]
-    return [(space, arch) for arch in (space.smallest(), space.largest(), *archs)]
+def ends_and_random(space, quick):
+    """Smallest, largest and 20 random subnets; those after the first `quick` are slow tests."""
+    archs = [space.smallest(), space.largest(), *map(space.decode, space.sample(20, 0))]
+    marks = [[]] * quick + [[pytest.mark.slow]] * (len(archs) - quick)
+    return [pytest.param(space, a, marks=m) for a, m in zip(archs, marks, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def pocket_subnet(task):
 
 @pytest.mark.parametrize(
     ("space", "arch"),
-    ends_and_random(POCKET, 10) + ends_and_random(PAPER, 10),
+    ends_and_random(POCKET, 22) + ends_and_random(PAPER, 6),
     ids=lambda value: str(value) if isinstance(value, Architecture) else value.name,
 )
 def test_onnx_says_what_the_subnet_says(space, arch, task, tmp_path):

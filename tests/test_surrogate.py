@@ -180,3 +180,16 @@ def test_rank_metrics_by_hand():
 def test_rank_metrics_of_constants_are_zero(y):
     found = rank_metrics(y, [5, 5, 5])
     assert (found["spearman"], found["kendall"]) == (0, 0) and np.isfinite(found["rmse"])
+
+
+def test_several_values_at_once_are_as_each_alone():
+    rng = np.random.default_rng(0)
+    space = SearchSpace.pocket()
+    X, Y = space.sample(40, rng), rng.normal(size=(40, 3))
+    together = RBFEnsemble(n_members=30).fit(X, Y)
+    queries = space.sample(20, rng)
+    mean, std = together.predict(queries, return_std=True)
+    assert mean.shape == std.shape == (20, 3)
+    for k in range(3):
+        alone = RBFEnsemble(n_members=30).fit(X, Y[:, k])
+        np.testing.assert_allclose(mean[:, k], alone.predict(queries), atol=1e-4)

@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 
 from natlib import transfer as nat
+from natlib.latency import LatencyTable
 from natlib.profiles import get_profile
 from natlib.runs import CHECKPOINT, CONFIG
 from natlib.transfer import transfer
@@ -241,3 +242,52 @@ def test_command_line_complains_in_one_sentence(tmp_path):
         with pytest.raises(SystemExit) as stopped:
             nat.main([*wrong, "--run-dir", str(tmp_path / "run")])
         assert str(stopped.value.code).startswith(sentence)
+
+
+def test_latency_is_an_objective_that_a_resumed_run_does_not_measure_again(
+    run_tiny, tmp_path, monkeypatch
+):
+    objectives = ("top1_err", "madds", "latency_ms")
+
+    def stop(run):
+        if run.iteration == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_tiny("run", objectives=objectives, on_iteration=stop)
+    table = LatencyTable.load(tmp_path / "run" / nat.LATENCY)
+    monkeypatch.setattr(LatencyTable, "measure", None)
+    run = run_tiny("run", objectives=objectives)
+    np.testing.assert_array_equal(run.F[:, 2], table.latency_ms(run.X))
+    whole = run_tiny("whole", objectives=objectives, latency=table)
+    same_archive(run, whole)
+    assert "latency_ms" in pd.read_csv(tmp_path / "run" / "front.csv")
+
+
+def test_latencies_of_two_measurements_are_not_mixed(run_tiny, tmp_path):
+    objectives = ("top1_err", "latency_ms")
+    run = run_tiny("run", objectives=objectives)
+    about, path = run.latency.about, tmp_path / "run" / nat.LATENCY
+    other = LatencyTable(
+        run.space, run.latency.resolutions, 2 * run.latency.ends, run.latency.layers, about
+    )
+    with pytest.raises(ValueError, match="holds other latencies than those that are passed"):
+        run_tiny("run", objectives=objectives, latency=other)
+    content = json.loads(path.read_text())
+    content["about"]["cpu"] = "an abacus"
+    path.write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match="measured on .*an abacus.* goes on with them"):
+        run_tiny("run", objectives=objectives)
+    path.unlink()
+    with pytest.raises(ValueError, match="latencies of the run in .* are lost: put latency.json"):
+        run_tiny("run", objectives=objectives)
+
+
+def test_latency_limits_candidates(run_tiny, tiny_space):
+    shape = (2, 1, tiny_space.n_stages, tiny_space.max_depth, tiny_space.n_layer_choices + 1)
+    layers = np.random.default_rng(0).random(shape) * (np.arange(shape[-1]) > 0)
+    table = LatencyTable(tiny_space, tiny_space.resolutions, np.ones((2, 1, 2)), layers, {})
+    limit = float(np.median(table.latency_ms(tiny_space.sample(50, 0))))
+    objectives = ("top1_err", "latency_ms")
+    run = run_tiny(None, objectives=objectives, limits={"latency_ms": limit}, latency=table)
+    assert (run.F[run.born > 0, 1] <= limit).all()

@@ -1,0 +1,184 @@
+"""Many tasks at once: what is joined stays apart where it must, and the search runs on it."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from natlib import transfer as nat
+from natlib.data import load_task, within_part
+from natlib.datasets import DATA_SETS
+from natlib.evaluate import part_errors
+from natlib.explore import objectives_of, read_archive
+from natlib.many import POCKET_TASKS, compare, igd_plus, join_tasks, load_many, with_classes
+from natlib.profiles import MANY, PROFILES, get_many_profile
+from natlib.rehearse import rehearse
+from natlib.tasks import Split, make_task
+from natlib.transfer import transfer
+from tests.helpers.transfer_worker import TINY
+
+
+def toy(n, classes, side=12, value=0, flip=True):
+    images = torch.full((n, 3, side, side), value, dtype=torch.uint8)
+    images[:, :, 0, 0] = torch.arange(n)[:, None]
+    split = Split(images, torch.arange(n) % classes)
+    splits = {"train": split, "valid": split, "test": split}
+    return make_task("toy", tuple("abcdef"[:classes]), splits, flip)
+
+
+@pytest.fixture(scope="module")
+def joined():
+    tasks = {"dark": toy(6, 2, value=10), "grey": toy(12, 3, value=120, flip=False)}
+    return join_tasks(tasks | {"light": toy(30, 2, side=24, value=240)}, 12, n_valid=8)
+
+
+def test_joined_classes_come_in_blocks(joined):
+    assert joined.parts == (("dark", 2), ("grey", 3), ("light", 2))
+    assert joined.classes[0] == "dark: a" and joined.num_classes == 7
+    assert joined.part_of.tolist() == [0, 0, 1, 1, 1, 2, 2]
+    assert not joined.flip
+    for split in (joined.train, joined.valid, joined.test):
+        part = joined.part_of[split.labels]
+        middle = split.images[:][:, 0, 6, 6]
+        assert (middle == torch.tensor([10, 120, 240])[part]).all()
+
+
+def test_every_task_gives_equally_many_training_pictures(joined):
+    assert joined.part_of[joined.train.labels].bincount().tolist() == [12, 12, 12]
+    assert joined.part_of[joined.valid.labels].bincount().tolist() == [6, 8, 8]
+    assert joined.part_of[joined.test.labels].bincount().tolist() == [6, 12, 30]
+    numbers = joined.train.images[:12][:, 0, 0, 0]
+    assert sorted(numbers.tolist()) == sorted(2 * list(range(6))), "a small task repeats itself"
+
+
+def test_channel_statistics_are_those_of_all_training_pictures(joined):
+    pixels = joined.train.images[:].double() / 255
+    assert joined.mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=0.01)
+    assert joined.std == pytest.approx(pixels.std((0, 2, 3)).tolist(), abs=0.01)
+
+
+def test_only_classes_of_the_own_part_count(joined):
+    labels = torch.tensor([0, 4, 6])
+    logits = torch.zeros(3, 7, requires_grad=True)
+    shown = within_part(logits + torch.arange(7.0), labels, joined)
+    assert shown.argmax(dim=1).tolist() == [1, 4, 6]
+    nn.functional.cross_entropy(shown, labels).backward()
+    own = joined.part_of == joined.part_of[labels][:, None]
+    assert torch.equal(logits.grad != 0, own)
+    probabilities = shown.softmax(dim=1)
+    assert torch.isfinite(nn.functional.cross_entropy(shown, probabilities))
+    single = load_task("emoji")
+    assert within_part(logits, labels, single) is logits
+
+
+def test_errors_are_counted_part_by_part(joined):
+    part = joined.part_of[joined.valid.labels].numpy()
+    correct = np.stack([part == 0, part == 1])
+    assert part_errors(correct, joined.valid, joined).tolist() == [[0, 100, 100], [100, 0, 100]]
+
+
+def test_some_classes_of_a_task():
+    animals = load_task("animals")
+    farm = with_classes(animals, ("sheep", "cow"))
+    assert farm.classes == ("sheep", "cow")
+    sheep = animals.valid.images[animals.valid.labels == animals.classes.index("sheep")]
+    assert torch.equal(farm.valid.images[farm.valid.labels == 0], sheep)
+    assert with_classes(animals, None) is animals
+    with pytest.raises(ValueError, match="Task 'animals' has no class 'unicorn', only"):
+        with_classes(animals, ("unicorn",))
+
+
+def test_the_eleven_pocket_tasks_share_no_class():
+    task = load_many("quick")
+    assert [name for name, _ in task.parts] == list(POCKET_TASKS) and len(task.parts) == 11
+    labels = [label.split(": ", 1)[1] for label in task.classes]
+    assert len(set(labels)) == len(labels) == 49
+    n = MANY["quick"].part_validation
+    assert task.part_of[task.valid.labels].bincount().max() <= n
+    assert len(task.train) == 11 * (len(task.train) // 11)
+
+
+def test_the_paper_s_data_sets_are_joined_in_the_same_way(tmp_path):
+    task = load_many("paper", rehearse(tmp_path / "data"))
+    assert [name for name, _ in task.parts] == list(DATA_SETS)
+    assert task.valid.images[:1].shape == (1, 3, 256, 256)
+    assert task.num_classes == 10 * 4 + 102
+
+
+def test_profiles_for_many_tasks():
+    assert MANY.keys() == PROFILES.keys()
+    assert get_many_profile("quick") is MANY["quick"] and get_many_profile(TINY) is TINY
+    assert all(profile.space == PROFILES[name].space for name, profile in MANY.items())
+    assert all(profile.validation is None for profile in MANY.values())
+
+
+def test_igd_plus_by_hand():
+    front = [[0.0, 2.0], [10.0, 0.0]]  # scaled: (0, 1) and (1, 0)
+    assert igd_plus(front, front) == 0
+    assert igd_plus([[5.0, 1.0]], front) == pytest.approx(0.5)  # (.5, .5): .5 worse in one each
+    assert igd_plus([[-5.0, -1.0]], front) == 0, "better than the front is no distance"
+    archives = {"good": np.array([[1.0, 1.0]]), "bad": np.array([[2.0, 3.0], [3.0, 2.0]])}
+    found = compare(archives)
+    assert found["good"] == 0 < found["bad"]
+
+
+@pytest.fixture
+def run_joined(tiny_task, tiny_supernet, tmp_path):
+    """A transfer to the tiny task, joined with itself in other colours and upside down."""
+
+    def turned(task, change):
+        splits = {n: getattr(task, n) for n in ("train", "valid", "test")}
+        splits = {n: Split(change(s.images), s.labels) for n, s in splits.items()}
+        return make_task("tiny", task.classes, splits)
+
+    tasks = {"plain": tiny_task, "red": turned(tiny_task, lambda x: x.flip(1))}
+    tasks |= {"inverse": turned(tiny_task, lambda x: 255 - x)}
+    task = join_tasks(tasks, 12)
+
+    def go(**options):
+        options = {"profile": TINY, "run_dir": tmp_path / "run"} | options
+        net = copy.deepcopy(tiny_supernet)
+        return transfer(task, supernet=net, progress=False, **options)
+
+    return go
+
+
+@pytest.mark.parametrize("surrogate", ["rbf", "ridge"])
+def test_a_transfer_to_joined_tasks(run_joined, tmp_path, surrogate):
+    run = run_joined(profile=replace(TINY, surrogate=surrogate))
+    assert run.objectives == ("top1_err_plain", "top1_err_red", "top1_err_inverse", "madds")
+    assert run.F.shape == (14, 4) and run.net.num_classes == 9
+    assert run.summary.shape == (14, 2)
+    again = part_errors(
+        nat.evaluate(
+            run.net, run.X, run.task, n_images=60, calibration=TINY.calibration, progress=False
+        ),
+        nat.fixed_sample(run.task.valid, 60),
+        run.task,
+    )
+    np.testing.assert_allclose(again, run.F[:, :3])
+    table = nat.report(run, 2)
+    assert table.test_top1.between(0, 100).all()
+    archive = read_archive(tmp_path / "run")
+    assert objectives_of(archive) == list(run.objectives) and len(archive) == 14
+
+
+def test_a_stopped_run_on_joined_tasks_goes_on(run_joined, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(run):
+        if run.iteration == 1:
+            raise Stop
+
+    whole = run_joined(run_dir=tmp_path / "whole")
+    with pytest.raises(Stop):
+        run_joined(on_iteration=stop)
+    np.testing.assert_array_equal(run_joined().F, whole.F)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "archive.jsonl").open()]
+    np.testing.assert_array_equal(pd.DataFrame(rows)[list(whole.objectives)], whole.F)
