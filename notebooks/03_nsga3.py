@@ -384,8 +384,7 @@ print(f"{squares} of 16 squares: {share:.4f}")
 # - Most searches here begin with random subnets, to be seen at work; NAT's begin with the front of the
 #   archive.
 # - The paper chooses candidates so that they fill the front evenly; we let hypervolume say where it
-#   gains most (with four or more objectives: where reference directions have fewest points). Its M1
-#   to M4 are points of good trade-off, too; hypervolume as the measure of that is our choice.
+#   gains most (with four or more objectives IGD+, the indicator of notebook 06). Its M1 to M4 are points of good trade-off, too; hypervolume as the measure of that is our choice.
 # - With more objectives than directions have divisions, two layers of directions are used, as the
 #   authors of NSGA-III do.
 #

@@ -279,8 +279,7 @@ times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 #
 # The loop is that of notebook 04, without adaptation: warm up on batches of all eleven tasks, measure
 # a first archive, then in turn fit a surrogate (eleven errors at once), search with NSGA-III along
-# many directions, and measure the candidates that fill the gaps of the front. It is resumed where you
-# run this again.
+# many directions, and measure the candidates that fill the gaps of the front.
 
 # %%
 eleven = many.load_many()
@@ -289,7 +288,7 @@ for split in ("train", "valid", "test"):
     labels = getattr(eleven, split).labels
     parts[split] = eleven.part_of[labels].bincount().numpy()
 settings = many.get_many_profile()
-twelve = transfer.transfer(eleven, settings, mode="none", run_dir="runs/many", seed=0)
+twelve = transfer.transfer(eleven, settings, mode="none", seed=0)
 print(f"{len(twelve.front)} of {len(twelve.X)} are on the front of {len(twelve.objectives)}")
 parts.T
 
@@ -304,7 +303,7 @@ plots.show(
     f"{twelve.space.decode(twelve.X[compromise])}.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Which tasks conflict? The rank correlation of each two objectives over the archive:
 
 # %%
@@ -319,7 +318,7 @@ plots.show(
     f"{pairs.iloc[-1]:.1f} ({' and '.join(high)}).",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Most errors conflict with MAdds. Hardly two of them conflict with each other:
 # they agree, or they have little to do with each other, as emoji with most. So the twelve are fewer
 # objectives than they look. Take values near zero with care: a few hundred validation pictures a task
@@ -345,7 +344,7 @@ igd = pd.DataFrame(igd).T
 figure = plots.plot_modes(igd.to_dict("list"), "IGD+ (share of the front's range)")
 plots.show(figure, "IGD+ of each seed: " + igd.round(3).to_csv(sep=" ").replace("\n", "; "))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Twelve weights, twelve limits, one choice. Give one task all the weight and see what the others pay.
 # The front shows two objectives at a time: choose which.
 
@@ -354,7 +353,7 @@ names = ["top1_err_woods", "madds", *twelve.objectives]
 names = list(dict.fromkeys(names))
 ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The eleven tasks are parts of four small sets, with one supernet for all. The paper searches over
