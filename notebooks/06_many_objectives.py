@@ -324,7 +324,7 @@ plots.show(
 # objectives than they look. Take values near zero with care: a few hundred validation pictures a task
 # blur small differences.
 #
-# Does the search pay? Recorded over three seeds (`data/record_pocket.py many`): from one and the same
+# Does the search pay? Recorded over six seeds (`data/record_pocket.py many`): from one and the same
 # supernet and first archive, as many further subnets were measured, chosen by the search or at
 # random. *IGD+* is the mean distance from the points of the best known front, here that of both
 # together, to the nearest point of an archive, counting only objectives in which that is worse. Each
