@@ -85,13 +85,15 @@ def test_adaptation_helps():
     assert (table.distribution > table.none).all()
 
 
-def test_networks_by_transfer_beat_the_same_from_scratch():
+LOST = pytest.mark.xfail(reason="on digits, seed 1, from scratch is 0.3 points ahead")
+PAIRS = [("animals", 0), ("animals", 1), ("animals", 2), ("digits", 0), ("digits", 2)]
+
+
+@pytest.mark.parametrize(("task", "seed"), [*PAIRS, pytest.param("digits", 1, marks=LOST)])
+def test_networks_by_transfer_beat_the_same_from_scratch(task, seed):
     networks = pd.concat([read("networks.csv"), read("baselines.csv")])
-    means = networks.groupby(["task", "seed", "mode"]).test_top1.mean().unstack()
-    lead = means.distribution - means["from scratch"]
-    assert lead.notna().all() and len(lead) >= 6
-    assert (lead.groupby("task").mean() > 0).all()
-    assert (lead > 0).sum() >= 5  # on digits, seed 1, training from scratch is 0.3 points ahead
+    means = networks.groupby(["task", "seed", "mode"]).test_top1.mean()[task, seed]
+    assert means["distribution"] > means["from scratch"]
 
 
 def test_modes_spend_the_same():
