@@ -29,9 +29,9 @@ from natlib.search import non_dominated
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is this machine ready?
 #
-# `natlib.check()` looks at everything that the first minutes can stumble over. Where `ok` is False,
-# the last column says what to do. The *profile* says how much is computed: `quick`, the default, is
-# made for a laptop; notebook 04 shows the larger ones.
+# `natlib` is the library of this course. Its `check()` looks at everything that can go wrong in the
+# first minutes. Where `ok` is False, the last column says what to do. The *profile* says how much is
+# computed: `quick`, the default, is made for a laptop; notebook 04 names the larger ones.
 
 # %%
 checks = natlib.check()
@@ -44,26 +44,26 @@ print(f"Profile '{get_profile().name}': the notebooks say at their top how long 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What this course rebuilds
 #
-# Training a network takes long, and the best network for *your* pictures on *your* device is not
-# the best one for somebody else. **Neural Architecture Transfer** (NAT) finds many networks at once,
-# from cheap to accurate, for a *task* that has just arrived: labelled pictures of some classes. It
+# Training takes a long time, and the best network for *your* pictures on *your* device need not be
+# the best for somebody else. **Neural Architecture Transfer** (NAT) finds many networks at once, from
+# cheap to accurate, for a *target task* that has just arrived: labelled pictures of some classes. It
 # starts from a *supernet*: one network that holds the weights of very many smaller ones, its
-# *subnets*, and that was pre-trained on another task. How many layers a subnet has, and how large
-# each is, makes its *architecture*.
+# *subnets*, and that was pre-trained on another task. The *architecture* of a subnet says how many
+# layers it has, and how large each is.
 #
-# Then two things alternate. **Search** looks for good architectures. To measure a subnet takes its
-# time, so a *surrogate*, a model that predicts the error of an architecture, is asked instead:
-# thousands of times, by an evolutionary algorithm (*NSGA-III*). Only the few most promising ones, the
-# *candidates*, are measured; they join the *archive*, the list of all that was measured.
-# **Adaptation** trains the supernet on the new task, and above all those parts of it that the best
-# of the archive use. At the end four of the best are reported, ready to use: M1, the cheapest of
-# them, to M4, the most accurate.
+# After a first training on the target task, the *warm-up*, two things alternate. **Search** looks for
+# good architectures. Measuring a subnet takes time, so a *surrogate*, a model that predicts the error
+# of an architecture, is asked instead, thousands of times, by the search algorithm *NSGA-III*. Only a
+# few promising *candidates* are measured; they join the *archive*, the list of all that were measured.
+# **Adaptation** trains the supernet further, above all those parts of it that the best of the archive
+# use. At the end four of the best are reported: M1, the cheapest of them, to M4, the most accurate.
+# The map shows every step; you need not understand each box yet.
 
 # %%
 plots.show(course.draw_map(), course.ALT)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# The same as a table, with a link to the section that explains each step ([as a page](map.md)):
+# The same as a table, with a link to the section that explains each step (both [on a page](map.md)):
 #
 # | step | what happens | in `natlib` | explained in |
 # |---|---|---|---|
@@ -86,19 +86,19 @@ plots.show(course.draw_map(), course.ALT)
 # |---|---|---|
 # | [01 supernet](01_supernet.ipynb) | How can one network hold so many, and what does each cost? | `space`, `cost`, `supernet` |
 # | [02 surrogate](02_surrogate.ipynb) | Can accuracy be predicted from a few measurements? | `surrogate` |
-# | [03 NSGA-III](03_nsga3.ipynb) | How is a whole front searched at once? | `search` |
+# | [03 NSGA-III](03_nsga3.ipynb) | How are cheap and accurate networks searched for at once? | `search` |
 # | [04 online adaptation](04_online_adaptation.ipynb) | How do weights and search help each other? | `train`, `evaluate`, `transfer` |
 # | [05 reproduction](05_reproduction.ipynb) | What did the paper find, and what do you find? | `datasets`, `paper`, `reproduce` |
 # | [06 many objectives](06_many_objectives.ipynb) | How do I choose, and take a network home? | `explore`, `export` |
 #
 # You need Python, numpy and the basics of PyTorch and of image classification; nothing of
-# architecture search. Words that you do not know stand in the [glossary](glossary.md).
+# architecture search. The [glossary](glossary.md) explains the words of the course.
 #
 # ## The pictures
 #
-# The *pocket* tasks ship with the course: 32-pixel drawings and small grey pictures, so that every
-# notebook runs on a laptop without a network connection. The supernet was pre-trained on the *source*
-# task, clothes and clip art.
+# The course works at a small scale, *pocket*: its tasks are 32-pixel drawings and small grey pictures,
+# and ship with it, so that every notebook runs on a laptop without a network connection. The supernet
+# was pre-trained on the *source* task, clothes and clip art.
 
 # %%
 source = data.load_task("source")
@@ -108,7 +108,7 @@ plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clo
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji. The
 # pictures of each task are split three ways, and no split has two purposes: weights are fitted on
-# *train*, architectures are chosen on *valid*, and *test* is for the final report.
+# *train*, architectures are chosen on *valid* (validation), and *test* is for the final report.
 
 # %%
 for name in data.TARGETS:
@@ -120,11 +120,11 @@ for name in data.TARGETS:
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A trade-off to play with
 #
-# Several hundred subnets of the supernet were measured on the animals (validation split, pocket
-# scale) and recorded. The *top-1 error* (`top1_err`) is the share of pictures whose most probable
-# class is not the right one, in percent; *MAdds* are the multiply-adds that a subnet spends on one
-# picture. Both are *objectives*: each should be small. In code, `F` is the matrix of objectives, one
-# row for each subnet and one column for each objective.
+# The supernet was trained on the animals for a while; then several hundred subnets were measured on
+# the validation split, and recorded. The *top-1 error* (`top1_err`) is the share of pictures whose
+# most probable class is not the right one, in percent; *MAdds*, our first measure of cost, are the
+# multiply-adds that a subnet spends on one picture. Both are *objectives*: each should be small. In
+# code, `F` is the matrix of objectives, one row for each subnet and one column for each objective.
 
 # %%
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
@@ -135,13 +135,15 @@ plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** You cannot have the least error and the fewest MAdds at once. The lower left
-# edge, the *Pareto front* (or just *front*), holds the subnets to which none other is better in one
-# objective without being worse in the other. Everything above it is a bad buy: some subnet of the
-# front costs no more and errs no more, and is better in one of the two.
+# edge is the *Pareto front*, or *front* for short. Everything above it is *dominated*, a bad buy: some
+# subnet of the front costs no more and errs no more, and is better in one of the two. A subnet of the
+# front has no such rival.
 #
-# Now choose. Move the weights: how much does an error hurt you, how much a multiply-add? Or set a
-# limit that must be kept. How weights become a choice is a matter of notebook 06. (Without a running
-# kernel you see a picture of the choice with equal weights.)
+# Now choose. Move the weights (of the objectives, not of a network): how much does an error hurt you,
+# how much a multiply-add? Or set a limit that must be kept. On the right, each subnet is a line from
+# its error to its MAdds; the architecture at the bottom is the one that was chosen. Notebook 06 says
+# how weights become a choice, notebook 01 how to read an architecture. (Without a running kernel you
+# see a picture of the choice with equal weights.)
 
 # %%
 ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
@@ -149,8 +151,8 @@ ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check yourself
 #
-# Replace the guess below: how many percent of the largest subnet's MAdds does the cheapest subnet
-# need whose error is at most two (percentage) points above the least?
+# Take the cheapest subnet whose error is at most two (percentage) points above the least. What
+# percentage of the largest subnet's MAdds does it need? Replace the guess below.
 
 # %%
 guess = 50
@@ -163,10 +165,10 @@ print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 # ## What we simplified against the paper
 #
 # - The paper pre-trains on ImageNet and transfers to eleven data sets of photos at 192 to 256
-#   pixels; the pocket tasks are small drawings at 16 to 32. The steps are the same, the accuracies
+#   pixels; the pocket tasks are small drawings at 16 to 32. The steps are the same; the accuracies
 #   say nothing about the paper's.
-# - The paper reports about one GPU-day for a search on CIFAR-10; `NATLIB_PROFILE=paper` runs that
-#   scale (notebook 05 says for how long).
+# - The paper reports about one GPU-day for a search on CIFAR-10; the environment variable
+#   `NATLIB_PROFILE=paper` chooses that scale (notebook 05 estimates how long it takes).
 # - The archive above was measured once, with weights that no longer changed; in NAT they adapt.
 #
 # ## Recap
@@ -183,7 +185,7 @@ print(f"It needs {share:.0f}% of the MAdds; your guess was {guess}%.")
 # [solutions/00_start_here.ipynb](solutions/00_start_here.ipynb) discusses answers.
 #
 # 1. *Reading a front* (5 minutes): which of six subnets are dominated?
-# 2. *A limit* (10 minutes): find the best subnet within it, and what each halving costs.
+# 2. *A limit* (10 minutes): find the best subnet within it, and see what each halving costs.
 # 3. *Weights* (15 minutes): choose by a weighted sum, and see which subnets it never finds.
 # 4. *How sure is a front?* (15 minutes): compare the fronts of two halves of the validation split.
 #

@@ -13,11 +13,11 @@
 #
 # **You will be able to**
 #
-# - count the architectures of a search space, and write one as a row of integers and back;
+# - count the architectures of a search space, write one as a row of integers, and read it back;
 # - show what makes a network elastic: kernel size, width, depth and resolution;
 # - read a subnet out of a supernet without training it, and measure it correctly;
-# - ask for parameters, MAdds and latency of thousands of subnets at once;
-# - load an official Once-for-all checkpoint.
+# - look up parameters, MAdds and latency of thousands of subnets at once;
+# - load an official checkpoint of Once-for-all, the supernet that the paper starts from.
 
 # %% slideshow={"slide_type": "skip"}
 import numpy as np
@@ -32,17 +32,17 @@ from natlib.supernet import Supernet
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How many networks are in it?
 #
-# A *supernet* is one network that holds the weights of many smaller ones, its *subnets*. An
-# *architecture* says which subnet is meant. It is a list of small decisions: the *resolution* (side
-# of the square input picture in pixels) and a *width multiplier* for the channels of all layers;
-# then for each *stage* (layers in a row whose outputs have one size) its *depth*, the number of its
-# layers; then for each layer the side of its kernel and its *expand ratio*, which says how many
-# channels it has inside. All architectures together are the *search space*.
+# A supernet holds the weights of very many subnets, and an *architecture* says which one is meant. It
+# is a list of small decisions: the *resolution* (side of the square input picture in pixels) and a
+# *width multiplier* for the channels of all layers; then for each *stage* (consecutive layers whose
+# outputs have one size) its *depth*, the number of its layers; then for each layer the side of its
+# kernel and its *expand ratio*, which says how many channels it has inside. (A *layer* is a block of a
+# few convolutions: see below.) All architectures together are the *search space*.
 #
 # Let a layer have $L$ choices (pairs of kernel and expand ratio). A stage of depth $d$ then has
-# $L^d$ forms, and a stage of any depth $T = \sum_d L^d$. With $S$ stages, $R$ resolutions and $W$
-# widths there are $R \cdot W \cdot T^S$ architectures. We count two spaces: that of the paper, and
-# the *pocket* space of this course.
+# $L^d$ forms, and over all allowed depths a stage has $T = \sum_d L^d$. With $S$ stages, $R$
+# resolutions and $W$ widths there are $R \cdot W \cdot T^S$ architectures. We count two spaces: that of
+# the paper, and the *pocket* space of this course.
 
 # %%
 spaces = {"paper": SearchSpace.paper(), "pocket": SearchSpace.pocket()}
@@ -53,16 +53,20 @@ for name, space in spaces.items():
     print(f"   = {space.size:,} architectures, about 10^{np.log10(float(space.size)):.1f}")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Nobody trains so many networks one by one, at either scale. NAT never
-# does: one set of shared weights serves them all.
+# **What do you notice?** Nobody can train so many networks one by one, at either scale. In NAT they
+# share their weights.
 #
 # Search works on integers. The *encoding* of an architecture is a row `x` of `n_var` integers, called
 # *genes*: the index of the resolution, the index of the width, then one gene for each layer that
 # there can be. A layer's gene is 0 if the layer is skipped, else 1 + index of the kernel + number of
-# kernels times index of the expand ratio (all indices from 0). A layer may be skipped only at the end
-# of its stage, so each architecture has exactly one encoding, its *canonical* one; `repair` makes one
-# of any integers. Many encodings are a matrix `X` with one row for each. The string below is the
-# encoding with the stages set apart.
+# kernels times index of the expand ratio (all indices from 0). In the pocket space (kernels 3 and 5,
+# expand ratios 1, 2 and 4) the gene 3 = 1 + 0 + 2 · 1 means kernel 3 and expand ratio 2.
+#
+# Only the last layers of a stage may be skipped, so each architecture has exactly one encoding, its
+# *canonical* one. `repair` turns any integers into one: it moves them into their ranges (the first
+# layer of a stage is never skipped), then closes the holes. Many encodings are a matrix `X` with one
+# row for each. The string below is the encoding with the stages set apart; `ks`, `e` and `d` are
+# kernels, expand ratios and depths.
 
 # %%
 pocket = spaces["pocket"]
@@ -77,8 +81,8 @@ print("a hole:  ", hole, "\nrepaired:", pocket.repair(hole))
 # ## A drawing of an architecture
 #
 # Here are four networks that the authors of NAT found for ImageNet and published, M1 to M4, with their
-# *MAdds*: the multiply-adds that a network spends on one picture. Colour (and the digit) is the side
-# of the kernel, height the expand ratio, and the number of bars the depth.
+# MAdds. Colour (and the digit) is the side of the kernel, height the expand ratio, and the number of
+# bars the depth.
 
 # %%
 published = pd.read_json(data.DATA / "paper" / "published_subnets.json")
@@ -93,13 +97,13 @@ X = np.array([paper.encode(arch) for arch in networks.values()])
 notes = {n: f"{madds / 1e6:.0f} M MAdds" for n, madds in zip(networks, cost.madds(X), strict=True)}
 figure = plots_supernet.draw_architecture(networks, paper, notes)
 plots.show(
-    figure, "The layers of NAT-M1 to M4 as bars: the costlier networks are deeper, or wider."
+    figure, "Layers of NAT-M1 to M4 as bars: costlier ones are wider, deeper or see more pixels."
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** All four keep the last stage at full depth; the cheap ones save in the
-# stages before it. Kernels and expand ratios follow no simple rule. The networks were searched,
-# inside a supernet.
+# stages before it. Kernels and expand ratios follow no simple rule: the networks were found by
+# search, inside a supernet.
 #
 # ## A trained supernet
 #
@@ -120,14 +124,18 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a layer is made of
 #
-# Between a first convolution (the *stem*) and the last layers with the classifier (the *head*) every
-# layer is an *inverted residual*, the building block of MobileNet: a 1x1 convolution *expands* the
-# channels by the expand ratio, a *depthwise* convolution (one kernel for each channel, `groups` equal
-# to the channels) looks around, in some stages *squeeze-and-excitation* scales each channel by a
-# factor computed from the means of all channels, and a second 1x1 convolution *projects* back to few
-# channels. Where input and output have the same shape, the input is added (the residual connection).
-# Kernel and expand ratio of a layer are those of its depthwise convolution. In the code the parts are
-# called `inverted_bottleneck`, `depth_conv`, `se` and `point_linear`, as in Once-for-all.
+# Between the *stem* (a first convolution and one fixed block, `blocks[0]`) and the *head* (the last
+# layers and the classifier) every layer is an *inverted residual*, the building block of MobileNet:
+# wide inside, narrow at its ends. A 1x1 convolution *expands* the channels by the expand ratio. A
+# *depthwise* convolution (one kernel for each channel, `groups` equal to the channels) looks around;
+# the kernel of a layer is that one. A second 1x1 convolution *projects* back to few channels. Where
+# input and output have the same shape, the input is added (the residual connection).
+#
+# In some stages *squeeze-and-excitation* comes before the projection. It averages each channel over
+# the picture; from all these means two small 1x1 convolutions compute a factor from 0 to 1 for each
+# channel, by which it is multiplied. A kernel sees few pixels; this lets the whole picture say which
+# channels matter. In the code the parts are called `inverted_bottleneck`, `depth_conv`, `se` and
+# `point_linear`, as in Once-for-all. (`extract` reads out a subnet: see below.)
 
 # %%
 largest = net.extract(pocket.largest())
@@ -159,7 +167,7 @@ print(
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The 3x3 kernels resemble the centres and are not the same: training has moved
-# the matrix away from the identity. What serves as the middle of a large kernel need not serve alone.
+# the matrix away from the identity. The middle of a good large kernel need not be a good small one.
 # (The exercise *Do the matrices matter?* measures what they are worth.)
 #
 # ## Elastic width
@@ -182,16 +190,17 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** The columns agree: a narrow layer computes exactly what the first channels
-# of the wide one compute. The first channels serve every subnet, the last ones only the widest.
+# **What do you notice?** The columns agree: up to its projection, which mixes all channels, a narrow
+# layer computes exactly what the first channels of the wide one compute. The first channels serve
+# every subnet, the last ones only those with the widest layers.
 #
-# This was the expand ratio. The *width multiplier* is another matter: each of its values has a set of
-# weights of its own, and the pocket space has only one.
+# The *width multiplier* is another matter: each of its values has a set of weights of its own. (The
+# pocket space has only one value.)
 #
 # ## Elastic depth
 #
-# A shallower stage is its first layers; what follows has to cope with the output of any of them.
-# The picture shows the output of stage 2 when it ends after one, two or three layers.
+# A shallower stage consists of the first layers; what follows has to cope with the output of any of
+# them. The picture shows the output of stage 2 when it ends after one, two or three layers.
 
 # %%
 rows = {}
@@ -202,16 +211,17 @@ for depth in (1, 2, 3):
     )[:8]
 figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(8)])
 plots.show(
-    figure, "Output of stage 2 after one to three layers: each layer refines the same channels."
+    figure, "Output of stage 2 after one to three layers: most channels change only a little."
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** A channel looks alike in all three rows: from the second layer on, a layer
-# *adds* to its input (the residual connection), so its absence is bearable.
+# **What do you notice?** Most channels look much alike in all three rows: from the second layer on, a
+# layer *adds* to its input (the residual connection), so its absence is bearable.
 #
 # ## Elastic resolution
 #
-# Convolutions slide, so a smaller picture needs no other weights. It needs fewer MAdds.
+# Convolutions slide, and the head averages over the picture before it classifies, so a smaller picture
+# needs no other weights. It needs fewer MAdds.
 
 # %%
 rows, table = {}, CostTable(pocket, num_classes=net.num_classes)
@@ -223,20 +233,20 @@ for resolution in (16, 24, 32):
     )[::8]
     print(f"{resolution} px: {table.madds(pocket.encode(arch))[0]:,} MAdds")
 figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
-plots.show(figure, "The same feature maps at three resolutions: coarser, but the same features.")
+plots.show(figure, "The same feature maps at three resolutions: coarser, but mostly the same.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** The same channel sees the same things, coarser. The MAdds grow almost with
-# the area of the picture: twice the side, nearly four times the MAdds.
+# **What do you notice?** Most channels see the same things, coarser. The MAdds grow almost with the
+# area of the picture: twice the side, nearly four times the MAdds. (What follows the averaging does
+# not shrink.)
 #
 # ## Reading out a subnet, and a surprise
 #
 # `extract` copies the slices into a plain module of its own. No training is needed. But batch norm
 # normalises with *running statistics* (mean and variance of each channel), and those of the supernet
-# are a mixture over all the subnets it was trained with. Let us measure the *top-1 error* of some
-# subnets, the share of pictures whose most probable class is wrong, twice: with the statistics as
-# they are, and after *recalibration*, which computes them anew on a few hundred training pictures.
-# `evaluate` always recalibrates.
+# are a mixture over all the subnets it was trained with. Let us measure the top-1 error of some
+# subnets twice: with these statistics (*stale* ones), and after *recalibration*, which computes them
+# anew for the subnet on a few hundred training pictures. `evaluate` always recalibrates.
 
 # %%
 X = np.vstack([pocket.lower, pocket.upper, pocket.sample(6, rng=1)])
@@ -256,15 +266,16 @@ plots.show(figure, alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The weights are the same in both measurements. With stale statistics not only
-# the errors are wrong but also their order. So NAT recalibrates before *every* evaluation.
+# are the errors wrong but also their order. So NAT recalibrates before *every* evaluation.
 #
 # ## What a subnet costs
 #
 # A convolution with $k \times k$ kernels from $c_\text{in}$ to $c_\text{out}$ channels in $g$ groups
 # spends $k^2 \, c_\text{in} \, c_\text{out} / g$ MAdds on each pixel of its output, and has as many
 # weights. (What others call FLOPs is often the number of MAdds, and sometimes twice that.) So
-# parameters and MAdds need no network at all. A subnet's cost is a sum over its layers: every layer is
-# counted once, for each gene it can have, and architectures are looked up in that table.
+# parameters and MAdds can be counted without building a network. A subnet's cost is a sum over its
+# layers: each is counted once for every gene, resolution and width, and architectures are looked up in
+# that table.
 
 # %%
 import time
@@ -294,11 +305,12 @@ layer_costs.set_index("layer").sum()
 #
 # ## What a subnet takes
 #
-# MAdds are no milliseconds: memory traffic and the overhead of each call count too. But the *latency*
-# of a subnet, the time it takes for one picture, is nearly a sum as well. `LatencyTable.measure` times
-# every distinct block of the space once, on this machine. Then we compare its sums with whole
-# networks, timed end to end. *Spearman's rho*, in the title, is the correlation of ranks: 1 if both
-# sides put all subnets in the same order, 0 if the orders have nothing to do with each other.
+# MAdds are not milliseconds: memory traffic and the overhead of each call count too. But the *latency*
+# of a subnet, the time it takes for one picture, is nearly a sum as well (Cai et al., 2019).
+# `LatencyTable.measure` times every distinct block of the space by itself, on this machine. Then we
+# compare its sums with whole networks, timed end to end (batch norm folded into the convolutions).
+# *Spearman's rho*, in the title, is the correlation of ranks: 1 if both sides put all subnets in the
+# same order, 0 if the orders have nothing to do with each other.
 
 # %%
 torch.manual_seed(0)
@@ -335,8 +347,9 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** More MAdds help on the whole, yet at any one cost subnets differ by
-# (percentage) points. That spread is what the search of notebooks 02 and 03 lives on.
+# **What do you notice?** More MAdds help on the whole, yet subnets of much the same cost can differ by
+# several (percentage) points. (On the right, with 500 pictures, some of that is chance.) That spread
+# is what the search of notebooks 02 and 03 lives on.
 #
 # ## Change one stage yourself
 #
@@ -351,7 +364,7 @@ plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 #
 # The paper starts from *Once-for-all* (OFA), a supernet that others trained on ImageNet. Its authors
 # publish the weights of each width as a file, named after its depths, expand ratios and kernels. If
-# you have them, three lines give you the paper's starting point, 1,000 classes of ImageNet:
+# you have them, three lines give you the paper's starting point, with the 1,000 classes of ImageNet:
 #
 # ```python
 # net = Supernet(SearchSpace.paper(), num_classes=1000)
@@ -365,10 +378,10 @@ plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 #
 # ## Check yourself
 #
-# Cover the next cell and encode by hand; then compare, and change a gene to see the cell complain:
-# 24 px, width 1.0; stage 1 has one layer with kernel 5 and expand ratio 2, stage 2
-# two layers with kernel 3 and expand ratio 1, stage 3 three layers with kernel 5 and expand ratio 4.
-# (The rule for genes stands above; kernels are 3 and 5, expand ratios 1, 2 and 4.)
+# Cover the next cell and encode this by hand: 24 px, width 1.0; stage 1 has one layer with kernel 5
+# and expand ratio 2, stage 2 two layers with kernel 3 and expand ratio 1, stage 3 three layers with
+# kernel 5 and expand ratio 4. Then compare, and change a gene to see the cell complain. (The rule for
+# genes stands above. Resolutions are 16, 20, 24, 28 and 32 px; a stage has three genes.)
 
 # %%
 answer = [2, 0, 4, 0, 0, 1, 1, 0, 6, 6, 6]
@@ -392,10 +405,11 @@ print("Right:", pocket.decode(answer))
 #
 # ## Recap
 #
-# - The number of architectures is a product of small choices; an encoding is one gene for each.
+# - The number of architectures is a product of small numbers; an encoding has two genes, and one more
+#   for each layer.
 # - Elastic means: centre of the kernel times a matrix, first channels, first layers, any resolution.
 # - A subnet is read out by copying slices, and its batch norm is recalibrated before it is measured.
-# - Parameters and MAdds are sums over a table, exactly; latency is so nearly.
+# - Parameters and MAdds are exact sums over a table; latency is nearly such a sum.
 # - An official checkpoint loads with `load_ofa`, and the same code works at the paper's scale.
 #
 # ## Exercises
@@ -403,7 +417,7 @@ print("Right:", pocket.decode(answer))
 # In [exercises/01_supernet.ipynb](exercises/01_supernet.ipynb), with hints and self-checks;
 # [solutions/01_supernet.ipynb](solutions/01_supernet.ipynb) discusses answers.
 #
-# 1. *Counting by recursion* (15 minutes): how many architectures have so many layers?
+# 1. *Counting by recursion* (15 minutes): how many architectures have exactly so many layers?
 # 2. *MAdds of a layer by hand* (15 minutes): count the three convolutions of a layer.
 # 3. *The dearest gene* (10 minutes): which decision costs most when it is raised?
 # 4. *From 7x7 to 5x5 to 3x3* (20 minutes): write the chain of kernel matrices.

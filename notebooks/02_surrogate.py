@@ -33,15 +33,16 @@ from natlib.surrogate import SURROGATES, RBFEnsemble, rank_metrics, steps
 # ## Why predict at all?
 #
 # To measure a subnet, its batch norm is recalibrated and a thousand pictures or more run through it.
-# A search that is to find a whole front wants to ask for thousands of subnets. So it asks a
-# *surrogate*: a model that learns error from architecture, from the few subnets that were measured,
-# and answers for a whole population at once (how fast, the end of this notebook measures). In the
+# A search that is to find a whole front wants to ask about thousands of subnets. So it asks a
+# *surrogate*: a model that learns from the few measured subnets to predict the error of any
+# architecture, and answers for many at once (how fast, the end of this notebook measures). In the
 # words of machine learning: a regression with very few examples.
 #
 # We need measurements to learn from. The course ships a recording, an *archive*: several hundred
 # subnets of the pocket supernet, measured on the validation split of the animals with weights that
-# stayed the same. Each row is one architecture with its top-1 error in percent (`top1_err`), its
-# MAdds and its parameters; `top1_err_a` and `top1_err_b` are its errors on two halves of that split.
+# stayed the same. Each row is one architecture, as a string, with its top-1 error in percent
+# (`top1_err`), its MAdds and its parameters; `top1_err_a` and `top1_err_b` are its errors on two halves
+# of that split.
 
 # %%
 space = SearchSpace.pocket()
@@ -59,9 +60,10 @@ archive.sample(4, random_state=0)
 # ## How good can a prediction be?
 #
 # A measurement is not the truth either: another set of pictures would have given another number.
-# How well do the two halves of the split agree about the order of the subnets? (If the error on the
-# whole split has a noise of standard deviation $\sigma$, that on a half has one of $\sqrt 2 \, \sigma$,
-# and the difference of two halves one of $2 \sigma$: hence the division by 2.)
+# How well do the two halves of the split agree about the order of the subnets? (*Kendall's tau* is
+# explained below. If the error on the whole split has a noise of standard deviation $\sigma$, that on a
+# half has one of $\sqrt 2 \, \sigma$, and the difference of the halves one of $2 \sigma$: hence the
+# division by 2.)
 
 # %%
 halves = rank_metrics(archive.top1_err_a, archive.top1_err_b)
@@ -79,13 +81,15 @@ print(f"the halves agree with Kendall's tau = {halves['kendall']:.2f}")
 #
 # The paper's surrogate is built of *radial basis function* (RBF) models with a cubic kernel and a
 # linear tail. (This *kernel* is a function of distance and has nothing to do with the kernels of
-# convolutions.) Let $x$ be a single number first. Through points $x_i$ with values $y_i$ goes
+# convolutions.) Such a model assumes that the error changes smoothly, and takes every measurement for
+# exact. Let $x$ be a single number first. Through points $x_i$ with values $y_i$ goes
 #
 # $$s(x) = \sum_i a_i \, |x - x_i|^3 + c_0 + c_1 x .$$
 #
 # Each point is the centre of a cubic function of the distance, and the tail is a line. The
 # coefficients $a_i$ and $c = (c_0, c_1)$ follow from linear equations: $s(x_i) = y_i$ for every point,
-# and the cubic functions must not do the line's work ($\sum_i a_i = 0$ and $\sum_i a_i x_i = 0$):
+# and two more, as there are two more unknowns than points: the cubic functions must not do the line's
+# work ($\sum_i a_i = 0$ and $\sum_i a_i x_i = 0$). Together:
 #
 # $$\begin{pmatrix} K & P \\ P^\top & 0 \end{pmatrix} \begin{pmatrix} a \\ c \end{pmatrix}
 #   = \begin{pmatrix} y \\ 0 \end{pmatrix}, \qquad K_{ij} = |x_i - x_j|^3, \quad P_i = (1, x_i).$$
@@ -101,8 +105,8 @@ def fit_rbf(x, y):
 
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# A dozen of the recorded subnets, with nothing but their MAdds as $x$. The library's `RBFEnsemble` with
-# one member that sees everything must draw the same curve.
+# A dozen of the recorded subnets, with nothing but their MAdds as $x$. The library's `RBFEnsemble`,
+# reduced to one model (one *member*) that sees everything, must draw the same curve.
 
 # %%
 rows = np.random.default_rng(5).permutation(len(X))[:12]
@@ -120,17 +124,17 @@ print(f"largest difference: {abs(by_hand - library).max():.1e} points")
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The curve meets every point, and pays for it: where two subnets cost nearly
 # the same but err differently, it swings. It takes everything that $x$ does not explain for a fact
-# about $x$. MAdds alone do not explain the error; the genes do (then $x$ is a whole encoding, and
-# $|x - x_i|$ the distance of two), but they are many and the measured subnets few.
+# about $x$. MAdds alone do not explain the error; the genes do, up to the noise. Then $x$ is a whole
+# encoding and $|x - x_i|$ the distance between two, but genes are many and measured subnets few.
 #
 # ## An ensemble
 #
 # The paper's answer is many such models, the *members* of an ensemble, each on a *random subset of the
-# genes*: every member swings in its own way, and in the mean the swings cancel. `RBFEnsemble` solves
-# and asks all of them as one batch. We let it learn from 100 subnets, hold the others out, and grow the
-# ensemble; five seeds draw other subsets. `rmse` is the root of the mean squared difference between
-# predicted and measured error, in percentage points; `spearman` and `kendall` are means over the
-# seeds.
+# genes* (here about half): every member swings in its own way, and in the mean the swings cancel.
+# `RBFEnsemble` solves and asks all of them as one batch. We let it learn from 100 subnets, hold the
+# others out, and grow the ensemble; each of five seeds draws other subsets. `rmse` is the root of the
+# mean squared difference between predicted and measured error, in percentage points; `spearman` and
+# `kendall` are means over the seeds.
 
 # %%
 order = np.random.default_rng(0).permutation(len(X))
@@ -159,15 +163,15 @@ plots.show(figure, alt)
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** One member is a lottery ticket (compare its worst with its best seed); the
 # mean of many ranks reliably. But look at the slope: the ensemble's cloud is flatter than the dashed
-# line where prediction equals measurement. Each member misses half the genes and falls back to the
-# middle for what it cannot see. (The third panel is a rival that we meet below.)
+# line where prediction equals measurement. Each member misses about half the genes and falls back to
+# the middle for what it cannot see. (The third panel is a rival that we meet below.)
 #
 # ## Why ranks matter more than errors
 #
-# The search (notebook 03) only ever *compares*: is this subnet better than that one? Here are two
+# The search (notebook 03) above all *compares*: is this subnet better than that one? Here are two
 # spoilt copies of the ensemble's predictions, beside the honest ones. One is wrong by many points but
-# keeps the order. The other stays close and stirs the best subnets, those that a search is about. The
-# last column is the *measured* error of the 20 subnets that each copy takes for the best.
+# keeps the order. The other stays close but puts the best 30%, those that a search is about, in random
+# order. The last column is the mean *measured* error of the 20 subnets that each takes for the best.
 
 # %%
 rng = np.random.default_rng(1)
@@ -184,21 +188,21 @@ table = pd.DataFrame({name: rank_metrics(y[held_out], p) for name, p in spoilt.i
 table.assign(**{"mean error of its 20 favourites": best}).round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** RMSE condemns the wrong one of the two. What a search gains from a
-# surrogate is in the last column, and order alone decides it. That is why the loop reports Kendall's
-# tau, on the newest candidates, *before* it learns from them.
+# **What do you notice?** RMSE condemns the wrong copy. What a search gains from a surrogate is in the
+# last column, and order alone decides it. That is why the loop of notebook 04 reports Kendall's tau, on
+# the newest candidates, *before* the surrogate learns from them.
 #
 # ## What does the model see?
 #
 # As integers, genes mislead. Their values 3 and 4 are neighbours and share the expand ratio (kernel 3
 # and kernel 5, both with expand ratio 2); 4 and 5 are neighbours, too, and share neither kernel nor
-# expand ratio (5 is kernel 3 with expand ratio 4). Two other ways to write the same decision:
+# expand ratio (5 is kernel 3 with expand ratio 4). Two other ways, with kernel and expand ratio apart:
 #
 # - *one-hot*: a column for each choice, 1 where it was taken. No false neighbours, but no true ones
 #   either: that 24 px lies between 20 and 28 is lost.
 # - *steps*: a column for each step from small to large, 1 where the step was taken. Neighbours share
-#   all steps but one. The means over the whole network follow (how large is it all in all?). This
-#   way of writing is ours, not the paper's.
+#   all steps but one. Depths are written so, too, and means over the whole network follow (how large is
+#   it all in all?). This way of writing is ours, not the paper's.
 #
 # For the resolution, the two look like this:
 
@@ -211,9 +215,9 @@ columns = [f"is {label}" for label in labels] + [f"above {label}" for label in l
 pd.DataFrame(np.hstack([one_hot, stepwise]).astype(int), index=labels, columns=columns)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# The three ways for three models, all learning from the same 40 and 160 subnets and judged by
-# Kendall's tau on 120 others. *Ridge* is linear regression with a penalty on large coefficients, a
-# *Gaussian process* a smooth function that learns from the data how smooth it is and how noisy they are:
+# The ways for three models, all learning from the same 40 and 160 subnets and judged by Kendall's tau
+# on 120 others. (*Ridge* is linear regression with a penalty on large coefficients; more on the models
+# follows.) Compare the rows of one model:
 
 # %%
 ways = {
@@ -241,7 +245,7 @@ pd.DataFrame(
 # ## The rivals, against sample size
 #
 # One split is an anecdote. Each surrogate of `SURROGATES` now learns from 20 to 300 subnets of five
-# random splits and ranks the same 120 held-out subnets of each split.
+# random splits and ranks the 120 held-out subnets of each split.
 #
 # | name | model | sees |
 # |---|---|---|
@@ -251,6 +255,20 @@ pd.DataFrame(
 # | `forest` | random forest, the mean of 200 decision trees | integers |
 # | `svr` | support vector regression | steps |
 # | `mlp` | neural network with one hidden layer | steps |
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# What each assumes, and when it is good (the references at the end say more on each):
+#
+# - *RBF ensemble*: a smooth function, exact measurements. Good where noise is small; nothing to tune.
+# - *Ridge*: every column adds its share, whatever the others say. So it knows no *interactions*, such
+#   as a depth that helps more at a large resolution. Good with very few examples.
+# - *Gaussian process*: a smooth function plus noise; how smooth and how noisy, it learns. Good with few
+#   examples; the cost grows with the cube of their number.
+# - *Random forest*: splits at single genes, so predictions change in jumps. Good with many examples and
+#   without tuning, poor along a slope.
+# - *Support vector regression*: a smooth function; large misses are not squared. Good with outliers;
+#   how smooth it is must be set.
+# - *Neural network*: any function. Good with many examples; with few it needs a penalty, as here.
 
 # %%
 results = []
@@ -288,18 +306,19 @@ for size in means.columns:
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Look at small samples first, because that is where a search begins: compare
 # `gp` with `gp_onehot` there, which differ in nothing but what they see. With steps, what a model
-# learns of one size helps it with the next. At the right end, compare the models that can see
-# interactions of genes (`gp`, `svr`, `mlp`) with `ridge`, which cannot.
+# learns about one choice (24 px) helps it with the next (28 px). At the right end, compare the models
+# that can see interactions of genes (`gp`, `svr`, `mlp`) with `ridge`, which cannot.
 #
 # This is one archive of a small space: it says which surrogate suits *it*, not that the paper chose
-# badly. So the profiles `quick` and `gpu` search with `"gp"`, and `paper` keeps the paper's `"rbf"`
-# (`natlib.profiles`); `dataclasses.replace(profile, surrogate="rbf_steps")` takes another.
+# badly. So in this space (profiles `quick` and `gpu`) we search with `"gp"`, and `paper` keeps the
+# paper's `"rbf"` (`natlib.profiles`); `dataclasses.replace(profile, surrogate="rbf_steps")` takes
+# another.
 #
 # ## Where is it wrong?
 #
 # Each subnet is now predicted by a model that has not seen it (five-fold cross-validation). The mean
-# of predicted minus measured, choice by choice, shows what a model has not understood: above zero it
-# is too pessimistic.
+# *residual*, predicted minus measured error, shows choice by choice what a model has not understood:
+# above zero it is too pessimistic.
 
 # %%
 from sklearn.model_selection import cross_val_predict
@@ -313,14 +332,14 @@ spread = ", ".join(f"{name} {np.std(r):.2f}" for name, r in residuals.items())
 plots.show(figure, f"Mean residual by choice with two standard errors; spread of all: {spread}.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# Bars are two standard errors: a mean whose bar crosses zero says nothing. Which model keeps a
-# pattern from small to large, and in which decision? Remember that half of the ensemble's members do
-# not see the resolution at all: for them a small picture is as good as a large one.
+# Bars are two standard errors of the mean: a bar that crosses zero may be chance. Which model keeps a
+# pattern from small to large, and in which decision? Remember that nearly half of the ensemble's
+# members do not see the resolution at all: for them a small picture is as good as a large one.
 #
 # ## What does asking cost?
 #
-# A search of 20 generations with a population of 100 (notebook 03) asks 2,100 times. Seconds to learn
-# from 300 subnets, and to answer 10,000 times:
+# A search of 20 generations with a population of 100 (notebook 03) asks about 2,100 subnets. Seconds to
+# learn from 300 subnets, and to predict 10,000:
 
 # %%
 queries, seconds = space.sample(10_000, 0), {}
@@ -334,14 +353,14 @@ seconds = pd.DataFrame(seconds).T
 seconds.assign(total=seconds.sum(axis=1)).sort_values("total").round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# Measuring 10,000 subnets instead would take 10,000 times what notebook 04 measures for one.
+# Measuring 10,000 subnets instead would take 10,000 times what notebook 04 needs for one.
 # (`python benchmarks/search.py` compares the ensemble with its members solved one by one and asked one
 # architecture at a time.)
 #
 # ## Check yourself
 #
-# Write Kendall's tau for lists without ties: pairs in the same order minus pairs in opposite order,
-# as a share of all pairs. (Cover the next cell first.)
+# Write Kendall's tau for lists without ties (equal values): pairs in the same order minus pairs in
+# opposite order, as a share of all pairs. (Cover the next cell first.)
 
 
 # %%
@@ -358,11 +377,11 @@ print(f"tau = {kendall(a, b):.3f}, as scipy says")
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
-# - Pocket scale: 11 genes instead of 22, drawings of 32 px instead of photos.
+# - Pocket scale: 11 genes instead of 22, drawings of 16 to 32 px instead of photos.
 # - The recorded subnets were measured with weights that stayed the same. In the whole loop the
 #   supernet adapts, so the archive is measured again and the surrogate learns anew (notebook 04).
-# - Members see half the genes each, a share that we chose; 500 members are those of the authors' code.
-#   Points that a member cannot tell apart count with their mean.
+# - Members see about half the genes each, a share that we chose; 500 members are those of the authors'
+#   code. Subnets that a member cannot tell apart by its genes count with their mean.
 # - The paper compares its ensemble with other models, too. *Steps* are ours, and so are the settings
 #   of the rivals: do not read this comparison as a repetition of the paper's.
 #
@@ -370,7 +389,7 @@ print(f"tau = {kendall(a, b):.3f}, as scipy says")
 #
 # - An RBF model is one linear system; it interpolates, noise included. An ensemble on random genes
 #   averages the swings away.
-# - A search compares, so a surrogate is judged by ranks: Kendall's tau on subnets it has not seen.
+# - A search compares, above all, so a surrogate is judged by ranks: Kendall's tau on unseen subnets.
 # - What a model sees matters as much as which model it is; with few measurements, more.
 # - Learning curves over several splits tell rivals apart; residuals by choice tell what is missing.
 # - The best surrogate depends on how many measurements there are: the curves cross.
@@ -395,6 +414,8 @@ print(f"tau = {kendall(a, b):.3f}, as scipy says")
 #   2015.
 # - Rasmussen, Williams: *Gaussian Processes for Machine Learning*, MIT Press, 2006,
 #   [gaussianprocess.org/gpml](https://gaussianprocess.org/gpml/).
+# - Hastie, Tibshirani, Friedman: *The Elements of Statistical Learning*, second edition, Springer, 2009
+#   (chapter 3: ridge; 11: neural networks; 12: support vectors; 15: random forests).
 # - *Further reading:* White, Zela, Ru, Liu, Hutter: *How Powerful are Performance Predictors in Neural
 #   Architecture Search?*, NeurIPS 2021, [arXiv:2104.01177](https://arxiv.org/abs/2104.01177); Lu, Deb,
 #   Goodman, Banzhaf, Boddeti: *NSGANetV2: Evolutionary Multi-Objective Surrogate-Assisted Neural

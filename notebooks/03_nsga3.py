@@ -32,8 +32,8 @@ from natlib.surrogate import SURROGATES, rank_metrics
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem
 #
-# Find subnets with a small error *and* few MAdds. The two *objectives* conflict, so there is no best
-# subnet but a *front* of them. The error comes from a surrogate (notebook 02) that learned from the
+# Find subnets with a small error *and* few MAdds. The two *objectives* conflict, so there is no single
+# best subnet but a *front*. The error comes from a surrogate (notebook 02) that learned from the
 # recorded archive of the animals task; we take the Gaussian process, which ranked well there. MAdds
 # are counted exactly. Both are functions of a matrix `X` with one encoding per row, and both are
 # minimised; `F` holds their values, one column for each objective.
@@ -55,8 +55,8 @@ def evaluate(X):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dominance, by hand
 #
-# One subnet **dominates** another if it is nowhere worse and somewhere better. Ten subnets of the
-# archive, A to J:
+# One subnet **dominates** another if it is worse in no objective and better in at least one. Ten
+# subnets of the archive, A to J:
 
 # %%
 ten = np.random.default_rng(62).permutation(len(F_archive))[:10]
@@ -75,15 +75,16 @@ beaten_by = pd.DataFrame(relation, table.index, table.index).T
 beaten_by.apply(lambda row: " ".join(row.index[row]) or "nobody", axis=1).to_frame("dominated by")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Whom nobody dominates belongs to the front. Pick two of them: each is better
-# in one objective and worse in the other. Dominance does not choose between them, and should not.
+# **What do you notice?** Those that nobody dominates form the front of the ten. Pick two of them: each
+# is better in one objective and worse in the other. Dominance does not choose between them, and should
+# not: what an error is worth in MAdds is for you to say (notebook 06).
 #
 # ## Non-dominated sorting
 #
 # An *evolutionary algorithm* keeps a *population* of solutions, here of encodings. In each *generation*
 # it makes children of them and lets the best of parents and children survive. For that it needs a
-# ranking of *all* members. So peel: the front is layer 1; without it, others are no longer dominated
-# and form layer 2; and so on. (These layers are none of a network.)
+# ranking of *all* of them. So peel: the front is layer 1; without it, others are no longer dominated
+# and form layer 2; and so on. (These layers have nothing to do with those of a network.)
 
 # %%
 layer = np.full(10, -1)
@@ -98,14 +99,16 @@ plots.show(plots_search.plot_layers(F_ten, layer), alt)
 # ## Who survives within a layer?
 #
 # Each generation doubles the population with children and keeps the better half: layer 1, layer 2,
-# ... until one no longer fits. Of that last layer only some may stay, and they should be *spread*.
+# ... until one no longer fits. Of that last layer only some may stay, and they should be *spread*. (NSGA
+# stands for *non-dominated sorting genetic algorithm*.)
 #
 # - **NSGA-II** keeps those with the largest *crowding distance*: the sum, over objectives, of the gap
-#   between a point's two neighbours.
+#   between a point's two neighbours in that objective; infinite at the ends, which always stay.
 # - **NSGA-III** lays *reference directions* over the objectives, from the *ideal point* (the best value
-#   of each objective) outwards, and keeps for each direction the point that lies closest to it.
+#   of each objective) outwards. Each point belongs to the direction that it lies closest to; directions
+#   with the fewest survivors choose first, and begin with their closest point.
 #
-# A crowd of points at one end of a front, of which seven may stay. (`N` is `F` scaled so that each
+# A front with a crowd of points at one end, of which seven may stay. (`N` is `F` scaled so that each
 # objective reaches from 0, its best, to 1, its worst value.)
 
 # %%
@@ -137,9 +140,9 @@ plots.show(plots_search.plot_survivors(N, kept, directions), alt)
 # **What do you notice?** With two objectives both rules spread. But crowding looks at neighbours *within
 # each objective*: with five objectives, two points may be neighbours in one of them and far apart in
 # all others. How much does the crowding distance then say about the room around a point? We draw 200
-# points of a flat front, correlate the crowding distance of each with the distance to its nearest
-# neighbour (Spearman's rho), and let both rules keep 50. The last columns say how far apart those
-# are, in units of 50 points drawn at random; means over five seeds.
+# points of a flat front (coordinates add up to 1), correlate the crowding distance of each with the
+# distance to its nearest neighbour (Spearman's rho), and let both rules keep 50. The last columns say
+# how far apart those are; 1 is as far as 50 points drawn at random. All are means over five seeds.
 
 # %%
 from scipy.spatial.distance import cdist
@@ -166,10 +169,16 @@ pd.DataFrame(rows).groupby("objectives").mean().round(2)
 #
 # ## The simplex of directions
 #
-# Where do the directions come from? For $m$ objectives take all points whose coordinates are
-# multiples of $1/p$ and add up to 1 (Das and Dennis). There are $\binom{m+p-1}{p}$ of them.
+# Where do the directions come from? For $m$ objectives take all points whose coordinates are multiples
+# of $1/p$, not negative, and add up to 1 (Das and Dennis). They lie on a *simplex*: a line for two
+# objectives, a triangle for three. To each leads a direction from the ideal point. As $p$ pieces are
+# shared out among $m$ objectives, there are $\binom{m+p-1}{p}$ of them.
+#
+# For $m = 3$ and $p = 2$ that is $\binom{4}{2} = 6$: the three corners, such as $(1, 0, 0)$, and the
+# middles of the three edges, such as $(0.5, 0.5, 0)$. The cell prints them and draws those of $p = 12$.
 
 # %%
+print("m = 3, p = 2:", *search.reference_directions(3, 6).tolist())
 three = search.reference_directions(3, 91)
 names = ["error (scaled)", "MAdds (scaled)", "parameters (scaled)"]
 alt = f"{len(three)} directions lie evenly on the triangle between the three axes."
@@ -178,12 +187,15 @@ for m in (2, 3, 5, 12):
     print(f"{m:2d} objectives, at most 100 directions: {len(search.reference_directions(m, 100))}")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# The objectives are scaled by the population's own ideal and worst values first; otherwise MAdds in
-# millions would drown errors in percent.
+# Here $p$ is the largest that fits. With $p < m$ every direction has a zero, so none is a compromise of
+# all objectives; from four objectives on, a second simplex, half as large, therefore takes the room that
+# is left (with five objectives 15 directions beside 70). Before directions are used, the objectives are
+# scaled by the population's own best and worst values; otherwise MAdds in millions would drown errors
+# in percent.
 #
 # ## On the real problem
 #
-# Children are made of two parents by *two-point crossover* (probability 0.9): a child has the genes of
+# Two parents are drawn at random. By *two-point crossover* (probability 0.9) a child has the genes of
 # one parent, but those between two random places are the other parent's. Then each gene *mutates*
 # with probability one in `n_var`: it becomes another integer, more often a near one (*polynomial
 # mutation*, rounded). Any integers come out of that, holes between layers too; `space.repair` makes
@@ -207,17 +219,18 @@ alt = f"Populations at generations {list(populations)}, moving to the archive's 
 plots.show(figure, alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** First the population moves towards small values as a whole, then it spreads
-# along the front. Where it passes the grey front of the archive, the surrogate *promises* something
-# better than anything measured. A promise: only measuring will tell.
+# **What do you notice?** The population moves towards small values until it lies in a thin line. (Is the
+# costly end still covered? A subnet vanishes if the surrogate thinks a cheaper one as good.) Where it
+# passes the grey front of the archive, the surrogate *promises* something better than anything measured.
+# A promise: only measuring will tell.
 #
 # ## The honest opponent: random search
 #
 # One number for a whole front is its *hypervolume*: the share of a box that it dominates. The box
-# reaches from an `ideal` corner to a worst corner, the `reference`, and must stay the same for all that
-# are compared; here from no error and the least MAdds to the archive's worst values. Random search
-# gets as many questions to the surrogate as NSGA-III. For both all answers count, not only the last
-# population.
+# reaches from an `ideal` corner to a worst corner, the `reference` (a point, not a direction), and must
+# stay the same for all that are compared; here from no error and the least MAdds to the archive's worst
+# values. Random search, with decisions drawn uniformly or subnets spread evenly over MAdds, gets as many
+# questions to the surrogate as NSGA-III. For each, all answers count, not only the last population.
 
 # %%
 reference, ideal = F_archive.max(axis=0), [0.0, F_archive[:, 1].min()]
@@ -280,9 +293,9 @@ plots.show(plots.plot_modes(results, "final hypervolume (share of the box)"), al
 #
 # ## Limits
 #
-# "At most two million MAdds" is no objective but a *constraint*. A subnet that breaks one loses
-# against every subnet that keeps it, and the less it breaks it, the better; within the limit the
-# front is searched as before. So the whole population goes where it is allowed to be.
+# "At most two million MAdds" is not an objective but a *constraint*. A subnet that breaks it loses
+# against every subnet that keeps it, and of two that break it the one that does so by less wins; within
+# the limit the front is searched as before. So the whole population goes where it is allowed to be.
 
 
 # %%
@@ -328,27 +341,27 @@ plots.show(plots_search.plot_candidates(F_few, promised.F, chosen), alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Compare the order of choice with the gaps of the black front. And how far
-# below that front the predictions lie! We cannot measure here, but we can ask for a second opinion: the
-# surrogate that learned from the whole recording.
+# below that front do the predictions lie? We do not measure here (notebook 04 does), but we can ask for
+# a second opinion: the surrogate that learned from the whole recording.
 
 # %%
 opinion = surrogate.predict(promised.X[chosen])
 print(
     f"promised: {promised.F[chosen, 0].mean():.2f}% on average, second opinion {opinion.mean():.2f}%"
 )
-print(f"the archive errs that little or less in {(F_few[:, 0] <= opinion.min()).sum()} cases")
+print(f"archive subnets as good as the best opinion: {(F_few[:, 0] <= opinion.min()).sum()}")
 pd.DataFrame({"promised (%)": promised.F[chosen, 0], "opinion (%)": opinion}).round(2).T
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# A search picks what the surrogate overrates, so what it promises tends to be too good. That is why
+# A search prefers what the surrogate overrates, so what it promises tends to be too good. That is why
 # candidates are *measured* before anything is believed; they join the archive, and the surrogate
 # learns again: the loop of notebook 04. (The other way round, a lucky measurement in the archive can
-# make good predictions look dominated. If no prediction adds any hypervolume, the rule looks at the
-# new ones among themselves.)
+# make good predictions look dominated. If no prediction adds any hypervolume, `choose_candidates`
+# compares the new ones among themselves.)
 #
 # ## Many objectives
 #
-# Nothing above knows how many objectives there are. Parameters as a third:
+# The search takes any number of objectives. Parameters as a third:
 
 # %%
 both = {**objectives, "params": cost.params}
@@ -359,14 +372,16 @@ table = pd.DataFrame(found.F[knees], columns=list(both), index=["M1", "M2", "M3"
 table.assign(architecture=[str(space.decode(x)) for x in found.X[knees]]).round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# The table shows *knee points*: chosen one after another, each the one that adds most hypervolume to
-# those before it, in the box from the front's best to its worst values; then ordered by MAdds. The
-# paper calls its four chosen networks M1 to M4, too. Notebook 06 goes on with many objectives.
+# The table shows *knee points*, those of good trade-off: chosen one after another, each the one that
+# adds most hypervolume to those before it, in the box from the best to the worst values found; then
+# ordered by MAdds. The paper calls its four chosen networks M1 to M4, too. Notebook 06 goes on with many
+# objectives.
 #
 # ## Check yourself
 #
-# The box reaches from (0, 0) to (4, 4). Three points: (1, 3), (2, 2) and (3, 3). Which share of the
-# box do they dominate? Draw it on squared paper and count, before you look at the next cell.
+# The box reaches from (0, 0), its ideal corner, to (4, 4). Three points: (1, 3), (2, 2) and (3, 3).
+# Which share of the box do they dominate? Draw it on squared paper and count, before you look at the
+# next cell.
 
 # %%
 squares = 5
@@ -384,15 +399,16 @@ print(f"{squares} of 16 squares: {share:.4f}")
 # - Most searches here begin with random subnets, to be seen at work; NAT's begin with the front of the
 #   archive.
 # - The paper chooses candidates so that they fill the front evenly; we let hypervolume say where it
-#   gains most (with four or more objectives IGD+, the indicator of notebook 06). Its M1 to M4 are points of good trade-off, too; hypervolume as the measure of that is our choice.
-# - With more objectives than directions have divisions, two layers of directions are used, as the
-#   authors of NSGA-III do.
+#   gains most (with four or more objectives IGD+, the indicator of notebook 06). Its M1 to M4 are points
+#   of good trade-off, too; hypervolume as the measure of that is our choice.
+# - From four objectives on we lay directions in two layers, where there is room; the authors of NSGA-III
+#   do so with many objectives.
 #
 # ## Recap
 #
 # - Dominance compares pairs; peeling the front off again and again sorts a whole population.
 # - Within a layer, reference directions keep the spread. Crowding knows little of it beyond two
-#   objectives; with very many, a small population is sparse whatever the rule.
+#   objectives; with very many, a population of this size is sparse whatever the rule.
 # - Operators work on integers and every child is repaired to its canonical encoding; limits come
 #   before objectives.
 # - Random search is the opponent to beat: same number of questions, several seeds, one box.

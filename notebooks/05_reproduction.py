@@ -35,26 +35,26 @@ from natlib.rehearse import rehearse
 #
 # A figure can be *published*: somebody says so. It can be *counted*: an architecture is known, and
 # anybody can count its parameters and MAdds (multiply-adds for one picture). Or it can be
-# *measured*, by a run of your own. Most confusion about reproduction comes from mixing them, so
-# here each stands in columns of its own, and says where it comes from. What has not been run says
-# *not run*.
+# *measured*, by a run of your own. Mixed, they mislead: so here each stands in columns of its own,
+# beside its source. What has not been run says *not run*.
 #
 # ## The eleven at a glance
 #
 # NAT transfers a supernet that was pre-trained on ImageNet to eleven data sets, ImageNet itself among
 # them. They lie below one folder, which the environment variable `NATLIB_DATA` names. Nothing is
-# downloaded unless you ask for it; `here` says what you have, `archive_gb` what there is to download.
+# downloaded unless you ask for it; `here` says what you have, `archive_gb` how many GB to download.
 
 # %%
 table = datasets.describe()
 table[["title", "classes", "train", "valid", "test", "archive_gb", "download", "here"]]
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The *test* split is the official test split (for ImageNet the official validation pictures, because
-# the labels of its test pictures are secret). All other official pictures are for learning: a fifth of
-# them, at most 10,000, becomes *valid*, drawn by a seed, each class in proportion. A search sees
-# *train* and *valid*, never *test*.
-#
+# the labels of its test pictures are secret; for DTD the first of ten splits). All other labelled
+# pictures are for learning: a fifth of them, at most 10,000, becomes *valid*, drawn by a seed, each
+# class in proportion. A search sees *train* and *valid*, never *test*.
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Who may use the pictures, and for what? Read before you download.
 
 # %%
@@ -71,9 +71,8 @@ print(datasets.check("cars", folder))
 # ## A rehearsal
 #
 # Without any of the data the whole pipeline can still be tried. `rehearse` writes a miniature of each
-# data set, files and folders as in the original, so that the real loaders read it; only, the pictures
-# are generated noise in stripes, and there are few of them. In a shell:
-# `python -m natlib.rehearse FOLDER`.
+# data set, files and folders as in the original, so that the real loaders read it. But the pictures
+# are generated noise in stripes, and few. In a shell: `python -m natlib.rehearse FOLDER`.
 
 # %%
 rehearsal = rehearse(folder / "rehearsal")
@@ -96,8 +95,10 @@ plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in t
 # ## The published networks, counted here
 #
 # The authors put 14 of their networks online. We know their architectures, so we count what they
-# cost: convolutions and linear layers, squeeze-and-excitation and classifier included, batch norm and
-# activations not.
+# cost. Our MAdds are those of convolutions and linear layers, squeeze-and-excitation and classifier
+# included, batch norm and activations not. Published figures (`params`, `madds`) are in millions, NaN
+# where there is none; what we count is exact. A network that is not in the paper's table has the name
+# of the authors' file.
 
 # %%
 networks = paper.published_networks()
@@ -112,11 +113,13 @@ rounded = (networks.counted_params / 1e6 - networks.params).abs().max()
 print(f"Parameters differ by {rounded:.3f} million at most; published ones have one decimal.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** We always count a little less. Published MAdds are rounded to a million and
-# published parameters to a tenth of a million, which explains only part of it; the rest may be layers
-# that we leave out. That is why both are shown.
+# **What do you notice?** Parameters agree to about the published decimal, but we always count fewer
+# MAdds. Rounding to a million explains half a million at most, and only one network differs by so
+# little. Nor can batch norm and activations be the reason in all cases: NAT-M4 on ImageNet has more of
+# them than NAT-M2 (notebook 01), yet a far smaller difference. What is left: not all published MAdds
+# were counted in one way, or for exactly these architectures. We do not know which; so both are shown.
 #
-# What did NAT find for cars that it did not find for textures (DTD)? As in notebook 01, one bar is one
+# How do networks for cars, textures (DTD), food and CIFAR-10 differ? As in notebook 01, one bar is one
 # layer, as high as its expand ratio; colour and digit are its kernel size. Dotted bars are layers that
 # were skipped.
 
@@ -141,18 +144,19 @@ shape = {
 }
 pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Cars, aircraft and food, where small details decide, have the highest
-# resolutions. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) are among the lowest,
-# and have by far the largest kernels, perhaps because enlarged pictures hold no small details. But
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# **What do you notice?** Cars, aircraft and food have the highest resolutions, perhaps because small
+# details decide there. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) have the
+# lowest, and the largest mean kernels, perhaps because enlarged pictures hold no small details. But
 # these are one or a few networks each, at different costs, from one search: take it as a question to
 # ask, not as a law.
 #
 # ## The table
 #
-# For every data set the paper's NAT-M1 to M4, and the published networks that are not among them (their
-# names are those of the authors' files). An architecture is written as in notebook 01, with the
-# activation at its end. `runs` is where your own results are looked for, wherever below it they lie.
+# For every data set the paper's NAT-M1 to M4, and the published networks that are not among them. An
+# architecture is written as in notebook 01, with the activation function at its end. Under *counted
+# here* a top-1 stands only if you have the authors' weights: it is what they gave on test. `runs` is
+# where your own results are looked for, wherever below it they lie.
 
 # %%
 runs = Path("../runs")
@@ -160,8 +164,8 @@ results = paper.reproduction_table(runs)
 paper.styled(results)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# A dash is a figure that does not exist. One published figure contradicts another one of the same
-# paper: the row of `cars NAT-M1` says so.
+# A dash is a figure that nobody published, or that was not run. One published figure contradicts another
+# one of the same paper: the row of `cars NAT-M1` says so.
 
 # %%
 # Self-check: does the table hold what was published, all of it, and nothing invented?
@@ -192,8 +196,8 @@ for path in paper.export(results, folder / "table"):
 # ## The mobile setting
 #
 # The abstract of the paper claims to improve on the state of the art "under mobile settings", with at
-# most 600 million MAdds. Here that is checked for ImageNet. The others' figures are those that come
-# with torchvision's weights, and those that are in the names of two published networks of Once-for-all
+# most 600 million MAdds. Here published figures for ImageNet stand side by side. The others' are those
+# that come with torchvision's weights, and those in the names of two published networks of Once-for-all
 # (the supernet that NAT starts from, notebook 01).
 
 # %%
@@ -209,15 +213,16 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** NAT and Once-for-all are close together, and far from the rest. They share
-# the search space and the supernet, which was trained long and with distillation. How much is due to
-# the search, and how much to the training? These figures alone cannot tell, because every family was
-# trained by a recipe of its own: look at the two rows of MobileNetV3, one architecture, two recipes.
+# **What do you notice?** NAT and Once-for-all are close together, and well above the rest. They share
+# the search space and the supernet, which was trained with distillation (see the references). How much
+# is due to the search, and how much to the training? These figures alone cannot tell, because every
+# family was trained by a recipe of its own: look at the two rows of `mobilenet_v3_large`, one
+# architecture, two recipes.
 #
 # ## Rehearse the transfer
 #
-# Now the whole transfer of notebook 04, on all eleven, with as few steps as show that everything
-# runs. In a shell it is one command, which you may interrupt and repeat:
+# Now the whole transfer of notebook 04, on all eleven, with a profile (`reproduce.REHEARSAL`) of too few
+# steps to learn much. In a shell it is one command, which you may interrupt and repeat:
 # `NATLIB_DATA=FOLDER python -m natlib.reproduce --profile quick --out runs`.
 
 # %%
@@ -249,13 +254,13 @@ print(f"{len(rehearsed)} rehearsed networks, none of them in the table.")
 # 1. Get the data: `python -m natlib.datasets cifar10`, or by hand what `check` says.
 # 2. Put the official Once-for-all checkpoints into `ofa/` below `NATLIB_DATA`; the command names the
 #    files if they are missing.
-# 3. `python -m natlib.reproduce --tasks cifar10 flowers102 --profile paper --out runs`. On a cluster,
-#    `sbatch examples/reproduce.slurm` makes an array of jobs, one for each data set.
+# 3. `python -m natlib.reproduce --tasks cifar10 flowers102 --profile paper --out runs`. On a cluster
+#    with Slurm, `sbatch examples/reproduce.slurm` makes an array of jobs, one for each data set.
 # 4. Run this notebook again: it collects what lies in `runs`. Where the authors' weights lie in
-#    `nat/DATASET/NAME` below `NATLIB_DATA`, the command measures them, too.
+#    `nat/DATASET/NAME` below `NATLIB_DATA` (NAME is the authors'), the command measures them, too.
 #
 # How long will it take? We measure how many pictures a second *this* computer takes at the paper's
-# scale, and multiply. Loading pictures and searching come on top.
+# scale, and multiply: hours of training, of evaluation, and of both. Loading and searching come on top.
 
 # %%
 from natlib.profiles import PROFILES
@@ -269,16 +274,15 @@ hours = reproduce.estimated_hours(PROFILES["paper"], training, evaluation)
 print(f"Pictures a second and subnet: training {training:.1f}, evaluation {evaluation:.1f}")
 hours.assign(days=hours.hours / 24).round(1)
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
-# On a laptop that is hopeless, and it should be: the paper reports about one GPU-day for CIFAR-10. Look
-# at the columns: the schedule trains for 400 epochs (100 + 150 of warm-up, 30 times 5 of adaptation),
-# most of them with five subnets in each step, and measures thousands of subnets. Small data sets are
-# where to begin.
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# On a laptop that is hopeless, as was to be expected: the paper reports about one GPU-day for CIFAR-10.
+# The schedule trains for 400 epochs (100 + 150 of warm-up, 30 times 5 of adaptation), most of them with
+# five subnets in each step, and measures thousands of subnets. Small data sets are where to begin.
 #
 # ## Your own pictures
 #
-# Any directory with one folder of pictures per class is a task, with or without `train`, `valid` and
-# `test` in it. As an example, the folder of the Food-101 miniature:
+# Any directory with one folder of pictures per class is a task. The class folders may lie in `train`,
+# `valid` and `test`; a missing split is cut from *train*. As an example, the Food-101 miniature:
 
 # %%
 own = folder_task(rehearsal / "food-101" / "images", progress=False)
@@ -287,7 +291,8 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # Pictures that cannot be read are left out and listed by name. If several pictures show the same
-# person or come from the same video, pass `groups`, or the splits will not be independent.
+# person or come from the same video, pass `groups`, a function that says of a path what it belongs to:
+# pictures of one group stay in one split. Otherwise the splits are not independent.
 #
 # ## What we simplified against the paper, and what cannot be reproduced exactly
 #
@@ -304,11 +309,11 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 # - *Chance*: seeds, drivers and cards change the last tenths of a percent, and which networks win.
 #   The standard error in the table is that of the test pictures only; repeat with other seeds.
 # - *Activations*: some published networks use mish; our supernet, like the official checkpoints, uses
-#   ReLU and h-swish.
+#   ReLU and h-swish. (All three are activation functions.)
 #
 # ## Recap
 #
-# - Eleven data sets, one rule for their splits, and a sentence for everything that is missing.
+# - Eleven data sets, one rule for their splits; `check` says what is missing and how to get it.
 # - Published, counted and measured figures stand apart, each with its source.
 # - The published networks differ by data set in resolution, width and kernels; one search each is
 #   no law.

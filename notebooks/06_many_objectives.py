@@ -17,7 +17,7 @@
 # - turn wishes into a choice with weights, with limits, or without either (the knee);
 # - say which limit is to blame when nothing is left;
 # - search with measured latency, and with twelve objectives: MAdds and the error on eleven tasks;
-# - fine-tune the chosen network, export it to one file, and prove that it still says the same.
+# - fine-tune the chosen network, export it to one file, and check that the file says the same.
 
 # %% slideshow={"slide_type": "skip"}
 import numpy as np
@@ -32,10 +32,10 @@ from natlib.space import SearchSpace
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## From two objectives to four
 #
-# The archive that ships with the course holds subnets that were measured on the animals task:
-# top-1 error on the validation split in percent, multiply-adds (MAdds) for one picture, and
-# parameters. What it cannot hold is the *latency*, the time that one picture takes on **your**
-# machine. So we measure each distinct block of the space once and add blocks up (notebook 01).
+# The recorded archive of the animals (notebook 00) holds top-1 error on the validation split,
+# multiply-adds (MAdds) for one picture, and parameters. What it cannot hold is the *latency*, the
+# time that one picture takes on **your** machine. So we time each distinct block of the search space
+# once and add times up (notebook 01).
 
 # %%
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
@@ -50,11 +50,11 @@ for n in (1, 2, 3, 4):
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** A subnet leaves the front only if another one is at least as good in *every*
-# objective. Each objective more is one more reason to stay. With very many objectives nearly all stay,
-# and the front alone no longer chooses for you.
+# objective and better in one. Each further objective is one more reason to stay. With very many
+# nearly all stay, and the front alone no longer chooses for you.
 #
-# Two of the objectives can be drawn as before. For all of them at once there are *parallel
-# coordinates*: an upright for each objective, a line for each subnet.
+# *Parallel coordinates* show all objectives at once: an upright axis for each, best at the bottom, and
+# a line for each subnet. M1, M2, ... are here the best in some objective, not those of notebook 04.
 
 # %%
 front = np.flatnonzero(non_dominated(F))
@@ -67,8 +67,9 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# Lines that cross between two uprights mean conflict: good here, bad there. Lines that run side by
-# side mean agreement. A rank correlation says the same in one number: +1 is agreement, -1 conflict.
+# Two objectives *conflict* if what is good in one tends to be bad in the other: lines cross between
+# the uprights. Lines side by side mean agreement. The rank correlation (Spearman's rho, notebook 01)
+# says it in one number: +1 is agreement, -1 conflict, 0 neither.
 
 # %%
 figure = plots.plot_correlations(F, objectives)
@@ -80,22 +81,23 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Two costs that agree strongly are nearly one objective. It is the pairs in
-# conflict that make a choice hard. Latency is an objective like the others:
-# `transfer("animals", objectives=("top1_err", "madds", "latency_ms"))` searches with it, and keeps
-# the table in the run folder, so that a run that goes on never mixes two measurements.
+# **What do you notice?** Two costs that agree strongly are nearly one objective (exercise 4 drops
+# one). It is the pairs in conflict that make a choice hard. Latency is an objective like the others:
+# `transfer("animals", objectives=("top1_err", "madds", "latency_ms"))` searches with it. A run
+# folder keeps the table of times, so that a resumed run never mixes two measurements.
 #
 # ## From wishes to a choice
 #
-# Let $f_j$ be an objective, scaled so that the front reaches from 0 (best) to 1 (worst), and $w_j$
-# its weight; the weights add up to one. Three ways to choose:
+# Let $f_j$ be an objective, scaled so that the front reaches from 0 (best) to 1 (worst), as `N` in
+# notebook 03, and $w_j$ its weight; the weights are divided by their sum. Three ways to choose:
 #
-# - **weighted Chebyshev**: the subnet with the least $\max_j w_j f_j$. A large weight demands much
-#   of its objective;
+# - **weighted Chebyshev**: the subnet whose worst weighted objective, $\max_j w_j f_j$, is least. A
+#   large weight demands much of its objective;
 # - **pseudo-weights**: a subnet's $(1 - f_j) / \sum_k (1 - f_k)$ say what it is *relatively* good
 #   at; take the subnet whose pseudo-weights come closest to the weights;
-# - **knee**: no weights at all; the subnet that dominates the largest volume alone, because around
-#   it a little of one objective costs a lot of another.
+# - **knee**: no weights at all; the subnet that by itself dominates the largest volume,
+#   $\prod_j (1.1 - f_j)$. Near a knee, a little less of one objective costs a lot of another. (1.1,
+#   not 1, so that a subnet that is worst in one objective still counts.)
 
 # %%
 wishes = {"all equal": [1, 1, 1, 1], "accuracy first": [8, 1, 1, 1], "fast first": [1, 1, 1, 8]}
@@ -107,10 +109,12 @@ rows = {
 pd.DataFrame(rows).T
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# The knee stays, whatever the wish. The other two follow it, each in its way.
+# **What do you notice?** The knee is the same for every wish: it takes no weights. The other two
+# move with the wish, each in its own way.
 #
-# *Why not simply the least weighted sum?* Because a weighted sum finds only subnets on the convex
-# part of a front. Whatever lies in a dent of it is the best choice for nobody. How many is that?
+# *Why not the least weighted sum?* It finds only subnets where the front bulges towards the ideal
+# point; one in a dent has the least sum for no weights at all. Weighted Chebyshev can reach every
+# subnet of the front (Miettinen, 1999). How many do random weights reach?
 
 # %%
 N = (F[front] - F[front].min(0)) / np.ptp(F[front], axis=0)
@@ -123,9 +127,10 @@ print(f"{len(by_sum)} by weighted sum, {len(by_chebyshev)} by weighted Chebyshev
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Limits
 #
-# Often a wish is a bound: "at most a million MAdds, it runs on a watch". A limit is not a large
-# weight: within it, the objective no longer matters beyond its weight. Limits can also ask for too
-# much; then it helps to hear which of them is to blame.
+# Often a wish is a bound: "at most a million MAdds, because it runs on a watch". A limit is not a
+# large weight: it excludes subnets, and among the rest its objective counts only by its weight.
+# Limits can also ask for too much; then it helps to hear which of them is to blame. Can both be kept:
+# an error within a point of the least, and at most 1.5 times the least MAdds?
 
 # %%
 labels = [plots.label_of(name) for name in objectives]
@@ -138,9 +143,9 @@ print(why_empty(values, limits, labels) if row is None else archive.loc[row])
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A supernet for the task
 #
-# The archive remembers figures, not weights. To take a network home we need some: the pre-trained
-# supernet gets a classifier for the animals and the warm-up of notebook 04, so that *any* subnet can
-# be read out of it. Its errors are not the archive's: other weights, trained for fewer steps.
+# The archive holds measurements, not weights, and a network to take home needs some. So the
+# pre-trained supernet gets a classifier for the animals and the warm-up of notebook 04; then *any*
+# subnet can be read out of it. Its errors are not the archive's: other weights, trained otherwise.
 
 # %%
 task = data.load_task("animals")
@@ -151,7 +156,7 @@ print(f"warmed up with {run.step} steps")
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Reading a subnet out is slicing; then its batch norm is recalibrated on training pictures at its
 # resolution (notebook 01). `export` writes it into one file with all that is needed to use it: input
-# size, classes, normalisation, architecture.
+# size, classes, normalisation, architecture. The format, *ONNX*, can be run without PyTorch.
 
 # %%
 from pathlib import Path
@@ -173,16 +178,17 @@ def take_home(arch, subnet=None, note=""):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Choose
 #
-# Move the weights and watch the choice move along the front; narrow a limit and watch it jump. *compare*
-# keeps up to three, *export* writes the chosen one. All of it works from the keyboard too: Tab goes
-# to a slider, arrows move it. (Without a running kernel you see the last picture.)
+# Move the weights and watch the choice move along the front; narrow a limit and watch it jump.
+# *compare* keeps up to three, *export* writes the chosen one. All of it works from the keyboard, too:
+# Tab goes to a slider, arrows move it. (Without a running kernel you see the last picture.)
 
 # %%
 explorer = ObjectiveExplorer(archive, objectives=objectives, on_export=take_home)
 explorer
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# What a slider does, code can do. This sets a limit and a weight, and keeps both choices:
+# Code can move the sliders, too. This keeps the choice, weights the error most, limits MAdds to the
+# lower half of their range, and keeps the new choice:
 
 # %%
 explorer.compare()
@@ -195,9 +201,9 @@ archive.loc[explorer.kept, ["architecture", *objectives]]
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Fine-tune
 #
-# In the supernet the chosen network shares its weights with all others. Taken out, it may be trained
-# alone for a while. `finetune` measures it on the validation split now and then, and keeps it as it
-# was best there: that may be the network as it came. Only then it looks at the test split, once.
+# In the supernet the chosen network shares its weights with all others. Taken out, it can be trained
+# alone for a while. `finetune` measures it on the validation split now and then, and keeps the version
+# that was best there, which may be the network as it came. Only then does it open the test split.
 
 # %%
 from natlib.finetune import finetune
@@ -212,14 +218,15 @@ for name in ("before", "after", "gain", "gain_se"):
 result.round(1)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** *gain_se* is the standard error over the test pictures; the three seeds draw
-# other batches. A gain of several times both is no luck. How much there is to gain depends on how far
-# the supernet had come: ours was only warmed up.
+# **What do you notice?** *gain_se* is the standard error of the gain, over the test pictures; the
+# three seeds differ in their batches. A gain several times *gain_se* and the spread of the seeds is
+# hardly luck. How much there is to gain depends on how far the supernet had come: ours was only
+# warmed up.
 #
 # ## Take it home
 #
-# The network of seed 0, in one file. Before the file appears its logits are compared with the
-# network's: same pictures, equal to within one in ten thousand.
+# The network of seed 0, in one file. Before the file appears, its logits for some validation pictures
+# are compared with the network's: equal to within one in ten thousand.
 
 # %%
 path = take_home(chosen, tuned[0].subnet, "_finetuned")
@@ -233,8 +240,8 @@ assert difference < 1, f"They are {difference:.1f} points apart: was the right n
 print(f"Test top-1 of the file: {100 * right.mean():.1f}%, as reported.")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Now without natlib. `examples/predict.py` is some forty lines that need numpy, pillow and
-# onnxruntime only. We give it two test pictures as files:
+# Now without natlib. `examples/predict.py` is some forty lines that need only numpy, pillow and
+# onnxruntime. We give it two test pictures as files, named after their classes:
 
 # %%
 import subprocess
@@ -252,8 +259,9 @@ print(subprocess.run(command, capture_output=True, text=True, check=True).stdout
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How fast is it?
 #
-# The latency above was *predicted*, in torch. For the subnets that were kept and the two ends of the
-# space, *exported* is the median time of the ONNX file. Both are for one picture on this machine.
+# The latency above was *predicted*, in PyTorch on one thread. *Exported* is the median time of an ONNX
+# file, on as many threads as PyTorch uses. Both are for one picture on this machine; here for the
+# subnets that were kept and the two ends of the space.
 
 # %%
 kept = [explorer.architectures[row] for row in explorer.kept]
@@ -265,21 +273,22 @@ times["exported (ms)"] = [latency_ms(take_home(arch)) for arch in archs]
 times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** If MAdds were time, the last column would be constant; but a small network
-# pays for every layer it *has*, not only for what the layer computes. The two latencies are of
-# different programs, and their scales differ; what a search needs is that they agree on the order.
+# **What do you notice?** If MAdds were time, the last column (milliseconds per million MAdds) would be
+# constant. But a network pays for every layer it *has*, not only for what the layer computes. The two
+# latencies are of different programs, and their scales differ; what a search needs is that they agree
+# on the order. Do they?
 #
 # ## Twelve objectives
 #
-# The paper's largest search: MAdds, and the error on eleven data sets at once. Which network is a good
-# compromise for *all* of them? Our eleven tasks are the shipped sets, cut by classes. They are
-# *joined* into one: one supernet, whose classifier has a block of columns for each task, and a
-# picture is classified within its own block only. So one architecture is read out and recalibrated
-# once and measured on all eleven.
+# The paper's search with most objectives: MAdds, and the error on eleven data sets at once. Which
+# network is a good compromise for *all* of them? Our eleven tasks are parts of the four shipped sets
+# (`many.POCKET_TASKS` lists their classes). They are *joined* into one: all share one supernet, the
+# logits of its classifier come in eleven blocks, one for each task, and a picture is classified
+# within the block of its task only. So an architecture is read out and recalibrated once, and
+# measured on all eleven.
 #
 # The loop is that of notebook 04, without adaptation: warm up on batches of all eleven tasks, measure
-# a first archive, then in turn fit a surrogate (eleven errors at once), search with NSGA-III along
-# many directions, and measure the candidates that fill the gaps of the front.
+# a first archive, then search (one surrogate predicts all errors) and measure candidates in turn.
 
 # %%
 eleven = many.load_many()
@@ -299,12 +308,15 @@ figure = plots.plot_parallel(twelve.F, twelve.objectives, chosen=[best_mean, com
 plots.show(
     figure,
     f"Parallel coordinates of {len(twelve.F)} subnets in MAdds and eleven errors. Marked are M1, the "
-    f"least mean error, {twelve.space.decode(twelve.X[best_mean])}, and M2, the least maximum, "
+    f"least mean error, {twelve.space.decode(twelve.X[best_mean])}, and M2, by weighted Chebyshev, "
     f"{twelve.space.decode(twelve.X[compromise])}.",
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Which tasks conflict? The rank correlation of each two objectives over the archive:
+# Marked are two compromises: M1, the least mean of the eleven errors, and M2, the choice of weighted
+# Chebyshev with twelve equal weights. Where does M2 pay, and what does it save?
+#
+# Which tasks conflict? The rank correlation of each pair of objectives, over the archive:
 
 # %%
 figure = plots.plot_correlations(twelve.F, twelve.objectives)
@@ -319,18 +331,18 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Most errors conflict with MAdds. Hardly two of them conflict with each other:
-# they agree, or they have little to do with each other, as emoji with most. So the twelve are fewer
-# objectives than they look. Take values near zero with care: a few hundred validation pictures a task
-# blur small differences.
+# **What do you notice?** Look along MAdds first: most errors conflict with it. Do two *errors* conflict
+# anywhere? In the recording below hardly any do: they agree, or have little to do with each other. So
+# the twelve are fewer objectives than they look. Take values near zero with care: a few hundred
+# validation pictures a task blur small differences. Such noise also makes a front grow (exercise 4).
 #
-# Does the search pay? Recorded over six seeds (`data/record_pocket.py many`): from one and the same
-# supernet and first archive, as many further subnets were measured, chosen by the search or at
-# random. *IGD+* is the mean distance from the points of the best known front, here that of both
-# together, to the nearest point of an archive, counting only objectives in which that is worse. Each
-# objective is scaled to the front's range. Less is better. (Where there are more than three
-# objectives the search picks the candidates that should lower just this; what counts here is
-# measured.)
+# Does the search pay? For each of six seeds two archives were recorded (`data/record_pocket.py many`):
+# the same supernet, the same first subnets, then as many more, chosen by the search or at random. A
+# hypervolume of twelve objectives takes too long, so *IGD+* compares them. Scale each objective to the
+# range of the best known front, here that of both archives together. From each point of this front
+# take the distance to the nearest subnet of an archive, counting only objectives in which the subnet
+# is worse. IGD+ is the mean; less is better. (The search picks candidates by IGD+, too, as predicted;
+# here it is measured.)
 
 # %%
 study = pd.read_csv(data.DATA / "archives" / "many.csv")
@@ -341,12 +353,15 @@ igd = {
     for seed, group in study.groupby("seed")
 }
 igd = pd.DataFrame(igd).T
-figure = plots.plot_modes(igd.to_dict("list"), "IGD+ (share of the front's range)")
+figure = plots.plot_modes(igd.to_dict("list"), "IGD+ (objectives scaled to the front)")
 plots.show(figure, "IGD+ of each seed: " + igd.round(3).to_csv(sep=" ").replace("\n", "; "))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
+# **What do you notice?** In this recording the search is ahead in all six seeds (`data/README.md` has
+# them one by one). Seeds 0 and 1 had a hand in choosing surrogate and candidates; 3 to 5 came after.
+#
 # Twelve weights, twelve limits, one choice. Give one task all the weight and see what the others pay.
-# The front shows two objectives at a time: choose which.
+# The front shows two objectives at a time, first MAdds and the error on *woods*: choose which.
 
 # %%
 names = ["top1_err_woods", "madds", *twelve.objectives]
@@ -356,24 +371,23 @@ ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
-# - The eleven tasks are parts of four small sets, with one supernet for all. The paper searches over
-#   eleven real data sets, each with a supernet of its own. `NATLIB_PROFILE=paper` joins the real ones.
+# - The eleven tasks are parts of four small sets of 32-pixel pictures, with one supernet for all. The
+#   paper takes eleven real ones (`many.load_many("paper")` joins them); NAT adapts a supernet to each.
 # - The supernet of the eleven tasks is warmed up for a few hundred steps and then does not adapt; all
-#   tasks share the channel statistics of the pictures, and none is mirrored.
-# - The latency is that of one thread and one picture, and a sum over blocks.
-# - The fine-tuned network comes from a supernet that was only warmed up. What is left to gain after a
-#   whole transfer (notebook 04) was not measured here.
-# - The archive of the first part is a recorded one of drawings of 32 pixels.
+#   pictures are normalised by the same mean and deviation of each colour, and none is mirrored.
+# - The predicted latency is that of one thread and one picture, and a sum over blocks.
+# - The fine-tuned network comes from a supernet that was only warmed up; the gain after a whole
+#   transfer (notebook 04) was not measured here.
 #
 # ## Recap
 #
-# - Every objective more lets more subnets stay on the front; parallel coordinates and rank
-#   correlations show where they conflict.
-# - Weights, limits and knees turn a front into a choice, and a choice among what keeps the limits is
-#   never dominated there.
+# - Every further objective lets more subnets stay on the front; parallel coordinates and rank
+#   correlations show where objectives conflict.
+# - Weights, limits and knees turn a front into a choice, which no other subnet that keeps the limits
+#   dominates.
 # - When nothing is left, one sentence says which limit is to blame and by how much.
 # - Latency is an objective like the others, once it is a table; and eleven errors are, once eleven
-#   tasks are joined. Hardly two of those conflict, and the search beats a random one.
+#   tasks are joined. In the recording hardly two of them conflict, and the search beats a random one.
 # - Fine-tuning keeps what validation prefers. An exported file holds weights, classes, normalisation
 #   and architecture, and was compared with the subnet before it was written.
 #
@@ -398,3 +412,7 @@ ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 #   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).
 # - Miettinen: *Nonlinear Multiobjective Optimization*, Kluwer 1999 (weighted Chebyshev).
 # - Deb: *Multi-Objective Optimization using Evolutionary Algorithms*, Wiley 2001 (pseudo-weights).
+# - Branke, Deb, Dierolf, Osswald: *Finding Knees in Multi-objective Optimization*, PPSN VIII, 2004.
+# - Ishibuchi, Masuda, Tanigaki, Nojima: *Modified Distance Calculation in Generational Distance and
+#   Inverted Generational Distance*, EMO 2015 (IGD+).
+# - *ONNX*: [onnx.ai](https://onnx.ai), [onnxruntime.ai](https://onnxruntime.ai).

@@ -36,7 +36,8 @@ archive.sample(3, random_state=0)
 # ## Exercise 1 · Reading a front (5 minutes)
 #
 # Six subnets, with figures made up so that they are easy to compare. One subnet *dominates* another
-# if it is nowhere worse and somewhere better. Which of the six are dominated by one of the others?
+# if it is worse in no column and better in at least one. Which of the six are dominated by one of the
+# others?
 
 # %%
 checks.six_subnets()
@@ -66,13 +67,13 @@ checks.check_dominated(dominated)
 
 # %% [markdown] tags=["solution"]
 # C errs as much as B and costs more; F is worse than D, and than E, in both. A errs most of all and
-# is still on the front, because nothing is cheaper. The ends of a front are on it for one reason only.
+# is still on the front, because nothing is cheaper: at the end of a front one good value is enough.
 
 # %% [markdown]
 # ## Exercise 2 · A limit (10 minutes)
 #
-# Find the most accurate subnet that keeps a limit of MAdds. Where several err alike, take the
-# cheapest of them.
+# Find the most accurate subnet whose MAdds keep a limit. Where several err alike, take the cheapest of
+# them.
 
 
 # %% tags=["stub"]
@@ -116,8 +117,9 @@ pd.DataFrame(rows).T.rename_axis("share of the largest subnet's MAdds")
 
 # %% [markdown] tags=["solution"]
 # Each halving costs more points than the one before: the front is flat on its right and steep on its
-# left. Look at the strings too. The first digits are the resolution, and tight limits lower it: the
-# cheapest way to save is a smaller picture.
+# left. Look at the strings too. Their first two digits count the resolution, from 00 for 16 pixels to
+# 04 for 32 (notebook 01 explains the others), and the tightest limit has the smallest. A smaller picture
+# is one way to save; shallower stages, zeros in the string, are another.
 
 # %% [markdown]
 # ## Exercise 3 · Weights (15 minutes)
@@ -158,7 +160,7 @@ checks.check_weighted_sum(weighted_sum_choice)
 
 # %% [markdown]
 # Turn the weights from all error to all MAdds, and collect what the rule ever chooses. The explorer of
-# the lesson has another rule, the largest weighted objective instead of the sum.
+# the lesson has another rule: it looks at the largest weighted objective instead of the sum.
 
 # %%
 F = archive[["top1_err", "madds"]].to_numpy()
@@ -173,17 +175,18 @@ alt = f"The front of {len(front)} subnets, and the {len(by_sum)} that some weigh
 plots.show(figure, alt)
 
 # %% [markdown] tags=["solution"]
-# A weighted sum is a ruler laid against the cloud from the lower left: it touches corners only. A
-# subnet in a dent of the front is never the best for any weights, though nothing dominates it. The
-# weighted Chebyshev rule of the explorer (the *largest* weighted objective) reaches dents as well.
-# Without scaling, MAdds in millions would drown errors in percent, whatever the weights.
+# A weighted sum is a ruler laid against the cloud from the lower left, at an angle that the weights
+# set: it touches corners only. A subnet in a dent of the front is never the best for any weights,
+# though nothing dominates it. The weighted Chebyshev rule of the explorer (the *largest* weighted
+# objective) reaches dents as well. Without scaling, MAdds in millions would drown errors in percent,
+# whatever the weights.
 
 # %% [markdown]
 # ## Exercise 4 · How sure is a front? (15 minutes)
 #
 # The errors were measured on two halves of the validation split as well: `top1_err_a` and
-# `top1_err_b`. Write the front of any two columns, then see how much of it the other half confirms,
-# and whether the front is the same when parameters are the cost.
+# `top1_err_b`. Write a function for the front of any two columns, then see how much of the front of one
+# half the other confirms, and whether the front is the same when parameters are the cost.
 
 
 # %% tags=["stub"]
@@ -228,6 +231,6 @@ pd.DataFrame(rows).T
 # The halves agree about less than half of their fronts, although they agree well about good and bad:
 # near the front many subnets lie close together, and luck decides who is on it. (Half and whole share
 # pictures, so their agreement says little.) Two lessons: never report the validation error of a chosen
-# subnet as its accuracy, because it was chosen for being lucky, and look at the *shape* of a front
-# rather than at its members. With parameters as the cost the front is another one for a better reason:
+# subnet as its accuracy, because luck helped to choose it, and look at the *shape* of a front rather
+# than at single subnets. With parameters as the cost the front is another one for a better reason:
 # resolution costs MAdds and no parameters.

@@ -84,7 +84,7 @@ pd.DataFrame(table).astype(float).rename_axis("layers").round(4)
 
 # %% [markdown] tags=["solution"]
 # Nearly all architectures of the space are deep: a further layer multiplies their number by nine. If
-# training drew uniformly over *architectures*, shallow ones would hardly ever be trained. So
+# training drew uniformly over *architectures*, it would hardly ever meet a shallow one. So
 # `space.sample` draws uniformly over *depths*. Python's integers are exact however large they get; an
 # int64 of numpy would overflow here and say nothing.
 
@@ -141,13 +141,13 @@ pd.DataFrame(kernels, index=[f"expand {e}" for e in (3, 4, 6)]).rename_axis("80 
 
 # %% [markdown] tags=["solution"]
 # The two 1x1 convolutions cost most, because they mix all channels with all channels. Hence kernels
-# are cheap, expand ratios are dear, and the first layer of a stage has its expansion at the large
-# side, before the stride.
+# are cheap and expand ratios are dear, above all in the first layer of a stage, whose expansion works
+# at the larger side, before the stride.
 
 # %% [markdown]
 # ## Exercise 3 · The dearest gene (10 minutes)
 #
-# Which single gene of an architecture costs most MAdds when it is raised to its largest value? Try all
+# Which single gene of an architecture adds most MAdds when it is raised to its largest value? Try all
 # of them; one matrix is enough.
 
 
@@ -196,9 +196,10 @@ for member in published[published.dataset == "imagenet"].itertuples():
 pd.DataFrame(rows).T
 
 # %% [markdown] tags=["solution"]
-# Width and resolution multiply everything, so they come first wherever they are not at their largest
-# already. After them come the layers that a network does not have yet. Differences do the same as
-# totals here, because every row starts from the same network.
+# Width and resolution multiply nearly everything, so they come first wherever much of their range is
+# left. Where width is at its largest and resolution nearly so, as in M4, it is a layer that the network
+# does not have yet, in the first stage, where pictures are large. The largest total has the largest
+# difference too, because every row starts from the same network.
 
 # %% [markdown]
 # ## Exercise 4 · From 7x7 to 5x5 to 3x3 (20 minutes)
@@ -220,8 +221,8 @@ def small_kernel(weight: np.ndarray, matrices: dict[str, np.ndarray], size: int)
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** Go down step by step until the size is reached. The centre of a kernel is it without its
-# first and last row and column.
+# **Hint.** Go down step by step until the size is reached. The centre of a kernel is what is left
+# without its first and last row and column.
 
 # %% [markdown] tags=["hint"]
 # **Hint.** For one channel the step is `matrix @ centre.ravel()`. With all channels as the rows of one
@@ -249,7 +250,8 @@ checks.check_small_kernel(small_kernel)
 #
 # Make a copy of the supernet whose kernel matrices are all identities, so that a small kernel is a
 # plain crop. Then measure subnets with 3x3 kernels only, with both supernets, on the same pictures.
-# How many points do they lose, and how sure is that? Think of a standard error before you say yes.
+# How many (percentage) points do they lose, and how sure is that? Think of a standard error (how far
+# chance alone moves such a number) before you say yes.
 
 # %%
 space, source = SearchSpace.pocket(), data.load_task("source")

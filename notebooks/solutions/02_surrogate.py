@@ -320,6 +320,6 @@ checks.check_features(my_features)
 # Twelve columns: resolution and its square, because the step from 16 to 20 px is worth more than that
 # from 28 to 32; depth of each stage; larger kernels of each stage; the logarithm of the summed expand
 # ratios, and of MAdds, because more of the same helps less and less. Knowledge goes into what the model
-# sees, and the model stays simple. That is also why `gp` beats `gp_onehot` in the lesson. The workbench
-# chose the columns and the held-out rows only judged them; had you tried fifty versions on the
-# held-out rows, their number would be a promise, as in exercise 4.
+# sees, and the model stays simple. That is also why, from few measurements, `gp` beats `gp_onehot` in
+# the lesson. The workbench chose the columns and the held-out rows only judged them; had you tried
+# fifty versions on the held-out rows, their number would be a promise, as in exercise 4.

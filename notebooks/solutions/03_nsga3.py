@@ -145,7 +145,7 @@ plots.show(plots_search.plot_layers(ten, found), alt)
 # %% [markdown] tags=["solution"]
 # The matrix of pairs costs n² comparisons once; peeling then only looks at its rows. A loop over
 # pairs is as right, and slower. In the picture each layer is a staircase, and no staircase crosses
-# another: a point of a later layer always has one of the layer before to its lower left.
+# another: each point of a later layer is dominated by one of the layer before, to its lower left.
 
 # %% [markdown]
 # ## Exercise 3 · The survivors of NSGA-II (25 minutes)
@@ -236,9 +236,11 @@ plots.show(plots.plot_modes(results), f"Final hypervolume for five seeds; means:
 
 # %% [markdown] tags=["solution"]
 # Rows of one number of objectives may be compared, the box differs between the two. On this problem
-# crowding holds its own: with two and three objectives its sum of gaps still means distance. The case
-# against it needs more objectives than that; add some and see. Five seeds of one small problem are
-# enough to see that a rule is no disaster, and too little to call one the winner everywhere.
+# crowding holds its own with two objectives, and with three as well, although the lesson's table says
+# that there its sum of gaps tells less of the room around a point. A rule can be rough and still serve
+# a search of twenty generations. The case against it needs more objectives; add some and see. Five
+# seeds of one small problem are enough to see that a rule is no disaster, and too few to call one the
+# winner everywhere.
 
 # %% [markdown]
 # ## Exercise 4 · Closing holes (15 minutes)

@@ -69,9 +69,9 @@ def adaptation_rate(step, peak, first, iterations, steps_each):
 checks.check_adaptation_rate(adaptation_rate)
 
 # %% [markdown]
-# Now hold the schedule against `adaptation.csv`, the recording of three transfers to each of two tasks
-# with the quick profile. By how much did the hypervolume change in each of the five iterations, and
-# how high was the rate then?
+# Now hold the schedule against `adaptation.csv`, the recording of transfers to two tasks with three
+# seeds and the quick profile; take the mode `distribution`. By how much did the hypervolume change in
+# each of the five iterations, and how high was the rate then?
 
 # %% tags=["solution"]
 from natlib.profiles import PROFILES
@@ -88,10 +88,13 @@ table.round(3)
 
 # %% [markdown] tags=["solution"]
 # One schedule means that the first iterations may move the weights far and the last ones settle them.
-# The warm-up ended with a rate near zero; the jump back to the peak shakes weights that had settled,
-# so where the warm-up was long enough the first iteration may cost more than it brings. A cosine that
-# starts anew in every iteration would do that five times, and the archive would be measured again
-# each time with weights that were just settled: that is not wrong, it is another method.
+# The warm-up ended with a rate near zero; the jump back to the peak may shake weights that had settled.
+# That would explain the loss of the animals in the first iteration. But the digits gain at the same
+# rate, so the rate alone is not the whole reason: perhaps they had learned less in the warm-up, and had
+# less to lose. None of this was measured. To do so, record the animals again with a smaller peak, and
+# the digits with a longer warm-up. A cosine that starts anew in every iteration would jump five times,
+# and the archive would be measured again each time with weights that have settled: that is not wrong,
+# it is another method.
 
 # %% [markdown]
 # ## Exercise 2 · The distribution of the best, by hand (15 minutes)
@@ -99,7 +102,8 @@ table.round(3)
 # NAT draws the subnets that it trains from the shares that each choice has among the archive's best.
 # Write these shares for one gene, under two rules:
 #
-# - every choice counts `smoothing` times more than it was seen (Laplace's rule);
+# - to the count of every choice `smoothing` is added, as if it had been seen more often (Laplace's
+#   rule);
 # - a layer gene is counted among those architectures only in which that layer can be active, that is
 #   where the layer before it in its stage is active. A stage's first layer is always active.
 #
@@ -172,8 +176,8 @@ print(f"and {makes_one.mean():.0%} of the drawn subnets make one of them.")
 # %% [markdown]
 # ## Exercise 3 · Learning from a teacher (20 minutes)
 #
-# In each step the largest subnet sees the pictures first. Its probabilities, *soft labels*, then teach
-# the others: their loss is cross-entropy with the labels plus cross-entropy with the soft labels.
+# In each step the largest subnet sees the pictures first. Its probabilities, the *soft labels*, then
+# teach the others: their loss is cross-entropy with the labels plus cross-entropy with the soft labels.
 #
 # Hinton, Vinyals and Dean add a *temperature* $T$: teacher's and student's logits are divided by $T$
 # before the softmax of the soft part, and the soft part is multiplied by $T^2$. Write this loss.

@@ -169,7 +169,8 @@ def draw_panel(dataset: str, results: pd.DataFrame, networks: pd.DataFrame) -> F
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `Figure(layout="constrained")` and its method `subplots()` begin it; `ax.set(xlabel=..., ylabel=...)` labels both axes. Mind that one of the tables counts single
+# **Hint.** `Figure(layout="constrained")` and its method `subplots()` begin it;
+# `ax.set(xlabel=..., ylabel=...)` labels both axes. Mind that one of the tables counts single
 # multiply-adds.
 
 
@@ -203,9 +204,10 @@ alt = f"ImageNet: four points of the paper; NAT-M2 was counted {m2.madds - count
 plots.show(draw_panel("imagenet", results, networks), alt)
 
 # %% [markdown] tags=["solution"]
-# The squares lie on the paper's line or just left of it: our counts are a little smaller, by up to 3%
-# (NAT-M2 on ImageNet). Published counts may hold layers that we leave out. The difference is harmless
-# here, but it can decide who wins when two papers that count differently are compared at "600M".
+# The squares lie on the paper's line or a little left of it: our counts are smaller, by up to 3%
+# (NAT-M2 on ImageNet). The lesson says what cannot be the reason, and that the reason is not known. The
+# difference is harmless here, but it can decide who wins when two papers that count differently are
+# compared at "600M".
 
 # %% [markdown]
 # ## Exercise 3 · A split that can be repeated (15 minutes)

@@ -41,8 +41,8 @@ print(f"{len(front)} of {len(F)} subnets are on the front of {', '.join(objectiv
 # %% [markdown]
 # ## Exercise 1 · From weights to a choice (15 minutes)
 #
-# Scale each objective $f_j$ so that the front reaches from 0 (best) to 1 (worst), let weights add up to
-# one, and choose the subnet with the least $\max_j w_j f_j$: *weighted Chebyshev*.
+# Scale each objective so that the front reaches from 0 (best) to 1 (worst): $f_j$. Let the weights
+# $w_j$ add up to one, and choose the subnet with the least $\max_j w_j f_j$: *weighted Chebyshev*.
 
 
 # %% tags=["stub"]
@@ -74,8 +74,8 @@ def chebyshev(F, weights):
 checks.check_chebyshev(chebyshev)
 
 # %% [markdown]
-# The other way round: a subnet's *pseudo-weights*, $(1 - f_j) / \sum_k (1 - f_k)$, say what it is
-# relatively good at.
+# The other way round, from a subnet to weights: its *pseudo-weights*, $(1 - f_j) / \sum_k (1 - f_k)$,
+# say what it is relatively good at.
 
 
 # %% tags=["stub"]
@@ -104,7 +104,8 @@ checks.check_pseudo_weights(pseudo_weights)
 
 # %% [markdown]
 # Wish for twelve parts of accuracy, one of MAdds and one of parameters. Which subnet does each of the
-# two ways choose, and what are its pseudo-weights?
+# two ways choose, and what are its pseudo-weights? (Closest to the wish: by the sum of the absolute
+# differences.)
 
 # %% tags=["solution"]
 wish = np.array([12, 1, 1]) / 14
@@ -129,9 +130,10 @@ table.assign(
 # %% [markdown]
 # ## Exercise 2 · Which weights choose which subnet? (20 minutes)
 #
-# Notebook 0 tried weights one by one and saw that a weighted *sum* never reaches some subnets of a front.
-# In two objectives one can say exactly which: row $i$ has the least sum
-# $w f_{i1} + (1 - w) f_{i2}$ for all $w$ of an interval, which may be empty. Write these intervals.
+# Exercise 3 of notebook 00 tried weights one by one and saw that a weighted *sum* never reaches some
+# subnets of a front. In two objectives one can say exactly which: with $f_{ij}$ for objective $j$ of
+# row $i$, scaled as above, row $i$ has the least sum $w f_{i1} + (1 - w) f_{i2}$ for all $w$ of an
+# interval, which may be empty. Write these intervals.
 
 
 # %% tags=["stub"]
@@ -204,9 +206,10 @@ pd.DataFrame(
 # %% [markdown]
 # ## Exercise 3 · IGD+: how far from the goal? (20 minutes)
 #
-# Hypervolume becomes expensive with many objectives. *IGD+* compares with a reference front instead, for
-# example the best known one: for each reference point $z$ the distance to the nearest point of the front
-# that is judged, where only what is *worse* than $z$ counts, and then the mean over the reference points:
+# Hypervolume becomes expensive with many objectives. *IGD+* compares a set of points $F$ with a reference
+# front $Z$ instead, for example the best known one: for each reference point $z$ the distance to the
+# nearest point $f$ of the set, where only objectives in which $f$ is *worse* than $z$ count, and then the
+# mean over the reference points:
 #
 # $$\mathrm{IGD}^+ = \frac{1}{|Z|} \sum_{z \in Z} \min_{f \in F} \sqrt{\sum_j \max(f_j - z_j, 0)^2}.$$
 
@@ -238,7 +241,8 @@ checks.check_igd_plus(igd_plus)
 
 # %% [markdown]
 # How many random subnets does it take to come close to the archive's front in three objectives? Draw 25,
-# 50, 100 and 200 rows of the archive, ten times each, and compare IGD+ with hypervolume.
+# 50, 100 and 200 rows of the archive, ten times each, and compare IGD+ with hypervolume (in the box from
+# 0 to 1.1 in each scaled objective).
 
 # %% tags=["solution"]
 scaled = (F - front.min(axis=0)) / np.ptp(front, axis=0)
@@ -322,9 +326,9 @@ pd.DataFrame(rank_correlation(archive[names].to_numpy()), names, names).round(2)
 # subnets at the front. Error against either cost is the conflict that makes the choice.
 #
 # The two halves measure the same thing and correlate accordingly, and yet the front of both is larger
-# than that of their mean: what makes a subnet stay is that it was lucky on one half. An objective that
-# adds noise adds fronts, which is worth remembering before one searches with the errors on eleven data
-# sets, or with five measurements of one latency.
+# than that of their mean: a subnet may stay because it was lucky on one half. An objective that adds
+# noise adds points to the front, which is worth remembering before one searches with the errors on
+# eleven data sets, or with five measurements of one latency.
 
 # %% [markdown]
 # ## Exercise 5 · Does latency change the choice? (40 minutes)
@@ -364,7 +368,7 @@ def with_latency(archive, table):
 checks.check_with_latency(with_latency)
 
 # %% [markdown]
-# The *knee* is the subnet that alone dominates the largest volume: with objectives scaled so that the
+# The *knee* is the subnet that by itself dominates the largest volume: with objectives scaled so that the
 # **front** reaches from 0 to 1, the row with the largest $\prod_j (1.1 - f_j)$, where a factor below
 # zero counts as zero. Write it for a whole archive, of which most rows are dominated.
 
@@ -451,12 +455,12 @@ rows = {
 pd.DataFrame(rows).T.infer_objects().round(2)
 
 # %% [markdown] tags=["solution"]
-# The two measurements rank the subnets almost alike, so what differs between MAdds and latency is not
+# If the two measurements rank the subnets almost alike, what differs between MAdds and latency is not
 # noise of the clock. The fronts share only a part of their subnets. The table of three subnets says
 # why: more pixels multiply MAdds far more than time, whereas layers cost time however little they compute.
-# Who is measured in milliseconds may spend resolution and should save layers, and that is where the knee
-# goes. Where the knees of the two measurements differ, look at their figures: two subnets close to each
-# other may take turns.
+# If you pay in milliseconds, you may spend resolution and should save layers. Does the knee go there?
+# Where the knees of the two measurements differ, look at their figures: two subnets close to each other
+# may take turns.
 #
 # Is latency redundant? It agrees with MAdds and with parameters, but with neither as much as two
 # measurements of it agree with each other: it is an objective of its own. And it belongs to the machine on
