@@ -43,7 +43,7 @@ def check_kendall(kendall: Callable[..., float]) -> None:
     swapped = tau([1, 2, 3], [1, 3, 20])
     require(
         same(swapped, 1),
-        f"(1, 2, 3) and (1, 3, 20) are in the same order, so tau is 1, not {swapped:.3g}. Only the "
+        f"(1, 2, 3) and (1, 3, 20) are in the same order, and they give {swapped:.3g}. Only the "
         "order of two values counts, not how far apart they are.",
     )
     swapped = tau([1, 2, 3], [1, 3, 2])
@@ -178,7 +178,7 @@ def check_within(tau_within: Callable[..., dict[int, float]]) -> None:
     )
     require(
         same(found[0], -1),
-        f"In group 1 the guesses are exactly reversed, so tau is -1, not {found[0]:.2f}. Are the "
+        f"In group 1 the guesses are exactly reversed, and you have {found[0]:.2f}. Are the "
         "rows of one group picked from both vectors?",
     )
     require(
