@@ -35,7 +35,8 @@ def check_chebyshev(chebyshev: Callable[[np.ndarray, ArrayLike], int]) -> None:
     """
 
     def chosen(F: np.ndarray, weights: ArrayLike) -> int:
-        return int(numbers(chebyshev(F, weights), (), "The chosen row"))
+        answer = chebyshev(F.copy(), np.array(weights, dtype=float))
+        return int(numbers(answer, (), "The chosen row"))
 
     dent = np.array([[5.0, 2e6], [11.0, 1.6e6], [15.0, 1e6]])
     row = chosen(dent, [1, 1])
@@ -71,7 +72,7 @@ def check_pseudo_weights(pseudo_weights: Callable[[np.ndarray], ArrayLike]) -> N
         AssertionError: If a row does not say what its subnet is relatively good at.
     """
     F = np.array([[5.0, 2e6], [10.0, 1.75e6], [15.0, 1e6]])
-    found = numbers(pseudo_weights(F), F.shape, "The matrix of weights")
+    found = numbers(pseudo_weights(F.copy()), F.shape, "The matrix of weights")
     require(
         np.allclose(found.sum(axis=1), 1),
         f"The weights of the rows add up to {found.sum(axis=1).round(2).tolist()}: they compare "
@@ -90,7 +91,7 @@ def check_pseudo_weights(pseudo_weights: Callable[[np.ndarray], ArrayLike]) -> N
     F = random_front(60, 3, 1)
     good = (F.max(axis=0) - F) / np.ptp(F, axis=0)
     require(
-        np.allclose(pseudo_weights(F), good / good.sum(axis=1, keepdims=True), atol=1e-6),
+        np.allclose(pseudo_weights(F.copy()), good / good.sum(axis=1, keepdims=True), atol=1e-6),
         "In three objectives the weights are wrong, though they are right in two.",
     )
     passed("each row says what its subnet is relatively good at.")
@@ -117,7 +118,7 @@ def check_winning_weights(winning_weights: Callable[[np.ndarray], ArrayLike]) ->
     ]
     for words, rows, right in cases:
         F = np.array(rows) * [20, 8e6] + [5, 1e6]
-        found = np.array(winning_weights(F), dtype=float)
+        found = np.array(winning_weights(F.copy()), dtype=float)
         require(
             found.shape == F.shape,
             f"The intervals have the shape {found.shape}: give two weights for each row.",
@@ -125,7 +126,7 @@ def check_winning_weights(winning_weights: Callable[[np.ndarray], ArrayLike]) ->
         _explain_weights(words, F, found, np.array(right))
     F = random_front(40, 2, 3)
     scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
-    found = np.array(winning_weights(F), dtype=float)
+    found = np.array(winning_weights(F.copy()), dtype=float)
     for w in np.linspace(0.0005, 0.9995, 500):
         row = int((scaled @ [w, 1 - w]).argmin())
         require(
@@ -165,11 +166,30 @@ def check_igd_plus(igd_plus: Callable[[np.ndarray, np.ndarray], float]) -> None:
     Raises:
         AssertionError: If it is not the mean distance that the front falls short of the reference.
     """
-    reference = np.array([[0.0, 1.0], [1.0, 0.0]])
 
     def distance(F: np.ndarray, reference: np.ndarray) -> float:
-        return float(numbers(igd_plus(F, reference), (), "The distance"))
+        return float(numbers(igd_plus(F.copy(), reference.copy()), (), "The distance"))
 
+    _explain_distances(distance)
+    ends = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    found = distance(ends[:1], ends)
+    require(
+        np.isclose(found, (0 + 0.5 + 1) / 3),
+        f"A single point faces three reference points and the result is {found:.3f}: *every "
+        "reference point* asks for its nearest point, and their distances are averaged.",
+    )
+    F, reference = np.random.default_rng(0).random((2, 30, 3))
+    require(
+        np.isclose(distance(F[:9], reference), IGDPlus(reference)(F[:9])),
+        "In three objectives the result is wrong, though it is right in two: the distance is "
+        "Euclidean.",
+    )
+    passed("the same as pymoo's IGD+ in three objectives.")
+
+
+def _explain_distances(distance: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    """Says which distances count wrongly, with one point or two against two reference points."""
+    reference = np.array([[0.0, 1.0], [1.0, 0.0]])
     better = distance(reference - 0.1, reference)
     require(
         np.isclose(better, 0),
@@ -184,22 +204,9 @@ def check_igd_plus(igd_plus: Callable[[np.ndarray, np.ndarray], float]) -> None:
     )
     require(
         np.isclose(middle, 0.5),
-        f"(0.5, 0.5) falls short of (0, 1) in one objective only, by 0.5, and of (1, 0) likewise, "
-        f"but the result is {middle:.3f}.",
+        f"(0.5, 0.5) is held against (0, 1) and (1, 0), and the result is {middle:.3f}. In which "
+        "objective does it fall short of each, by how much, and how do two distances become one?",
     )
-    ends = distance(reference[:1], np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]))
-    require(
-        np.isclose(ends, (0 + 0.5 + 1) / 3),
-        f"A single point faces three reference points and the result is {ends:.3f}: *every "
-        "reference point* asks for its nearest point, and their distances are averaged.",
-    )
-    F, reference = np.random.default_rng(0).random((2, 30, 3))
-    require(
-        np.isclose(distance(F[:9], reference), IGDPlus(reference)(F[:9])),
-        "In three objectives the result is wrong, though it is right in two: the distance is "
-        "Euclidean.",
-    )
-    passed("the same as pymoo's IGD+ in three objectives.")
 
 
 def check_rank_correlation(rank_correlation: Callable[[np.ndarray], ArrayLike]) -> None:
@@ -210,7 +217,8 @@ def check_rank_correlation(rank_correlation: Callable[[np.ndarray], ArrayLike]) 
     """
     x = np.arange(1.0, 7.0)
     F = np.column_stack([x, 10.0**x, -x, [3, 1, 2, 5, 4, 6], [1, 3, 4, 2, 5, 6]])
-    found = numbers(rank_correlation(F), (5, 5), "The matrix, of six subnets in five objectives,")
+    what = "The matrix, of six subnets in five objectives,"
+    found = numbers(rank_correlation(F.copy()), (5, 5), what)
     require(
         np.isclose(found[0, 1], 1),
         f"Column 1 grows whenever column 0 does, but they correlate by {found[0, 1]:.3f} and not "
@@ -228,7 +236,7 @@ def check_rank_correlation(rank_correlation: Callable[[np.ndarray], ArrayLike]) 
     tied = np.random.default_rng(1).integers(0, 4, size=(30, 3)).astype(float)
     right = np.corrcoef(rankdata(tied, axis=0), rowvar=False)
     require(
-        np.allclose(rank_correlation(tied), right),
+        np.allclose(rank_correlation(tied.copy()), right),
         "With equal values the result is wrong: equals share the mean of their ranks, whatever "
         "order they come in.",
     )
@@ -282,13 +290,13 @@ def check_knee(knee: Callable[[np.ndarray], int]) -> None:
     F = np.array([[5.0, 9e6], [6.0, 3e6], [20.0, 1e6]])
 
     def chosen(F: np.ndarray) -> int:
-        return int(numbers(knee(F), (), "The chosen row"))
+        return int(numbers(knee(F.copy()), (), "The chosen row"))
 
     row = chosen(F)
     require(
         row == 1,
-        f"Row {row} of {F.tolist()} was chosen, though row 1 gives up little in either objective: "
-        "scale to 0 ... 1, and take the *largest* volume.",
+        f"Row {row} of {F.tolist()} was chosen. Which row gives up little in either objective? "
+        "Scale to 0 ... 1, and take the *largest* volume.",
     )
     row = chosen(np.vstack([[[5.0, 500e6]], F[1:], F[:1]]))
     require(

@@ -24,17 +24,31 @@ def check_hypervolume(hypervolume_2d: Answer) -> None:
         points = np.array(F, dtype=float).reshape(-1, 2)
         return float(numbers(hypervolume_2d(points, np.array(reference)), (), "The hypervolume"))
 
+    _explain_area(area)
+    for seed in range(20):
+        F = np.random.default_rng(seed).uniform(0, 1.2, size=(12, 2))
+        ours = area(F, (1, 1))
+        require(
+            same(ours, hypervolume(F, (1, 1), (0, 0))),
+            f"Twelve random points, reference (1, 1): {ours:.4f} is not the area that natlib "
+            "counts. Draw the staircase of the front: each of its points adds one rectangle.",
+        )
+    passed("the area agrees with natlib.search.hypervolume for twenty random sets.")
+
+
+def _explain_area(area: Callable[..., float]) -> None:
+    """Says what is wrong with the area of a few points; their reference is (4, 4)."""
     one = area([[1, 2]])
     require(
         same(one, 6),
-        f"The point (1, 2) alone, reference (4, 4): a rectangle of 3 by 2, so 6, not {one:g}. The "
-        "rectangle reaches from the point to the reference.",
+        f"The point (1, 2) alone, reference (4, 4): {one:g} is not its area. The rectangle reaches "
+        "from the point to the reference.",
     )
     two = area([[1, 3], [2, 2]])
     require(
         same(two, 5),
-        f"(1, 3) and (2, 2) dominate 5 squares, not {two:g}. Their rectangles overlap, and what "
-        "both dominate counts once.",
+        f"(1, 3) and (2, 2): {two:g} squares? Their rectangles overlap, and what both dominate "
+        "counts once.",
     )
     require(
         same(area([[2, 2], [1, 3]]), 5),
@@ -50,15 +64,6 @@ def check_hypervolume(hypervolume_2d: Answer) -> None:
         "the box: it must add nothing, and take nothing away.",
     )
     require(same(area([]), 0), "No points dominate nothing: the area should be 0.")
-    for seed in range(20):
-        F = np.random.default_rng(seed).uniform(0, 1.2, size=(12, 2))
-        ours, wanted = area(F, (1, 1)), hypervolume(F, (1, 1), (0, 0))
-        require(
-            same(ours, wanted),
-            f"Twelve random points, reference (1, 1): natlib counts {wanted:.4f}, you {ours:.4f}. "
-            "Draw the staircase of the front: each of its points adds one rectangle.",
-        )
-    passed("the area agrees with natlib.search.hypervolume for twenty random sets.")
 
 
 def check_layers(layers: Answer) -> None:
@@ -68,31 +73,7 @@ def check_layers(layers: Answer) -> None:
         F = np.array(F, dtype=float)
         return numbers(layers(F.copy()), (len(F),), "The vector of layers")
 
-    chain = layer_of([[3, 3], [1, 1], [2, 2]])
-    require(
-        chain.min() == 0,
-        f"The best layer has number 0, but the smallest number here is {chain.min():g}.",
-    )
-    require(
-        not same(chain, [0, 2, 1]),
-        "(1, 1) is the best of three and got the worst layer. All objectives are minimised.",
-    )
-    require(
-        same(chain, [2, 0, 1]),
-        f"(1, 1) dominates (2, 2), and that dominates (3, 3). The layers of (3, 3), (1, 1), (2, 2) "
-        f"are 2, 0 and 1, not {chain.astype(int).tolist()}. Peel one front off after another.",
-    )
-    equal = layer_of([[1, 1], [1, 1], [1, 2]])
-    require(
-        not same(equal, [0, 0, 2]),
-        "(1, 2) is dominated by two equal points, and once these are gone by nobody: its layer is "
-        "1. A layer is how often a front was peeled off before, not the number of rivals.",
-    )
-    require(
-        same(equal, [0, 0, 1]),
-        "(1, 1) twice and (1, 2) should be in layers 0, 0 and 1. Equal points do not dominate each "
-        "other, and one objective may be equal if another is better.",
-    )
+    _explain_layers(layer_of)
     for m in (2, 3):
         F = np.random.default_rng(m).integers(0, 6, size=(40, m)).astype(float)
         found = layer_of(F)
@@ -106,6 +87,36 @@ def check_layers(layers: Answer) -> None:
     passed("every layer is the front of what the layers before it leave.")
 
 
+def _explain_layers(layer_of: Callable[[ArrayLike], NDArray[np.float64]]) -> None:
+    """Says what is wrong with the layers of three points."""
+    chain = layer_of([[3, 3], [1, 1], [2, 2]])
+    require(
+        chain.min() == 0,
+        f"The best layer has number 0, but the smallest number here is {chain.min():g}.",
+    )
+    require(
+        not same(chain, [0, 2, 1]),
+        "(1, 1) is the best of three and got the worst layer. All objectives are minimised.",
+    )
+    require(
+        same(chain, [2, 0, 1]),
+        f"(1, 1) dominates (2, 2), and that dominates (3, 3). For (3, 3), (1, 1), (2, 2) you have "
+        f"{chain.astype(int).tolist()}. Who is left when the best is gone? Peel one front off "
+        "after another.",
+    )
+    equal = layer_of([[1, 1], [1, 1], [1, 2]])
+    require(
+        not same(equal, [0, 0, 2]),
+        "(1, 2) is dominated by two equal points, and once these are gone by nobody. A layer is "
+        "how often a front was peeled off before, not the number of rivals.",
+    )
+    require(
+        same(equal, [0, 0, 1]),
+        f"(1, 1) twice and (1, 2), and you have {equal.astype(int).tolist()}: equal points do not "
+        "dominate each other, and one objective may be equal if another is better.",
+    )
+
+
 def check_survivors(survivors: Answer) -> None:
     """Judges the survival of NSGA-II: layers first, then crowding distance within the last one."""
 
@@ -116,24 +127,7 @@ def check_survivors(survivors: Answer) -> None:
         require(fine, f"The survivors should be {n} different indices, not {kept.tolist()}.")
         return {int(i) for i in kept}
 
-    kept = keep([[4, 4], [0, 3], [9, 9], [1, 1], [3, 0]], 3)
-    require(
-        kept == {1, 3, 4},
-        "Three of five points form the front, and three may stay: these three. You keep rows "
-        f"{sorted(kept)}. A point far from all others is not kept for that if its layer is worse.",
-    )
-    x = np.array([0, 1, 2, 3, 6, 10])
-    kept = keep(np.column_stack([x, 10 - x]), 4)
-    require(
-        {0, 5} <= kept,
-        f"Six points of one front, four stay: the two ends, rows 0 and 5, must be among them, but "
-        f"you keep rows {sorted(kept)}. How large is the crowding distance of an end?",
-    )
-    require(
-        kept == {0, 3, 4, 5},
-        "Six points at 0, 1, 2, 3, 6 and 10 along a line, four stay: those with the widest gaps, "
-        f"rows 0, 3, 4 and 5, not {sorted(kept)}. Those in the crowd have to go.",
-    )
+    _explain_survivors(keep)
     for seed in range(10):
         x = np.sort(np.random.default_rng(seed).uniform(0.05, 1, size=12))
         F = np.column_stack([x, 1 / x])
@@ -147,9 +141,32 @@ def check_survivors(survivors: Answer) -> None:
     require(
         keep(np.vstack(both), 7) == {0, 1, 2, 3, 4, 5, 8},
         "Four points of the first layer and five of the second, seven stay. Neighbours are those "
-        "of the same layer: the first layer is safe and crowds nobody in the second.",
+        "of the same layer: the first layer is safe and crowds nobody in the second. And are "
+        "distances computed once, or again after each removal?",
     )
     passed("layers come first, and the last one is thinned where it is crowded.")
+
+
+def _explain_survivors(keep: Callable[[ArrayLike, int], set[int]]) -> None:
+    """Says what is wrong with the survivors among five points, and among six of one front."""
+    kept = keep([[4, 4], [0, 3], [9, 9], [1, 1], [3, 0]], 3)
+    require(
+        kept == {1, 3, 4},
+        "Three of five points form the front, and three may stay: these three. You keep rows "
+        f"{sorted(kept)}. A point far from all others is not kept for that if its layer is worse.",
+    )
+    x = np.array([0, 1, 2, 3, 6, 10])
+    kept = keep(np.column_stack([x, 10 - x]), 4)
+    require(
+        {0, 5} <= kept,
+        f"Six points of one front, four stay: the two ends must be among them, but you keep rows "
+        f"{sorted(kept)}. How large is the crowding distance of an end?",
+    )
+    require(
+        kept == {0, 3, 4, 5},
+        "Six points at 0, 1, 2, 3, 6 and 10 along a line, four stay: those with the widest gaps, "
+        f"and you keep rows {sorted(kept)}. Who stands closest to both neighbours?",
+    )
 
 
 def check_close_holes(close_holes: Answer) -> None:
@@ -167,6 +184,21 @@ def check_close_holes(close_holes: Answer) -> None:
         )
         return closed
 
+    _explain_holes(repair)
+    X = np.random.default_rng(0).integers(space.lower, space.upper + 1, size=(200, space.n_var))
+    wanted = space.layer_genes(space.repair(X))
+    for stage, genes in enumerate(space.layer_genes(X).swapaxes(0, 1)):
+        wrong = np.flatnonzero((repair(genes) != wanted[:, stage]).any(axis=1))
+        require(
+            not len(wrong),
+            f"Random stages: {_row(genes[wrong[:1]])} is not repaired as natlib repairs it. Does "
+            "the function treat each row by itself?",
+        )
+    passed("holes are closed, and order and depth stay.")
+
+
+def _explain_holes(repair: Callable[[ArrayLike], NDArray[np.float64]]) -> None:
+    """Says what is wrong with the repair of single rows."""
     closed = repair([[1, 0, 3]])
     require(
         np.count_nonzero(closed) == 2,
@@ -185,19 +217,8 @@ def check_close_holes(close_holes: Answer) -> None:
         closed = repair([row])
         require(
             same(closed, [wanted]),
-            f"{_row([row])} should become {_row([wanted])}, and it became {_row(closed)}. Is there "
-            "no hole to close, or are there two?",
+            f"{_row([row])} became {_row(closed)}. Is there no hole to close, or are there two?",
         )
-    X = np.random.default_rng(0).integers(space.lower, space.upper + 1, size=(200, space.n_var))
-    wanted = space.layer_genes(space.repair(X))
-    for stage, genes in enumerate(space.layer_genes(X).swapaxes(0, 1)):
-        wrong = np.flatnonzero((repair(genes) != wanted[:, stage]).any(axis=1))
-        require(
-            not len(wrong),
-            f"Random stages: {_row(genes[wrong[:1]])} is not repaired as natlib repairs it. Does "
-            "the function treat each row by itself?",
-        )
-    passed("holes are closed, and order and depth stay.")
 
 
 def _row(genes: ArrayLike) -> str:
@@ -223,22 +244,21 @@ def check_activation(largest_activation: Answer) -> None:
     smallest = ask([space.encode(space.smallest())])[0]
     require(
         smallest == 1536,
-        "The smallest subnet sees 16 px. Its largest tensor is in stage 2, whose input has 24 "
-        f"channels and 8 px: 24 x 8 x 8 = 1536 values, not {smallest:,.0f}. It is one tensor, not "
-        "a sum; it stands before the stride; and skipped layers have none.",
+        f"The smallest subnet sees 16 px, and you say {smallest:,.0f}. It is one tensor, not a "
+        "sum; it stands before the stride; and skipped layers have none.",
     )
     largest = ask([space.encode(space.largest())])[0]
     require(
         largest == 24576,
-        f"The largest subnet: its largest tensor has 24,576 values, not {largest:,.0f}. It is as "
+        f"{largest:,.0f} is not the size of the largest tensor of the largest subnet. It is as "
         "wide as the expand ratio makes it, before the depthwise convolution.",
     )
     for x, ours in zip(X, found, strict=True):
-        wanted = _measured_activation(space, space.decode(x))
+        arch = space.decode(x)
         require(
-            ours == wanted,
-            f"{space.decode(x)}: the largest tensor of the real subnet has {wanted:,} values, you "
-            f"say {ours:,.0f}. Look at the side of each stage, and at the layers that are skipped.",
+            ours == _measured_activation(space, arch),
+            f"{arch}: {ours:,.0f} is not the size of the largest tensor of the real subnet. Look "
+            "at the side of each stage, and at the layers that are skipped.",
         )
     passed("the objective agrees with the tensors of thirty real subnets.")
 

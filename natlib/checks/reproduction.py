@@ -44,15 +44,31 @@ def check_dominated(dominated: Callable[[pd.DataFrame, str], list[tuple[str, str
     ]
     table = pd.DataFrame(rows, columns=["dataset", "network", "top1", "params", "madds"])
     for cost, right in (("madds", "C"), ("params", "CD")):
-        found = {name for _, name in dominated(table.sample(frac=1, random_state=2), cost)}
+        answer = dominated(table.sample(frac=1, random_state=2), cost)
+        _check_pairs(answer, set(zip(table.dataset, table.network, strict=True)))
+        found = {name for _, name in answer}
         _explain_dominated(found, cost)
         require(
             found == set(right),
-            f"With {cost} as cost you name {sorted(found)} of the test's seven networks, but "
-            f"{len(right)} should be: no better in anything than another one of its data set, and "
-            "worse in something.",
+            f"With {cost} as cost you name {sorted(found)} of the test's seven networks, which is "
+            "not right. Dominated means: no better in anything than another one of its data set, "
+            "and worse in something.",
         )
     passed("dominated means no better in anything, and worse in something.")
+
+
+def _check_pairs(answer: object, known: set[tuple[str, str]]) -> None:
+    """Checks that an answer is a collection of pairs that stand in the table."""
+    require(
+        isinstance(answer, list | tuple | set),
+        f"Return a list of pairs, data set and network, not {type(answer).__name__}.",
+    )
+    for pair in answer:
+        require(
+            np.shape(pair) == (2,) and tuple(pair) in known,
+            f"Your answer holds {pair!r}, which is no pair of the table: the name of a data set "
+            "first, then that of one of its networks.",
+        )
 
 
 def _explain_dominated(found: set[str], cost: str) -> None:
@@ -95,7 +111,21 @@ def check_read_string(read_string: Callable[[str], dict]) -> None:
             "takes it.",
         )
         _explain_string(text, found, right)
+        _check_spaces(read_string, text, right)
     passed("all 14 published strings are read as their authors meant them.")
+
+
+def _check_spaces(read_string: Callable[[str], dict], text: str, right: dict) -> None:
+    """Checks that a string without spaces, or with more of them, is read alike."""
+    digits = text.replace(" ", "")
+    for same in (digits, " ".join(digits)):
+        message = f"'{same}' is '{text}' as well: spaces do not count, wherever they are."
+        try:
+            found = read_string(same)
+        except (LookupError, TypeError, ValueError) as error:
+            raise AssertionError(message) from error
+        fine = isinstance(found, dict) and set(found) == set(right)
+        require(fine and all(np.array_equal(found[k], right[k]) for k in right), message)
 
 
 def _explain_string(text: str, found: dict, right: dict) -> None:
@@ -103,17 +133,17 @@ def _explain_string(text: str, found: dict, right: dict) -> None:
     where = f"of '{text}'"
     require(
         found["r"] == right["r"],
-        f"The resolution {where} is not {found['r']}: the first two digits count steps of 4 pixels "
-        "from 192, beginning with step 0.",
+        f"The resolution {where} is not {found['r']}: which digits say it, and where does their "
+        "count begin? The first step is step 0.",
     )
     require(
         found["w"] == right["w"],
-        f"The width {where} is not {found['w']}: digit 0 means 1.0.",
+        f"The width {where} is not {found['w']}: which digit says it?",
     )
     require(
         list(found["d"]) == right["d"],
-        f"The depths {where} are not {list(found['d'])}: a stage has as many layers as it has "
-        "digits that are not 0.",
+        f"The depths {where} are not {list(found['d'])}: which digits stand for layers, and which "
+        "do not?",
     )
     for key in ("ks", "e"):
         require(
@@ -224,7 +254,7 @@ def check_stratified_split(
     require(
         before == np.random.get_state()[1].tolist(),
         "The split changes numpy's global random state, which others rely on: use a generator of "
-        "its own, np.random.default_rng(seed).",
+        "its own.",
     )
     for split in splits:
         require(len(split) == 2, "Return two arrays of rows: train, then valid.")
@@ -244,12 +274,19 @@ def check_stratified_split(
 
 def _check_sides(labels: NDArray, train: NDArray, valid: NDArray) -> None:
     """Checks that a split is disjoint, complete and in proportion."""
+    for side in (train, valid):
+        require(side.ndim == 1, f"A side of the split has the shape {side.shape}, and not (n,).")
+        require(
+            np.issubdtype(side.dtype, np.integer),
+            "Return the numbers of the rows, not True and False for each.",
+        )
     both = np.concatenate([train, valid])
     require(
         len(set(both.tolist())) == len(both),
         "A picture was drawn twice, or is on both sides: then valid rewards learning by heart.",
     )
-    require(len(both) == len(labels), f"Pictures on neither side: {len(labels) - len(both)}.")
+    absent = set(range(len(labels))) - set(both.tolist())
+    require(not absent, f"Pictures on neither side: {len(absent)}.")
     drawn = np.bincount(labels[valid], minlength=3).tolist()
     require(
         drawn[2] > 0, "The smallest class has no picture in valid: give every class at least one."
@@ -305,21 +342,29 @@ def check_own_task(own_task: Callable[[Path], Task]) -> None:
     Raises:
         AssertionError: If pictures of one subject are on two sides of a split.
     """
+    n = 15  # subjects of each class, with the same numbers in both
     with tempfile.TemporaryDirectory() as folder:
-        for subject, shot in np.ndindex(20, 6):
-            file = Path(folder, ("left", "right")[subject % 2], f"{subject:02d}_{shot}.png")
+        for subject, shot in np.ndindex(2 * n, 6):
+            file = Path(folder, ("left", "right")[subject // n], f"{subject % n:02d}_{shot}.png")
             file.parent.mkdir(exist_ok=True)
-            Image.new("RGB", (32, 32), (10 * subject, 0, 0)).save(file)
+            Image.new("RGB", (32, 32), (8 * subject, 0, 0)).save(file)
         task, again = own_task(Path(folder)), own_task(Path(folder))
         require(isinstance(task, Task), "Return the task that natlib.folders.folder_task makes.")
         sides, sides_again = ([_subjects(t, name) for name in SPLITS] for t in (task, again))
-    shared = [s for s in range(20) if sum(s in side for side in sides) > 1]
+    shared = [s for s in range(2 * n) if sum(s in side for side in sides) > 1]
     require(
         not shared,
-        f"{len(shared)} of 20 subjects have pictures in two splits. What tells which subject a "
-        "file 'right/03_1.png' shows? Let `groups` return that.",
+        f"{len(shared)} of {2 * n} subjects have pictures in two splits. What tells which subject "
+        "a file 'right/03_1.png' shows? Let `groups` return that.",
     )
     require(sides == sides_again, "Two calls give two different tasks: let the seed alone decide.")
+    together = all((s in side) == (s + n in side) for side in sides for s in range(n))
+    require(
+        not together,
+        "Number 03 of 'left' and number 03 of 'right' are two subjects, but wherever one of them "
+        "goes the other goes too, and so with every number. A subject's name is unique in its "
+        "class only: what tells the two apart?",
+    )
     require(
         min(len(set(side)) for side in sides) >= 4,
         f"The splits show {[len(set(side)) for side in sides]} subjects: a group must be one "
@@ -330,7 +375,7 @@ def check_own_task(own_task: Callable[[Path], Task]) -> None:
 
 def _subjects(task: Task, split: str) -> list[int]:
     """Returns the subject of each picture of `check_own_task`, which its red value tells."""
-    return (getattr(task, split).images[:][:, 0, 0, 0] // 10).tolist()
+    return (getattr(task, split).images[:][:, 0, 0, 0] // 8).tolist()
 
 
 def check_neighbour_accuracy(neighbour_accuracy: Callable[[Split, Split], float]) -> None:

@@ -66,6 +66,11 @@ def check_best_within(best_within: Callable[[pd.DataFrame, float], str]) -> None
             isinstance(answer, str),
             f"The answer should be the string of one architecture, not {type(answer).__name__}.",
         )
+        require(
+            answer in set(_archive().architecture),
+            f"'{answer}' is no architecture of the table: return what its column 'architecture' "
+            "says in the row that you chose.",
+        )
         return answer
 
     broken = _archive().set_index("architecture").madds[ask(350)]
@@ -99,6 +104,24 @@ def check_weighted_sum(choice: Callable[[np.ndarray, np.ndarray], int]) -> None:
         require(whole, f"The answer should be the number of one row, not {answer!r}.")
         return int(answer)
 
+    _explain_choice(ask)
+    for seed in range(20):
+        rng, m = np.random.default_rng(seed), 2 + seed % 2
+        F = rng.dirichlet(np.ones(m), size=30) ** np.linspace(1, 4, m)
+        F[0, 0] = 10  # far off, which stretches the range more than the deviation
+        F *= 10.0 ** rng.integers(0, 7, size=m)
+        weights = rng.dirichlet(np.ones(m))
+        scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
+        require(
+            ask(F, weights) == (scaled @ weights).argmin(),
+            "On thirty random rows another one has the least sum. Is each column scaled so that "
+            "its best value is 0 and its worst 1?",
+        )
+    passed("weights choose what they should, in any units.")
+
+
+def _explain_choice(ask: Callable[[object, object], int]) -> None:
+    """Says which misunderstanding a wrong choice among three rows shows."""
     F = np.array([[2.0, 9e6], [10.0, 1e6], [4.0, 3e6]])
     require(
         ask(F, [1, 0]) != 1,
@@ -113,20 +136,20 @@ def check_weighted_sum(choice: Callable[[np.ndarray, np.ndarray], int]) -> None:
     require(
         ask(F, [0.9, 0.1]) == 0,
         "Errors of 2, 10 and 4%, MAdds of 9, 1 and 3 million, nine tenths of the weight on the "
-        "error: the first row should win. In the sum, MAdds in millions must not count for more "
-        "than errors in percent.",
+        f"error, and row {ask(F, [0.9, 0.1])} was chosen. In the sum, MAdds in millions must not "
+        "count for more than errors in percent.",
     )
     shifted = [[90.0, 3.0], [91.0, 2.0], [92.0, 1.9]]
     require(
         ask(shifted, [0.4, 0.6]) == 1,
-        "Errors of 90, 91 and 92% and costs of 3, 2 and 1.9: after scaling, 0, 0.5 and 1 against "
-        "1, 0.09 and 0. Are the best values really 0 and the worst 1?",
+        "Errors of 90, 91 and 92% and costs of 3, 2 and 1.9, a little more weight on the cost, and "
+        f"row {ask(shifted, [0.4, 0.6])} was chosen. After scaling, are the best values of both "
+        "really 0 and the worst 1?",
     )
     require(
         ask(np.array(shifted)[:, ::-1], [0.6, 0.4]) == 1,
         "Columns and weights swapped should give the same row. Is each column scaled by itself?",
     )
-    passed("weights choose what they should, in any units.")
 
 
 def check_front_of(front_of: Callable[[pd.DataFrame, str, str], set[str]]) -> None:
@@ -151,13 +174,12 @@ def check_front_of(front_of: Callable[[pd.DataFrame, str, str], set[str]]) -> No
     )
     require(
         found == {"p", "q", "s", "t"},
-        f"Of six subnets four are on the front, and you have {sorted(found)}. Whom does nobody "
-        "dominate?",
+        f"Of six subnets you have {sorted(found)} on the front. Whom does nobody dominate?",
     )
     require(
         ask("top1_err", "params") == {"p"},
-        "With parameters as the cost the first subnet is best in both columns, and alone on the "
-        "front. Is the cost that was named used?",
+        "With parameters as the cost the front should be another one. Is the cost that was named "
+        "used?",
     )
     require(
         ask("other_err", "madds") == {"t", "u"},

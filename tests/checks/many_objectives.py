@@ -95,7 +95,7 @@ def by_front(F):
 
 
 RIGHT = {
-    "check_chebyshev": [choose],
+    "check_chebyshev": [choose, lambda F, w: (scaled(F) * (w / w.sum())).max(axis=1).argmin()],
     "check_pseudo_weights": [pseudo],
     "check_winning_weights": [intervals],
     "check_igd_plus": [
@@ -145,7 +145,7 @@ WRONG = {
         (
             "not averaged",
             lambda F, z: igd_of(lambda gap: np.maximum(gap, 0))(F, z) * len(z),
-            "by 0.5",
+            "become one",
         ),
     ],
     "check_rank_correlation": [
@@ -172,7 +172,7 @@ WRONG = {
     "check_knee": [
         ("least volume", lambda F: volume(F, scale=by_front, best=np.argmin), "largest"),
         ("scaled by all", lambda F: volume(F, scale=scaled), "only the front"),
-        ("not scaled", lambda F: volume(F, scale=lambda F: F), "scale to"),
+        ("not scaled", lambda F: volume(F, scale=lambda F: F), "Scale to"),
         ("least sum", lambda F: int(by_front(F).sum(axis=1).argmin()), "larger volume"),
     ],
 }

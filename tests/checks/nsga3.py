@@ -74,6 +74,16 @@ def survive(F, n, sign=-1, **options):
     return np.array([*kept, *last[order]][:n], dtype=int)
 
 
+def thin_one_by_one(F, n):
+    """Computes the distances of the last layer anew after each removal."""
+    layer = peel(F)
+    kept = np.arange(len(F))
+    while len(kept) > n:
+        last = kept[layer[kept] == layer[kept].max()]
+        kept = np.setdiff1d(kept, last[crowding(F[last]).argmin()])
+    return kept
+
+
 def layers_after_crowding(F, n):
     return np.lexsort([peel(F), -crowding(F)])[:n]
 
@@ -142,7 +152,7 @@ WRONG = {
         ("maximised", lambda F: peel(-F), "minimised"),
         ("front against the rest", lambda F: 1 - non_dominated(F), "Peel"),
         ("strictly better everywhere", lambda F: dominators(F, np.all), "one objective may be"),
-        ("duplicates dominate", rivals, "Equal points"),
+        ("duplicates dominate", rivals, "equal points"),
         ("number of those that dominate", dominators, "number of rivals"),
     ],
     "check_survivors": [
@@ -152,6 +162,7 @@ WRONG = {
         ("ends count nothing", lambda F, n: survive(F, n, ends=0), "an end"),
         ("any of the last layer", lambda F, n: np.argsort(peel(F), kind="stable")[:n], "ends"),
         ("units", lambda F, n: survive(F, n, units=False), "comparable"),
+        ("distances again after each removal", thin_one_by_one, "again after each removal"),
         ("neighbours of other layers", crowding_of_all, "same layer"),
     ],
     "check_close_holes": [

@@ -50,6 +50,15 @@ def read_with(text, layer, *, resolution=0, width=0, skipped=False):
     return {"r": r, "w": w, "ks": list(ks), "e": list(e), "d": [len(s) for s in stages]}
 
 
+def by_words(text):
+    words = text.split()
+    return read(words[0] + words[1] + "".join(words[2:]))
+
+
+def by_places(text):
+    return read_with(text[:2] + text[3] + text[5:], kernel_fastest)
+
+
 def kernel_fastest(g, first=1):
     return (3, 5, 7)[(g - first) % 3], (3, 4, 6)[(g - first) // 3 % 3]
 
@@ -113,6 +122,11 @@ def rounded_down(labels, share, seed):
     return by_class(labels, lambda r, n: rng.permutation(r)[: int(share * len(r))])
 
 
+def as_masks(labels, share, seed):
+    drawn = np.isin(np.arange(len(labels)), split(labels, share, seed)[1])
+    return ~drawn, drawn
+
+
 def one_left_out(labels, share, seed):
     train, valid = split(labels, share, seed)
     return train[1:], valid
@@ -129,8 +143,12 @@ def task_by(groups, seed=0):
     return lambda folder: folder_task(folder, groups=groups, seed=seed, progress=False)
 
 
+def class_and_number(file):
+    return file.parent.name, file.stem.split("_")[0]
+
+
 def drifting_seed(folder, count=iter(range(100))):  # noqa: B008
-    return task_by(lambda f: f.stem.split("_")[0], next(count))(folder)
+    return task_by(class_and_number, next(count))(folder)
 
 
 def flat(images):
@@ -159,7 +177,7 @@ RIGHT = {
     "check_panel": [draw],
     "check_stratified_split": [split],
     "check_training_hours": [hours],
-    "check_own_task": [task_by(lambda f: f.stem.split("_")[0]), task_by(lambda f: f.stem[:2])],
+    "check_own_task": [task_by(class_and_number), task_by(lambda f: str(f).rsplit("_", 1)[0], 3)],
     "check_neighbour_accuracy": [nearest],
 }
 WRONG = {
@@ -169,18 +187,23 @@ WRONG = {
         ("strictly better", strictly, "draw in one objective"),
         ("no worse", no_worse, "equal in everything"),
         ("nobody", lambda t, c: [], "no better in anything"),
+        ("a table", lambda t, c: t[t.network == "C"][["dataset", "network"]], "list of pairs"),
+        ("names only", lambda t, c: [name for _, name in dominated(t, c)], "no pair of the table"),
+        ("network first", lambda t, c: [p[::-1] for p in dominated(t, c)], "name of a data set"),
         ("always MAdds", lambda t, c: dominated(t, "madds"), "Network D"),
     ],
     "check_read_string": [
         ("an Architecture", Architecture.from_string, "Return a dict"),
         ("resolution from one", lambda t: read_with(t, kernel_fastest, resolution=-1), "step 0"),
         ("width from one", lambda t: read_with(t, kernel_fastest, width=1), "width"),
-        ("always four deep", lambda t: read(t) | {"d": [4] * 5}, "not 0"),
+        ("always four deep", lambda t: read(t) | {"d": [4] * 5}, "stand for layers"),
         (
             "skipped layers kept",
             lambda t: read_with(t, kernel_fastest, skipped=True) | {"d": read(t)["d"]},
             "active layers only",
         ),
+        ("parted at spaces", by_words, "spaces do not count"),
+        ("spaces in their places", by_places, "spaces do not count"),
         ("expand fastest", lambda t: read_with(t, expand_fastest), "which one runs fastest"),
         ("from zero", lambda t: read_with(t, lambda g: kernel_fastest(g, 0)), "count from 1"),
     ],
@@ -196,6 +219,7 @@ WRONG = {
     "check_stratified_split": [
         ("global state", global_state, "global random state"),
         ("no seed", unseeded, "same seed"),
+        ("masks", as_masks, "not True and False"),
         ("with replacement", with_replacement, "drawn twice"),
         ("overlap", lambda y, s, k: (np.arange(len(y)), split(y, s, k)[1]), "both sides"),
         ("not in proportion", not_stratified, "class"),
@@ -214,6 +238,7 @@ WRONG = {
         ("no groups", task_by(None), "two splits"),
         ("group by file", task_by(lambda f: f.name), "two splits"),
         ("group by shot", task_by(lambda f: f.stem[-1]), "two splits"),
+        ("numbers of both classes", task_by(lambda f: f.stem.split("_")[0]), "unique in its class"),
         ("another draw each time", drifting_seed, "seed alone"),
         ("the folder", lambda folder: folder, "Return the task"),
     ],

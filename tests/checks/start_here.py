@@ -32,6 +32,10 @@ def scaled(F, axis=0):
     return (F - low) / (F.max(axis=axis, keepdims=True) - low)
 
 
+def standardised(F):
+    return (F - F.mean(axis=0)) / F.std(axis=0)
+
+
 def choice(scale, sign=1):
     return lambda F, w: int((sign * scale(F) @ w).argmin())
 
@@ -66,6 +70,7 @@ WRONG = {
         ("place in the rest", place_in_the_rest, "limit was 350|looked up"),
         ("largest error", lambda a, m: best_by_loop(a.assign(top1_err=-a.top1_err), m), "Smaller"),
         ("the row's label", lambda a, m: a[a.madds <= m].top1_err.idxmin(), "string"),
+        ("the row's label as a string", lambda a, m: str(a.top1_err.idxmin()), "no architecture"),
         ("the limit excluded", strictly_below, "exactly"),
         ("first of equals", first_of_equals, "cheaper"),
     ],
@@ -73,6 +78,7 @@ WRONG = {
         ("maximised", choice(scaled, -1), "Which end"),
         ("not scaled", choice(lambda F: F), "in millions"),
         ("divided by the worst", choice(lambda F: F / F.max(axis=0)), "really 0"),
+        ("divided by the deviation", choice(standardised), "least sum"),
         ("weights swapped", lambda F, w: choice(scaled)(F, w[::-1]), "Which end|own column"),
         ("wrong axis", choice(lambda F: scaled(F, axis=1)), "."),
         ("the sum itself", lambda F, w: (scaled(F) @ w).min(), "number of one row"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.stats import kendalltau, pearsonr, spearmanr
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, cross_val_predict
 
 from natlib.cost import CostTable
 from natlib.space import SearchSpace
@@ -20,6 +20,14 @@ def pairs(a, b):
     """Returns the sign of each pair, once: 1 in the same order, -1 opposite, 0 tied."""
     rows, columns = np.triu_indices(len(a), 1)
     return np.sign((a[rows] - a[columns]) * (b[rows] - b[columns]))
+
+
+def tied_on_both_sides(a, b):
+    """Leaves out pairs that are tied on one side only."""
+    rows, columns = np.triu_indices(len(a), 1)
+    tied_a, tied_b = a[rows] == a[columns], b[rows] == b[columns]
+    untied = (~tied_a | tied_b).sum() * (~tied_b | tied_a).sum()
+    return pairs(a, b).sum() / np.sqrt(untied) if np.ptp(a) else 0.0
 
 
 def other(statistic):
@@ -51,6 +59,23 @@ def with_scikit_learn(make_model, X, y, folds=5, seed=0):
     guesses = np.zeros(len(X))
     for learn, ask in KFold(folds, shuffle=True, random_state=seed).split(X):
         guesses[ask] = make_model().fit(X[learn], y[learn]).predict(X[ask])
+    return guesses
+
+
+def with_one_call(make_model, X, y, folds=5, seed=0):
+    cut = KFold(folds, shuffle=True, random_state=seed)
+    return cross_val_predict(make_model(), X, y, cv=cut)
+
+
+def unseeded(make_model, X, y, folds=5, seed=0):
+    return with_scikit_learn(make_model, X, y, folds, None)
+
+
+def values_not_indexed(make_model, X, y, folds=5, seed=0):
+    guesses = np.zeros(len(X))
+    for fold in folds_of(len(X), folds, seed):
+        others = np.setdiff1d(np.arange(len(X)), fold)
+        guesses[fold] = make_model().fit(X[others], y).predict(X[fold])
     return guesses
 
 
@@ -93,7 +118,7 @@ def good_features(X):
 
 RIGHT = {
     "check_kendall": [kendall],
-    "check_unseen": [cross_validate(), with_scikit_learn],
+    "check_unseen": [cross_validate(), with_scikit_learn, with_one_call],
     "check_within": [within],
     "check_overrated": [gap],
     "check_features": [good_features],
@@ -103,9 +128,10 @@ WRONG = {
         ("share of pairs", lambda a, b: (pairs(a, b) > 0).mean(), "the reverse order -1"),
         ("each pair twice", lambda a, b: pairs(a, b).sum() / len(a) ** 2, "how often"),
         ("Pearson", other(pearsonr), "how far apart"),
-        ("Spearman", other(spearmanr), "1/3"),
-        ("ties ignored", lambda a, b: pairs(a, b).mean(), "0.816"),
-        ("a constant side", lambda a, b: np.nan if np.ptp(a) == 0 else kendall(a, b), "finite"),
+        ("Spearman", other(spearmanr), "List the three pairs"),
+        ("ties ignored", lambda a, b: pairs(a, b).mean(), "two factors"),
+        ("a constant side", lambda a, b: kendalltau(a, b).statistic, "divide by"),
+        ("tied on both sides", tied_on_both_sides, "tied on both"),
     ],
     "check_unseen": [
         ("learns everything", cross_validate(fit="all"), "leave the fold out"),
@@ -113,6 +139,8 @@ WRONG = {
         ("not shuffled", cross_validate(shuffle=False), "shuffle before"),
         ("learns one fold", cross_validate(fit="next"), "learn from the 30 rows"),
         ("seed not used", cross_validate(use_seed=False), "use the seed"),
+        ("no seed", unseeded, "seed alone"),
+        ("values not indexed", values_not_indexed, "belong together"),
         ("one split", one_split, "4 models"),
         ("values not shuffled along", values_unshuffled, "belong together"),
     ],
@@ -124,10 +152,10 @@ WRONG = {
         ("absolute", lambda g, y, p: {k: abs(t) for k, t in within(g, y, p).items()}, "reversed"),
     ],
     "check_overrated": [
-        ("sign", lambda y, p, k: -gap(y, p, k), r"\+4"),
+        ("sign", lambda y, p, k: -gap(y, p, k), "subtracted from which"),
         ("measured best", lambda y, p, k: (y - p)[np.argsort(y)[:k]].mean(), "smallest"),
         ("liked least", lambda y, p, k: (y - p)[np.argsort(-p)[:k]].mean(), "smallest"),
-        ("each by itself", lambda y, p, k: (np.sort(y) - np.sort(p))[:k].mean(), "by 4 points"),
+        ("each by itself", lambda y, p, k: (np.sort(y) - np.sort(p))[:k].mean(), "same. row"),
         ("absolute", lambda y, p, k: abs(y - p)[np.argsort(p)[:k]].mean(), "two means"),
         ("not the mean", lambda y, p, k: (y - p)[np.argsort(p)[:k]].sum(), "on average"),
     ],
