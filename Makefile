@@ -19,6 +19,8 @@ PINNED := torch==2.14.1 torchvision==0.29.1 certifi==2026.10.18
 # Notebooks run one after another, so each may have all cores that this process may use.
 OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS
+# Matrices that numpy solves here are small: its threads would only wait for each other.
+export OPENBLAS_NUM_THREADS := 1
 # The environment's kernel goes before kernels of the same name elsewhere.
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH

@@ -231,11 +231,13 @@ def map_page() -> str:
     return (
         "# The map of the course\n\n"
         "Neural Architecture Transfer (NAT) on one page. What a step does is explained in the "
-        "section that its row links to; the function is the one that the notebooks call.\n\n"
+        "section that its row links to; the function is the one in natlib that does it.\n\n"
         f"![{ALT}](map.svg)\n\n{map_table()}\n\n"
         f"Steps 2a to 2f repeat, {times['quick']} times with the profile `quick` and "
         f"{times['paper']} times with `paper`. Notebook 05 runs the same loop on the eleven data "
-        "sets of the paper. Words that you do not know stand in the [glossary](glossary.md).\n"
+        "sets of the paper. `natlib.surrogate.SURROGATES` has rivals of the paper's RBF ensemble of "
+        "step 2a, and the profiles `quick` and `gpu` take one of them, a Gaussian process. The "
+        "[glossary](glossary.md) explains the words of the course.\n"
     )
 
 

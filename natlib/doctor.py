@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).parents[1]
+MEMINFO = Path("/proc/meminfo")
 FREE_GB = 2.0
 MEMORY_GB = 4.0
 # CPU time of the seven notebooks (notebooks/instructor.md) and of the step that `_step_ms` times,
@@ -94,7 +95,7 @@ def _threads() -> Finding:
 
     threads, cores = torch.get_num_threads(), _cores()
     advice = ""
-    if threads != cores:
+    if threads > cores or (threads < cores and "OMP_NUM_THREADS" not in os.environ):
         effect = "would use all" if threads < cores else "would be faster"
         advice = f"; OMP_NUM_THREADS={cores} {effect}"
     return threads <= cores, f"{threads} for {cores} cores{advice}"
@@ -108,12 +109,22 @@ def _cores() -> int:
 
 
 def _memory() -> Finding:
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (AttributeError, OSError, ValueError):
+    free = _available_gb()
+    if free is None:
         return True, "this system does not tell"
     advice = "" if free >= MEMORY_GB else f": close other programs, {MEMORY_GB:.0f} GB are needed"
     return free >= MEMORY_GB, f"{free:.1f} GB free{advice}"
+
+
+def _available_gb() -> float | None:
+    """Returns the memory that programs can still have; on Linux, what caches hold counts."""
+    if MEMINFO.exists():
+        sizes = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+        return int(sizes["MemAvailable"].split()[0]) * 1024 / 1e9
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _disk() -> Finding:

@@ -78,8 +78,8 @@ def choose(
       weight demands more of its objective.
     - `"pseudo"`: the pseudo-weights `(1 - f_j) / sum_k (1 - f_k)` say how good a point is in one
       objective compared with the others; the point whose pseudo-weights are closest to `w`.
-    - `"knee"`: largest `prod_j (1.1 - f_j)`, the hypervolume that the point alone dominates, as
-      `natlib.search.knee_points` ranks them. Weights do not count.
+    - `"knee"`: largest `prod_j (1.1 - f_j)`, the hypervolume that the point by itself dominates, as
+      `natlib.search.knee_points` ranks them (in a box up to 1). Weights do not count.
 
     Ties go to the least sum of scaled objectives, then to the first row.
 

@@ -403,18 +403,20 @@ def plot_correlations(F: ArrayLike, objectives: Sequence[str]) -> Figure:
 
 
 @rc_context(STYLE)
-def plot_parallel(F: ArrayLike, objectives: Sequence[str], chosen: Sequence[int] = ()) -> Figure:
+def plot_parallel(
+    F: ArrayLike, objectives: Sequence[str], chosen: Mapping[str, int] | None = None
+) -> Figure:
     """Shows all objectives at once: one line for each architecture, one upright for each objective.
 
     Args:
         F: Objectives, all minimised, `(n, n_objectives)`.
         objectives: Name of each column.
-        chosen: Rows of `F` to label M1, M2, ...
+        chosen: Rows of `F` to point out, by the name that the legend gives them.
     """
     figure, ((ax,),) = new_figure(size=(max(7, 0.9 * len(objectives)), 4))
     D = in_units(F, objectives)
-    looks = zip(chosen, COLORS[1:], MARKERS[1:], strict=False)
-    marks = [Mark(row, f"M{i + 1}", *look) for i, (row, *look) in enumerate(looks)]
+    looks = zip((chosen or {}).items(), COLORS[1:], MARKERS[1:], strict=False)
+    marks = [Mark(row, name, *look) for (name, row), *look in looks]
     draw_uprights(ax, D, objectives)
     draw_lines(ax, D, np.ones(len(D), dtype=bool), marks)
     if marks:

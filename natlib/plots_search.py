@@ -200,7 +200,7 @@ def plot_survivors(
         ax.plot(chosen[:, 1], chosen[:, 0], MARKERS[i + 1], color=COLORS[i], ms=9, label="kept")
         ax.set(title=name, xlabel="MAdds (scaled)", ylabel="error (scaled)")
         ax.label_outer()
-        ax.legend(loc="upper right")
+        ax.legend(loc="upper right", frameon=True, framealpha=1)
     return figure
 
 

@@ -111,6 +111,8 @@ def feature_maps(subnet: nn.Module, layer: str, inputs: Tensor) -> Tensor:
 def plot_maps(rows: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
     """Shows feature maps in grey, bright where they are large: a row for each set of them.
 
+    Each map is scaled by itself: shades of two maps cannot be compared.
+
     Args:
         rows: Feature maps `(n, h, w)` by name; a row may have fewer than another.
         titles: Title of each column.

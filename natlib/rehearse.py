@@ -3,7 +3,7 @@
     python -m natlib.rehearse FOLDER
 
 The miniatures have the real on-disk layout: the same folders, annotation files and formats, which
-torchvision's classes read in the same way. Only, the pictures are generated, and there are few of
+torchvision's classes read in the same way. But the pictures are generated, and there are few of
 them. What they give says nothing about a data set: it is a *rehearsal*, and is called so wherever
 it is shown.
 """

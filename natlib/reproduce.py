@@ -35,6 +35,7 @@ from natlib.transfer import report, transfer
 REHEARSAL = replace(
     PROFILES["quick"],
     name="rehearsal",
+    batch_size=16,
     min_steps=5,
     archive=6,
     iterations=1,

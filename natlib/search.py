@@ -161,7 +161,8 @@ def reference_directions(n_objectives: int, n_directions: int) -> FloatMatrix:
 
     Das and Dennis: all points of the simplex with coordinates that are multiples of `1/p`, with
     the largest `p` that fits. With `p` below the number of objectives all points lie on the
-    boundary, so a second layer half as far from the centre joins it, where there is room.
+    boundary; from four objectives on, a second layer half as far from the centre joins them,
+    where there is room.
 
     Raises:
         ValueError: If there are fewer directions than objectives.
@@ -379,8 +380,8 @@ def gene_distribution(X_best: IntMatrix, space: SearchSpace, smoothing: float = 
     """Estimates the distribution of each gene over the best architectures (NAT, step 2d).
 
     Each gene is a categorical variable, counted where its layer can be active, that is where the
-    layer before it is. Every choice counts `smoothing` times more than it was seen (Laplace's
-    rule), so that nothing has probability zero.
+    layer before it is. To the count of every choice `smoothing` is added (Laplace's rule), so
+    that nothing has probability zero.
 
     Args:
         X_best: Canonical encodings, `(n, n_var)`.

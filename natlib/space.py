@@ -324,8 +324,9 @@ class SearchSpace:
     def repair(self, X: ArrayLike) -> IntMatrix:
         """Returns the canonical encodings nearest to `X`.
 
-        Values are clipped to their bounds. Where a skipped layer is followed by an active one the
-        hole is closed: the later layer moves up, so that the depth stays what it was.
+        Values are clipped to their bounds first, which may add a layer at the start of a stage.
+        Where a skipped layer is then followed by an active one the hole is closed: the later layer
+        moves up, and the depth stays.
 
         Args:
             X: Integers, `(n, n_var)` or `(n_var,)`.

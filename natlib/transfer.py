@@ -66,7 +66,12 @@ from natlib.train import (
 )
 
 MODES = ("distribution", "uniform", "none")
-COSTS = ("madds", "params", "latency_ms")
+# Name to a function of a run and encodings `(n, n_var)` that returns the cost of each, `(n,)`.
+COSTS: dict[str, Callable[[Run, IntMatrix], NDArray]] = {
+    "madds": lambda run, X: run.table.madds(X),
+    "params": lambda run, X: run.table.params(X),
+    "latency_ms": lambda run, X: run.latency.latency_ms(X),
+}
 LATENCY = "latency.json"  # in the run folder
 CHECKPOINT_SECONDS = 300.0
 
@@ -126,11 +131,14 @@ class Run:
         return self.net.space
 
     @property
-    def costs(self) -> dict[str, Callable[[IntMatrix], IntMatrix]]:
+    def table(self) -> CostTable:
+        """Parameters and MAdds of the space."""
+        return CostTable(self.space, self.task.num_classes)
+
+    @property
+    def costs(self) -> dict[str, Callable[[IntMatrix], NDArray]]:
         """The objectives that are computed, not measured: name to function of encodings."""
-        table = CostTable(self.space, self.task.num_classes)
-        tables = {"madds": table, "params": table, "latency_ms": self.latency}
-        return {name: getattr(tables[name], name) for name in self.objectives[self.n_errors :]}
+        return {name: partial(COSTS[name], self) for name in self.objectives[self.n_errors :]}
 
     @property
     def n_errors(self) -> int:
@@ -346,8 +354,7 @@ def warm_up(run: Run) -> None:
 
 def fill_archive(run: Run) -> None:
     """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
-    table = CostTable(run.space, run.task.num_classes)
-    add(run, sample_spread(run.space, table, run.profile.archive, run.rng(1)))
+    add(run, sample_spread(run.space, run.table, run.profile.archive, run.rng(1)))
     worst = run.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
     run.reference = worst.tolist()

@@ -325,8 +325,8 @@ signal[["halves_spearman", "madds_spearman", "random_sd", "one_se"]].round(2)
 # ## All of it in one call, and it may be interrupted
 #
 # `transfer` does everything above but the report, and keeps what it needs to go on in a *run folder*.
-# We stop it on purpose after its first archive, and call it again. The explorer of notebook 00 opens
-# such a folder. (Without a running kernel you see its picture.)
+# We start a small run, stop it on purpose after its first archive, and call it again. The explorer of
+# notebook 00 opens such a folder. (Without a running kernel you see its picture.)
 
 # %%
 import tempfile
@@ -338,7 +338,7 @@ def interrupt(run):
         raise KeyboardInterrupt
 
 
-small = replace(profile, archive=16, iterations=2, best=8)
+small = replace(profile, min_steps=15, archive=16, iterations=2, best=8)
 folder = tempfile.mkdtemp()
 try:
     transfer.transfer("emoji", small, run_dir=folder, progress=False, on_iteration=interrupt)

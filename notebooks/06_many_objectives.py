@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from natlib import data, many, plots, transfer
-from natlib.explore import METHODS, ObjectiveExplorer, choose, why_empty
+from natlib.explore import METHODS, ObjectiveExplorer, choose, objectives_of, why_empty
 from natlib.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
@@ -54,16 +54,20 @@ for n in (1, 2, 3, 4):
 # nearly all stay, and the front alone no longer chooses for you.
 #
 # *Parallel coordinates* show all objectives at once: an upright axis for each, best at the bottom, and
-# a line for each subnet. M1, M2, ... are here the best in some objective, not those of notebook 04.
+# a line for each subnet. Marked are those that are best in one of them.
 
 # %%
 front = np.flatnonzero(non_dominated(F))
-ends = list(dict.fromkeys(front[F[front].argmin(axis=0)]))
-figure = plots.plot_parallel(F, objectives, chosen=ends)
+ends = {}
+for name, row in zip(objectives, front[F[front].argmin(axis=0)], strict=True):
+    ends.setdefault(row, []).append(name)
+best_in = {f"best in {', '.join(names)}": row for row, names in ends.items()}
+figure = plots.plot_parallel(F, objectives, chosen=best_in)
 plots.show(
     figure,
     f"Parallel coordinates of {len(F)} subnets in error, MAdds, parameters and latency. Marked are "
-    "those that are best in one of them: " + "; ".join(archive.architecture[ends]) + ".",
+    "those that are best in one of them: "
+    + "; ".join(f"{archive.architecture[row]}, {name}" for name, row in best_in.items()),
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -304,17 +308,17 @@ parts.T
 # %%
 best_mean = int(twelve.summary[:, 0].argmin())
 compromise = choose(twelve.F, np.ones(len(twelve.objectives)))
-figure = plots.plot_parallel(twelve.F, twelve.objectives, chosen=[best_mean, compromise])
+marked = {"least mean error": best_mean, "weighted Chebyshev": compromise}
+figure = plots.plot_parallel(twelve.F, twelve.objectives, chosen=marked)
 plots.show(
     figure,
-    f"Parallel coordinates of {len(twelve.F)} subnets in MAdds and eleven errors. Marked are M1, the "
-    f"least mean error, {twelve.space.decode(twelve.X[best_mean])}, and M2, by weighted Chebyshev, "
-    f"{twelve.space.decode(twelve.X[compromise])}.",
+    f"Parallel coordinates of {len(twelve.F)} subnets in MAdds and eleven errors. Marked: "
+    + "; ".join(f"{name}, {twelve.space.decode(twelve.X[row])}" for name, row in marked.items()),
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Marked are two compromises: M1, the least mean of the eleven errors, and M2, the choice of weighted
-# Chebyshev with twelve equal weights. Where does M2 pay, and what does it save?
+# Marked are two compromises: the least mean of the eleven errors, and the choice of weighted Chebyshev
+# with twelve equal weights. Where does the second pay, and what does it save?
 #
 # Which tasks conflict? The rank correlation of each pair of objectives, over the archive:
 
@@ -346,10 +350,9 @@ plots.show(
 
 # %%
 study = pd.read_csv(data.DATA / "archives" / "many.csv")
+recorded = objectives_of(study)
 igd = {
-    seed: many.compare(
-        {m: a[list(twelve.objectives)].to_numpy() for m, a in group.groupby("method")}
-    )
+    seed: many.compare({m: a[recorded].to_numpy() for m, a in group.groupby("method")})
     for seed, group in study.groupby("seed")
 }
 igd = pd.DataFrame(igd).T
@@ -361,11 +364,10 @@ plots.show(figure, "IGD+ of each seed: " + igd.round(3).to_csv(sep=" ").replace(
 # them one by one). Seeds 0 and 1 had a hand in choosing surrogate and candidates; 3 to 5 came after.
 #
 # Twelve weights, twelve limits, one choice. Give one task all the weight and see what the others pay.
-# The front shows two objectives at a time, first MAdds and the error on *woods*: choose which.
+# The front shows two objectives at a time, first MAdds and the error on one task: choose which.
 
 # %%
-names = ["top1_err_woods", "madds", *twelve.objectives]
-names = list(dict.fromkeys(names))
+names = list(dict.fromkeys([twelve.objectives[0], "madds", *twelve.objectives]))
 ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 
 # %% [markdown] slideshow={"slide_type": "slide"}

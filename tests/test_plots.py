@@ -148,8 +148,8 @@ def test_correlations_are_of_ranks():
 
 
 def test_parallel_coordinates_reach_from_best_to_worst():
-    figure = plots.plot_parallel(F, ["top1_err", "madds"], chosen=[1])
-    np.testing.assert_allclose(line(figure, "M1"), [[0, 0.5], [1, 1 / 3]])
+    figure = plots.plot_parallel(F, ["top1_err", "madds"], chosen={"mine": 1})
+    np.testing.assert_allclose(line(figure, "mine"), [[0, 0.5], [1, 1 / 3]])
     assert {"10", "30", "1", "4"} <= {text.get_text() for text in figure.axes[0].texts}
 
 

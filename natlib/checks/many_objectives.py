@@ -285,7 +285,7 @@ def check_knee(knee: Callable[[np.ndarray], int]) -> None:
     """Judges `knee(F)`.
 
     Raises:
-        AssertionError: If it is not the point that alone dominates the largest volume.
+        AssertionError: If it is not the point that by itself dominates the largest volume.
     """
     F = np.array([[5.0, 9e6], [6.0, 3e6], [20.0, 1e6]])
 

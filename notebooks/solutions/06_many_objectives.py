@@ -375,7 +375,7 @@ checks.check_with_latency(with_latency)
 
 # %% tags=["stub"]
 def knee(F: np.ndarray) -> int:
-    """Returns the row that alone dominates the largest volume.
+    """Returns the row that by itself dominates the largest volume.
 
     Args:
         F: Objectives of an archive, minimised, in any units, `(n, n_objectives)`.
