@@ -235,7 +235,7 @@ def map_page() -> str:
         f"![{ALT}](map.svg)\n\n{map_table()}\n\n"
         f"Steps 2a to 2f repeat, {times['quick']} times with the profile `quick` and "
         f"{times['paper']} times with `paper`. Notebook 05 runs the same loop on the eleven data "
-        "sets of the paper. `natlib.surrogate.SURROGATES` has rivals of the paper's RBF ensemble of "
+        "sets of the paper. `natlib.surrogate.SURROGATES` has rivals of the RBF ensemble of "
         "step 2a, and the profiles `quick` and `gpu` take one of them, a Gaussian process. The "
         "[glossary](glossary.md) explains the words of the course.\n"
     )

@@ -378,17 +378,21 @@ plots_supernet.StageSliders(networks["M1"], cost, stage=2)
 #
 # ## Check yourself
 #
-# Cover the next cell and encode this by hand: 24 px, width 1.0; stage 1 has one layer with kernel 5
+# Encode this by hand, in place of `None`: 24 px, width 1.0; stage 1 has one layer with kernel 5
 # and expand ratio 2, stage 2 two layers with kernel 3 and expand ratio 1, stage 3 three layers with
-# kernel 5 and expand ratio 4. Then compare, and change a gene to see the cell complain. (The rule for
-# genes stands above. Resolutions are 16, 20, 24, 28 and 32 px; a stage has three genes.)
+# kernel 5 and expand ratio 4. (The rule for genes stands above. Resolutions are 16, 20, 24, 28 and 32
+# px; a stage has three genes.)
 
 # %%
-answer = [2, 0, 4, 0, 0, 1, 1, 0, 6, 6, 6]
+answer = None  # a list of genes
 wanted = Architecture(24, 1.0, (1, 2, 3), (5, 3, 3, 5, 5, 5), (2, 1, 1, 4, 4, 4))
-assert len(answer) == pocket.n_var, f"An encoding of this space has {pocket.n_var} integers."
-assert pocket.decode(answer) == wanted, f"This encodes {pocket.decode(answer).to_dict()}: compare."
-print("Right:", pocket.decode(answer))
+if answer is None:
+    print("Your turn.")
+else:
+    assert len(answer) == pocket.n_var, f"An encoding of this space has {pocket.n_var} integers."
+    found = pocket.decode(pocket.repair(answer))
+    assert found == wanted, f"This encodes {found.to_dict()}: compare."
+    print("Right:", found)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper

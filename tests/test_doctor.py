@@ -4,6 +4,7 @@ import re
 import sys
 
 import pytest
+import torch
 
 import natlib
 from natlib import data, doctor
@@ -11,8 +12,27 @@ from natlib import data, doctor
 
 def test_unused_cores_are_named_but_no_fault(monkeypatch):
     monkeypatch.setattr(doctor, "_cores", lambda: 999)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     ok, found = doctor._threads()
     assert ok and found.endswith("OMP_NUM_THREADS=999 would use all")
+
+
+def test_threads_that_were_chosen_are_left_as_they_are(monkeypatch):
+    monkeypatch.setattr(doctor, "_cores", lambda: 999)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert doctor._threads() == (True, f"{torch.get_num_threads()} for 999 cores")
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "gigabytes"), [("MemFree: 9 kB\nMemAvailable: 5000000 kB\n", 5.12), (None, None)]
+)
+def test_memory_counts_what_caches_hold(monkeypatch, tmp_path, meminfo, gigabytes):
+    monkeypatch.setattr(doctor, "MEMINFO", tmp_path / "meminfo")
+    if meminfo is None:
+        monkeypatch.delattr(doctor.os, "sysconf")
+    else:
+        doctor.MEMINFO.write_text(meminfo)
+    assert doctor._available_gb() == gigabytes
 
 
 def test_all_is_well_here():
