@@ -425,8 +425,8 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 # 2. *The distribution of the best, by hand* (15 minutes): count a gene, and say why nothing has
 #    probability zero.
 # 3. *Learning from a teacher* (20 minutes): write the loss with soft labels and a temperature.
-# 4. *Which subnets are mis-ranked?* (20 minutes): compare two halves of the validation split, pair
-#    by pair.
+# 4. *Which subnets are mis-ranked?* (30 minutes): compare two halves of the validation split, pair
+#    by pair, and the transfer with training alone.
 # 5. *Is the distribution better than uniform?* (40 minutes): a paired comparison, and the words
 #    that it allows.
 #

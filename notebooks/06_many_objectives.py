@@ -403,8 +403,8 @@ ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
 #    choose.
 # 3. *IGD+: how far from the goal?* (20 minutes): write the indicator, and compare it with
 #    hypervolume.
-# 4. *Which objectives say the same?* (15 minutes): rank correlation, and a front that grows by
-#    noise.
+# 4. *Which objectives say the same?* (30 minutes): rank correlation, a front that grows by noise, and
+#    the tasks among eleven that decide.
 # 5. *Does latency change the choice?* (40 minutes): measure it twice, and tell a knee that moves
 #    from noise.
 #

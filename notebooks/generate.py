@@ -1,8 +1,8 @@
 """Generates the exercises, and the solutions' notebooks, from the scripts in `solutions/`.
 
 A script in `solutions/` is the only source of two notebooks. The solution notebook holds all its
-cells. The exercise notebook leaves out the cells with the tag `solution` and folds those with the
-tag `hint`. The id of a cell follows from what it holds, so generating again changes nothing.
+cells. The exercise notebook leaves out the cells with the tag `solution`, puts an empty cell where
+code is left out that no stub stands for, and folds the cells with the tag `hint`. The id of a cell follows from what it holds, so generating again changes nothing.
 
     python notebooks/generate.py
 """
@@ -13,6 +13,7 @@ import copy
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
@@ -23,6 +24,7 @@ SOLUTIONS = Path(__file__).parent / "solutions"
 EXERCISES = Path(__file__).parent / "exercises"
 HEADING = re.compile(r"^## Exercise (?P<number>\d+) · (?P<title>.+) \((?P<minutes>\d+) minutes\)$")
 HINT = "**Hint.** "
+BLANK = "# your code here"
 FOLDED = "<details><summary>Hint {number}</summary>\n\n{text}\n\n</details>"
 PAIRED = {"notebook_metadata_filter": "kernelspec,-jupytext"}  # as jupytext writes it
 
@@ -63,7 +65,7 @@ def to_exercise(solution: NotebookNode) -> NotebookNode:
     """
     notebook = copy.deepcopy(solution)
     notebook.metadata.pop("jupytext")
-    notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
+    notebook.cells = list(_without_solutions(notebook.cells))
     number = 0
     for cell in notebook.cells:
         number = 0 if heading(cell) else number
@@ -71,6 +73,18 @@ def to_exercise(solution: NotebookNode) -> NotebookNode:
             number += 1
             cell.source = FOLDED.format(number=number, text=cell.source.removeprefix(HINT))
     return _with_stable_ids(notebook)
+
+
+def _without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
+    """Yields all cells but solutions, and a blank one for each run of code that has no stub."""
+    has_place = True
+    for cell in cells:
+        if "solution" not in tags(cell):
+            has_place = bool({"stub", "hint"} & set(tags(cell)))
+            yield cell
+        elif cell.cell_type == "code" and not has_place:
+            has_place = True
+            yield nbformat.v4.new_code_cell(BLANK)
 
 
 def _with_stable_ids(notebook: NotebookNode) -> NotebookNode:

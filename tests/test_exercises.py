@@ -145,12 +145,35 @@ def test_checks_are_those_of_the_notebook(name):
 def test_no_solution_in_the_exercise(name):
     whole, without = solution(name), exercise(name)
     kept = [cell for cell in whole.cells if "solution" not in generate.tags(cell)]
-    assert len(without.cells) == len(kept)
+    assert generate.BLANK not in [cell.source for cell in whole.cells]
+    assert len([cell for cell in without.cells if cell.source != generate.BLANK]) == len(kept)
     text = "\n".join(cell.source for cell in without.cells)
     for cell in tagged(whole, "solution"):
         lines = [line.strip() for line in cell.source.splitlines()]
         told = [x for x in lines if len(x) > 24 and x in text and not x.startswith("def ")]
         assert not told, f"the exercise notebook holds these lines of a solution: {told}"
+
+
+@pytest.mark.parametrize(
+    ("above", "left_out", "blanks"),
+    [
+        ("", ["code", "code", "markdown"], 1),
+        ("", ["markdown", "code"], 1),
+        ("", ["markdown"], 0),
+        ("check", ["code"], 1),
+        ("stub", ["code"], 0),
+        ("hint", ["code", "code"], 0),
+    ],
+)
+def test_code_without_a_stub_leaves_a_blank_cell(above, left_out, blanks):
+    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+    cells = [make["markdown"]("What do you see?", metadata={"tags": [above] if above else []})]
+    for i, kind in enumerate(left_out):
+        cells.append(make[kind](f"{i}", metadata={"tags": ["solution"]}))
+    cells.append(make["markdown"]("The next question."))
+    whole = nbformat.v4.new_notebook(cells=cells, metadata={"jupytext": {}})
+    made = generate.to_exercise(whole)
+    assert [cell.source for cell in made.cells[1:-1]] == [generate.BLANK] * blanks
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -221,8 +221,8 @@ def check_rank_correlation(rank_correlation: Callable[[np.ndarray], ArrayLike]) 
     found = numbers(rank_correlation(F.copy()), (5, 5), what)
     require(
         np.isclose(found[0, 1], 1),
-        f"Column 1 grows whenever column 0 does, but they correlate by {found[0, 1]:.3f} and not "
-        "by 1: are values compared, or ranks?",
+        f"Column 1 grows whenever column 0 does, but they correlate by {found[0, 1]:.3f} only: are "
+        "values compared, or ranks?",
     )
     require(
         np.isclose(found[0, 2], -1) and np.allclose(np.diag(found), 1),
@@ -241,6 +241,68 @@ def check_rank_correlation(rank_correlation: Callable[[np.ndarray], ArrayLike]) 
         "order they come in.",
     )
     passed("Spearman's rank correlation, ties included.")
+
+
+def check_deciding_tasks(deciding_tasks: Callable[[np.ndarray], list[int]]) -> None:
+    """Judges `deciding_tasks(F)`, with the cost in the last column.
+
+    Raises:
+        AssertionError: If it does not name the tasks without which another row is chosen.
+    """
+
+    def ask(F: np.ndarray) -> list[int]:
+        answer = deciding_tasks(F.copy())
+        fine = isinstance(answer, list | tuple | set | np.ndarray) and all(
+            isinstance(k, int | np.integer) and not isinstance(k, bool) for k in answer
+        )
+        require(fine, f"Return a list with the numbers of the columns, not {answer!r}.")
+        return sorted(int(k) for k in answer)
+
+    _explain_deciding(ask)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        errors = 0.6 * rng.random((60, 1)) + rng.random((60, 4))
+        F = np.column_stack([30 * errors, 4e6 - 2e6 * errors.mean(axis=1) + 1e6 * rng.random(60)])
+        every = choose(F, np.ones(5))
+        right = [k for k in range(4) if choose(np.delete(F, k, axis=1), np.ones(4)) != every]
+        found = ask(F)
+        require(
+            found == right,
+            f"For sixty random rows of four tasks you name {found}, which is not right. Compare "
+            "each choice with that of *all* columns. A column that is left out has no say in the "
+            "front and the scale either: it is not there, and all others are.",
+        )
+    passed("the tasks without which another subnet is chosen.")
+
+
+def _explain_deciding(ask: Callable[[np.ndarray], list[int]]) -> None:
+    """Says what is wrong with the deciding ones of three tasks, and of two that are twins."""
+    chosen, rival = [3, 5, 2, 4], [3, 8, 3, 3.5]
+    ends = [[0, 9, 9, 10], [10, 0, 10, 9], [9, 10, 0, 8], [10, 10, 10, 0]]
+    F = np.array([*ends, rival, chosen])
+    found = ask(F)
+    require(
+        found != [0, 2],
+        f"Of three tasks you name {found}: does the choice change when one of these is left out, "
+        "or does it stay?",
+    )
+    require(
+        found == [1],
+        f"All objectives of {F.tolist()} reach from 0 to 10. With all of them row 5 is chosen, and "
+        f"you name {found}. In which objective is row 5 at its worst, and which row is chosen when "
+        "that does not count? Does another task change anything?",
+    )
+    twins = np.array([[5, 5, 9e6], [8, 8, 4e6], [15, 15, 1e6]])
+    found = ask(twins)
+    require(
+        2 not in found,
+        "Column 2 of three is the cost, and you name it: the cost always stays, ask for the tasks.",
+    )
+    require(
+        not found,
+        f"Columns 0 and 1 hold the same errors, and you name {found}. When one of them is left "
+        "out, what does the other one say?",
+    )
 
 
 def check_with_latency(

@@ -409,7 +409,7 @@ def check_neighbour_accuracy(neighbour_accuracy: Callable[[Split, Split], float]
     part = accuracy([5, 90, 99, 240], [0, 0, 1, 1])
     require(
         np.isclose(part, 75),
-        f"Three of four pictures have a neighbour of their class, but the accuracy is {part:g}%: "
+        f"Of four pictures not all have a neighbour of their class, and the accuracy is {part:g}%: "
         "predictions come from train, and each picture of valid counts once.",
     )
     passed("no training, and no label of valid, is needed to predict.")

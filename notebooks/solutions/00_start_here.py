@@ -202,8 +202,12 @@ def front_of(archive: pd.DataFrame, error: str, cost: str) -> set[str]:
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `non_dominated` takes a matrix `(n, 2)` and says for each row whether it is on the front.
-# `archive[[...]]` picks columns by name.
+# **Hint.** Only the two columns that are named count. `non_dominated` takes a matrix `(n, 2)` and says
+# for each row whether it is on the front.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `archive[[...]]` picks columns by a list of their names, and `.to_numpy()` makes a matrix of
+# them. What `non_dominated` returns is a mask: it picks rows of the column `architecture`, too.
 
 
 # %% tags=["solution"]

@@ -166,8 +166,12 @@ def tau_within(groups: np.ndarray, y: np.ndarray, guesses: np.ndarray) -> dict[i
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** A mask `groups == group` picks the rows of one group, of both vectors. Your `kendall` or
-# `rank_metrics` does the rest.
+# **Hint.** For each group ask as if its rows were all there are: which rows of `y` and of `guesses`
+# are they?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `np.unique(groups)` lists the groups, and a mask, `groups == group`, picks the rows of one, of
+# both vectors. Your `kendall` or `rank_metrics` does the rest.
 
 
 # %% tags=["solution"]
@@ -217,6 +221,10 @@ def overrated_by(y: np.ndarray, guesses: np.ndarray, k: int) -> float:
 # %% [markdown] tags=["hint"]
 # **Hint.** The favourites are chosen by what the surrogate says, not by what was measured: which of
 # the two vectors do you sort?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `np.argsort` gives rows, the one with the smallest value first. Take the same rows of both
+# vectors before you subtract; which sign means overrated?
 
 
 # %% tags=["solution"]

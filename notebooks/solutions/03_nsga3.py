@@ -49,7 +49,7 @@ def evaluate(X: np.ndarray, functions: dict) -> np.ndarray:
 # ## Exercise 1 · Hypervolume in two objectives (10 minutes)
 #
 # Write the area that points dominate, up to a reference point. Points may come in any order, be
-# dominated by others, or lie beyond the reference.
+# dominated by others, or lie beyond the reference. There may also be none at all.
 
 
 # %% tags=["stub"]

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 4 · Online adaptation: exercises
 #
-# About 105 minutes of work; every cell runs within seconds on a CPU. They belong to
+# About 115 minutes of work; every cell runs within seconds on a CPU. They belong to
 # [notebook 4](../04_online_adaptation.ipynb). Fill in each function where it says
 # `NotImplementedError`, then run the check below it. The
 # [solutions](../solutions/04_online_adaptation.ipynb) are for afterwards.
@@ -23,11 +23,15 @@
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from natlib import data, plots, search
 from natlib.checks import online_adaptation as checks
 from natlib.space import Architecture, SearchSpace
+
+# %% [markdown]
+# The recordings that some questions ask about are tables in the folder `data.DATA / "archives"`;
+# `pd.read_csv` reads one. `data/README.md` says what they hold.
 
 # %% [markdown]
 # ## Exercise 1 · One cosine for the whole run (10 minutes)
@@ -102,8 +106,8 @@ table.round(3)
 # NAT draws the subnets that it trains from the shares that each choice has among the archive's best.
 # Write these shares for one gene, under two rules:
 #
-# - to the count of every choice `smoothing` is added, as if it had been seen more often (Laplace's
-#   rule);
+# - to the count of every choice, seen or not, `smoothing` is added: as if each choice had been seen
+#   `smoothing` times more often (Laplace's rule);
 # - a layer gene is counted among those architectures only in which that layer can be active, that is
 #   where the layer before it in its stage is active. A stage's first layer is always active.
 #
@@ -148,9 +152,10 @@ def gene_shares(X_best, gene, space, smoothing=1.0):
 checks.check_gene_shares(gene_shares)
 
 # %% [markdown]
-# Why is nothing left with probability zero? Take the best 20 of the shipped archive and find out how
-# many choices none of them makes, and how often a subnet that is drawn with smoothing 1 makes at least
-# one of these.
+# Why is nothing left with probability zero? Take the best 20 of the shipped archive
+# (`pocket_animals.csv`; `search.select_best` chooses them by error and MAdds) and find out how many
+# choices none of them makes, and how often a subnet that is drawn with smoothing 1 makes at least one
+# of these. (`search.gene_distribution` has the shares of all genes, `search.sample_distribution` draws.)
 
 # %% tags=["solution"]
 pocket = SearchSpace.pocket()
@@ -179,8 +184,9 @@ print(f"and {makes_one.mean():.0%} of the drawn subnets make one of them.")
 # In each step the largest subnet sees the pictures first. Its probabilities, the *soft labels*, then
 # teach the others: their loss is cross-entropy with the labels plus cross-entropy with the soft labels.
 #
-# Hinton, Vinyals and Dean add a *temperature* $T$: teacher's and student's logits are divided by $T$
-# before the softmax of the soft part, and the soft part is multiplied by $T^2$. Write this loss.
+# Hinton, Vinyals and Dean add a *temperature* $\theta$: teacher's and student's logits are divided by
+# $\theta$ before the softmax of the soft part, and the soft part is multiplied by $\theta^2$. Write this
+# loss.
 
 
 # %% tags=["stub"]
@@ -202,8 +208,8 @@ def distillation_loss(
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `F.cross_entropy` takes logits, and as its target either labels `(n,)` or probabilities
-# `(n, classes)`.
+# **Hint.** `functional.cross_entropy` takes logits, and as its target either labels `(n,)` or
+# probabilities `(n, classes)`.
 
 # %% [markdown] tags=["hint"]
 # **Hint.** Which method of a tensor cuts it off from the gradients?
@@ -212,8 +218,8 @@ def distillation_loss(
 # %% tags=["solution"]
 def distillation_loss(logits, teacher_logits, labels, temperature=1.0):
     soft_labels = (teacher_logits.detach() / temperature).softmax(dim=1)
-    taught = F.cross_entropy(logits / temperature, soft_labels)
-    return F.cross_entropy(logits, labels) + temperature**2 * taught
+    taught = functional.cross_entropy(logits / temperature, soft_labels)
+    return functional.cross_entropy(logits, labels) + temperature**2 * taught
 
 
 # %% tags=["check"]
@@ -246,26 +252,27 @@ rows = {}
 for t in (1.0, 2.0, 4.0, 8.0):
     first, second = (teacher / t).softmax(dim=1).sort(descending=True).values[:, :2].mean(dim=0)
     x = student.clone().requires_grad_()
-    taught = distillation_loss(x, teacher, pictures.labels, t) - F.cross_entropy(x, pictures.labels)
+    plain = functional.cross_entropy(x, pictures.labels)
+    taught = distillation_loss(x, teacher, pictures.labels, t) - plain
     (gradient,) = torch.autograd.grad(taught, x)
     rows[t] = {
         "first class": first.item(),
         "second class": second.item(),
         "gradient": 1000 * gradient.norm().item(),
-        "gradient without T^2": 1000 * gradient.norm().item() / t**2,
+        "gradient without the factor": 1000 * gradient.norm().item() / t**2,
     }
 pd.DataFrame(rows).T.rename_axis("temperature").round(2)
 
 # %% [markdown] tags=["solution"]
 # At temperature 1 a sure teacher says little more than the label. Higher temperatures show what it
-# finds *similar*, and that is what a small network can learn beyond labels. Without the factor $T^2$
-# the soft part would fade as the temperature rises (last column), because its gradient is a
-# difference of probabilities that come closer to each other, once more divided by $T$; with it, the
-# gradient keeps its size. natlib uses temperature 1: its teacher is trained at the same time as the
+# finds *similar*, and that is what a small network can learn beyond labels. Without the factor
+# $\theta^2$ the soft part would fade as the temperature rises (last column), because its gradient is a
+# difference of probabilities that come closer to each other, once more divided by $\theta$; with it,
+# the gradient keeps its size. natlib uses temperature 1: its teacher is trained at the same time as the
 # others, and is less sure than one that has long been trained.
 
 # %% [markdown]
-# ## Exercise 4 · Which subnets are mis-ranked? (20 minutes)
+# ## Exercise 4 · Which subnets are mis-ranked? (30 minutes)
 #
 # The shipped archive has each subnet's error on two halves of the validation split, `top1_err_a` and
 # `top1_err_b`. Both halves are equally good judges, so a pair of subnets that they order in opposite
@@ -303,8 +310,9 @@ def misranked_share(a, b):
 checks.check_misranked_share(misranked_share)
 
 # %% [markdown]
-# Where do the halves contradict each other? Compare pairs of about the same MAdds with pairs of very
-# different MAdds, and look at the pairs that a search has to decide: neighbours on the front.
+# Where do the halves contradict each other (`pocket_animals.csv`)? Compare pairs of about the same
+# MAdds with pairs of very different MAdds, and look at the pairs that a search has to decide:
+# neighbours on the front.
 
 # %% tags=["solution"]
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv").sort_values("madds")
@@ -335,6 +343,53 @@ groups.agg(pairs="size", misranked="mean").round(3)
 # each alone would is another question, which only training them alone can answer.
 
 # %% [markdown]
+# The recordings have trained some of them alone: `networks.csv` holds M1 to M4 of each transfer (take the
+# mode `distribution`), and `baselines.csv` the same 24 networks, each *fine-tuned alone* from the
+# pre-trained weights for as many steps as its transfer took. Do M1 to M4 of a run keep their order when
+# each is fine-tuned alone? Use your `misranked_share` on their test accuracy in the transfer and alone,
+# per task and seed. Which pairs lie within two standard errors? (Accuracies are percentages of
+# `len(data.load_task(task).test)` pictures; reckon as if two networks were measured on different ones.)
+# And what does the order by MAdds alone say?
+
+
+# %% tags=["solution"]
+def close_pairs(top1: np.ndarray, pictures: int) -> str:
+    i, j = np.triu_indices(len(top1), 1)
+    variance = top1 * (100 - top1) / pictures
+    close = np.abs(top1[i] - top1[j]) < 2 * np.sqrt(variance[i] + variance[j])
+    return ", ".join(f"M{a + 1} M{b + 1}" for a, b in zip(i[close], j[close], strict=True))
+
+
+# %% tags=["solution"]
+networks, alone = (
+    pd.read_csv(data.DATA / "archives" / f"{file}.csv").query(f"mode == '{mode}'")
+    for file, mode in (("networks", "distribution"), ("baselines", "fine-tuned alone"))
+)
+on, rows = ["task", "seed", "name", "architecture", "madds"], {}
+for (task, seed), four in networks.merge(alone, on=on).groupby(["task", "seed"]):
+    transferred, tuned = four[["test_top1_x", "test_top1_y"]].to_numpy().T
+    pictures = len(data.load_task(task).test)
+    rows[task, seed] = {
+        "mis-ranked": misranked_share(transferred, tuned),
+        "mis-ranked by MAdds": misranked_share(four.madds.to_numpy(), tuned),
+        "close in the transfer": close_pairs(transferred, pictures),
+        "close alone": close_pairs(tuned, pictures),
+    }
+pd.DataFrame(rows).T
+
+# %% [markdown] tags=["solution"]
+# None of the 36 pairs changes its order. Of these pairs 11 lie within two standard errors in the transfer
+# and 8 alone: their order is not sure on that side, so for them to agree is weak evidence. (All networks
+# see the same test pictures, which makes a difference surer than this standard error says. The noise of
+# training is not in it: each network was trained once.)
+#
+# Does the supernet rank well, then? MAdds alone get every pair right, too: M1 to M4 are steps along a
+# front, each dearer than the one before. So nothing here contradicts the supernet's order, and nothing
+# shows that it knows more than size. The pairs that matter, of about equal cost, are not among the 36.
+# To test those, take subnets of one archive with about the same MAdds and different errors, and train
+# each alone, with several seeds.
+
+# %% [markdown]
 # ## Exercise 5 · Is the distribution better than uniform? (40 minutes)
 #
 # A small project. The paper's idea is to train subnets drawn from the distribution of the best; the
@@ -360,6 +415,10 @@ def paired_differences(study: pd.DataFrame, mode: str, other: str) -> pd.Series:
 # %% [markdown] tags=["hint"]
 # **Hint.** pandas aligns two Series by their index when it subtracts them, if you let it. Which
 # columns should be the index?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Keep the rows of the last iteration. `pivot_table` makes a table of them, with an `index` of
+# several columns and the values of another one as `columns`: here one for each mode.
 
 
 # %% tags=["solution"]
@@ -387,6 +446,10 @@ def sign_test(differences: np.ndarray) -> float:
     """
     raise NotImplementedError("Exercise 5: write the sign test")
 
+
+# %% [markdown] tags=["hint"]
+# **Hint.** How many wins are ordinary for $n$ tosses, and how far from that is your count? Just as far
+# to the other side is just as lopsided.
 
 # %% [markdown] tags=["hint"]
 # **Hint.** Of $2^n$ equally likely sequences of $n$ coins, `math.comb(n, k)` show $k$ heads. Which `k`

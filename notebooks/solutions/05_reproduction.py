@@ -169,9 +169,12 @@ def draw_panel(dataset: str, results: pd.DataFrame, networks: pd.DataFrame) -> F
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `Figure(layout="constrained")` and its method `subplots()` begin it;
-# `ax.set(xlabel=..., ylabel=...)` labels both axes. Mind that one of the tables counts single
-# multiply-adds.
+# **Hint.** Both tables hold several data sets. And mind that one of them counts single multiply-adds,
+# the other one millions.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `Figure(layout="constrained")` and its method `subplots()` begin it; each `ax.plot` may have a
+# `label`, which `ax.legend()` shows, and `ax.set(xlabel=..., ylabel=...)` labels both axes.
 
 
 # %% tags=["solution"]
@@ -296,6 +299,10 @@ def training_hours(pictures: int, profile: Profile, rate: float, widths: int = 2
 # %% [markdown] tags=["hint"]
 # **Hint.** Count first how often one picture is shown to a subnet in the whole run.
 
+# %% [markdown] tags=["hint"]
+# **Hint.** A step of the uniform warm-up shows each picture to how many networks? A step of the
+# adaptation to as many, and there are several iterations. Seconds to hours last.
+
 
 # %% tags=["solution"]
 def training_hours(pictures, profile, rate, widths=2):
@@ -380,8 +387,13 @@ def own_task(folder: Path) -> data.Task:
 
 
 # %% [markdown] tags=["hint"]
+# **Hint.** What do the paths of a subject's shots have in common? And what tells the subject 07 of one
+# class from the subject 07 of another?
+
+# %% [markdown] tags=["hint"]
 # **Hint.** `folder_task` has an argument `groups`: a function from a path to anything that is equal for
-# pictures that belong together. A `Path` has `parent`, `name` and `stem`.
+# pictures that belong together, a tuple for example. A `Path` has `parent`, `name` and `stem`, and a
+# string can be cut by `split("_")`.
 
 
 # %% tags=["solution"]
@@ -412,8 +424,13 @@ def neighbour_accuracy(train: data.Split, valid: data.Split) -> float:
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** Bytes without a sign wrap around: turn pictures into floats before you subtract.
-# `torch.cdist(A, B)` has the distances of all pairs of rows.
+# **Hint.** Make one row of numbers of each picture. For each row of valid, which row of train is nearest,
+# and which label does it lend?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Bytes without a sign wrap around: turn pictures into floats before you subtract. `flatten(1)`
+# makes rows, and `torch.cdist(A, B)` has the distances of all pairs of rows. Along which of its axes
+# do you look for the least?
 
 
 # %% tags=["solution"]

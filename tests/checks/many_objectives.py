@@ -69,6 +69,34 @@ def ranks_by_order(F):
     return np.corrcoef(F.argsort(axis=0).argsort(axis=0), rowvar=False)
 
 
+def equal(F):
+    return choose(F, np.ones(F.shape[1]))
+
+
+def deciding(F, *, of=lambda F, k: equal(np.delete(F, k, axis=1)), same=False, last=1):
+    """Returns the columns without which `of` chooses another row, or the same one."""
+    return [k for k in range(F.shape[1] - last) if (of(F, k) == equal(F)) == same]
+
+
+def no_weight(F, k):
+    return choose(F, np.arange(F.shape[1]) != k)
+
+
+def cumulated(F):
+    """Leaves out one column after another, and never puts one back."""
+    left, found = list(range(F.shape[1])), []
+    for k in range(F.shape[1] - 1):
+        left.remove(k)
+        if equal(F[:, left]) != equal(F):
+            found.append(k)
+    return found
+
+
+def worst_of_chosen(F):
+    worst = int(by_front(F)[equal(F)].argmax())
+    return [worst] if worst < F.shape[1] - 1 else []
+
+
 def latencies(archive, table):
     return table.latency_ms(
         [table.space.encode(Architecture.from_string(a)) for a in archive.architecture]
@@ -103,6 +131,11 @@ RIGHT = {
         igd_of(lambda gap: np.maximum(gap, 0)),
     ],
     "check_rank_correlation": [lambda F: np.atleast_2d(spearmanr(F).statistic)],
+    "check_deciding_tasks": [
+        deciding,
+        lambda F: np.array(deciding(F)[::-1]),
+        lambda F: {*deciding(F)},
+    ],
     "check_with_latency": [lambda a, t: a.assign(latency_ms=latencies(a, t))],
     "check_knee": [lambda F: choose(F, np.ones(F.shape[1]), method="knee")],
 }
@@ -157,6 +190,17 @@ WRONG = {
             "rank of the value",
         ),
         ("ties in order", ranks_by_order, "share the mean"),
+    ],
+    "check_deciding_tasks": [
+        ("cost as well", lambda F: deciding(F, last=0), "cost always stays"),
+        ("the others", lambda F: deciding(F, same=True), "does it stay"),
+        ("all", lambda F: [*range(F.shape[1] - 1)], "another task"),
+        ("none", lambda F: [], "at its worst"),
+        ("no weight", lambda F: deciding(F, of=no_weight), "it is not there"),
+        ("one after another", cumulated, "another task"),
+        ("worst of the chosen", worst_of_chosen, "it is not there"),
+        ("a mask", lambda F: np.isin(range(F.shape[1] - 1), deciding(F)), "numbers of the columns"),
+        ("nothing returned", lambda F: None, "numbers of the columns"),
     ],
     "check_with_latency": [
         ("in place", in_place, "copy"),
