@@ -7,6 +7,9 @@ VENV := .venv
 PY := "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 EXECUTED := build/notebooks
+# A kernel that only this machine talks to need not warn that others could listen.
+EXECUTE := --log-level WARN --to notebook --execute \
+  --ExecutePreprocessor.extra_arguments=--log-level=ERROR
 SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
 NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
 SOLUTIONS := $(patsubst %.py,%.ipynb,$(sort $(wildcard notebooks/solutions/[0-9]*.py)))
@@ -43,21 +46,19 @@ notebooks: $(STAMP) ## execute the series; copies with outputs go to build/noteb
 	done
 	@for notebook in $(NOTEBOOKS); do \
 	  name=$$(basename "$$notebook" .ipynb); start=$$(date +%s); echo "$$name ..."; \
-	  $(PY) -m nbconvert --log-level WARN --to notebook --execute \
-	      --output-dir $(EXECUTED) "$$notebook" && \
+	  $(PY) -m nbconvert $(EXECUTE) --output-dir $(EXECUTED) "$$notebook" && \
 	  $(PY) -m nbconvert --log-level WARN --to html $(EXECUTED)/$$name.ipynb || \
 	  { echo "$$notebook failed (the error is above); no notebook after it was run." >&2; exit 1; }; \
 	  echo "$$name: $$(($$(date +%s) - start)) s, $(EXECUTED)/$$name.html"; \
 	done
 	@echo "Executing the solutions of the exercises:"
-	@$(PY) -m nbconvert --log-level WARN --to notebook --execute \
-	    --output-dir $(EXECUTED)/solutions $(SOLUTIONS)
+	@$(PY) -m nbconvert $(EXECUTE) --output-dir $(EXECUTED)/solutions $(SOLUTIONS)
 	@$(PY) -m nbconvert --log-level WARN --to html \
 	    $(addprefix $(EXECUTED)/solutions/,$(notdir $(SOLUTIONS)))
 
 # What is not executed yet, or was before the notebook changed.
 $(COPIES): $(EXECUTED)/%: notebooks/% | $(STAMP)
-	$(PY) -m nbconvert --log-level WARN --to notebook --execute --output-dir $(@D) $<
+	$(PY) -m nbconvert $(EXECUTE) --output-dir $(@D) $<
 
 site: slides $(COPIES) ## make the book, in build/site; executes what is not executed yet
 	rm -rf build/site build/doctrees

@@ -14,26 +14,21 @@ import time
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
-from natlib.latency import LatencyTable, cpu_threads, wall_ms
+from natlib.latency import LatencyTable, measure_in_turn
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix, SearchSpace
 from natlib.supernet import Supernet
 
 
-@torch.inference_mode()
-def measure_networks(net: Supernet, X: IntMatrix, batch_size: int, rounds: int) -> np.ndarray:
+def measure_networks(net: Supernet, X: IntMatrix, batch_size: int) -> NDArray[np.float64]:
     """Returns the median milliseconds of whole networks, `(n,)`."""
     subnets = [fold_batch_norm(net.extract(net.space.decode(x))) for x in X]
     sides = [net.space.resolutions[r] for r in X[:, 0]]
     images = [torch.randn(batch_size, 3, side, side) for side in sides]
-    with cpu_threads(1):
-        times = [
-            [wall_ms(subnet, x) for subnet, x in zip(subnets, images, strict=True)]
-            for _ in range(rounds)
-        ]
-    return np.median(times[3:], axis=0)
+    return measure_in_turn(subnets, images, rounds=50)
 
 
 def main() -> None:
@@ -48,7 +43,7 @@ def main() -> None:
     table = LatencyTable.measure(space, batch_size=options.batch_size, num_classes=10)
     seconds = time.perf_counter() - begin
     X = space.sample(options.networks, rng=0)
-    measured = measure_networks(Supernet(space, 10).eval(), X, options.batch_size, rounds=53)
+    measured = measure_networks(Supernet(space, 10).eval(), X, options.batch_size)
     predicted = table.latency_ms(X)
     print(table.about)
     print(f"table measured in           {seconds:8.1f} s")

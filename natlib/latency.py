@@ -91,7 +91,8 @@ class LatencyTable:
         *,
         num_classes: int = 1000,
         resolutions: Sequence[int] | None = None,
-        repeats: int = 30,
+        repeats: int = 10,
+        rounds: int = 3,
         threads: int = 1,
     ) -> LatencyTable:
         """Times each distinct block of a space, batch norm folded.
@@ -103,7 +104,9 @@ class LatencyTable:
             num_classes: Outputs of the classifier.
             resolutions: Resolutions to measure; by default at most five of the space's, with the
                 smallest and the largest.
-            repeats: Timed runs of each block; the median counts.
+            repeats: Timed runs of each block in a round; their median counts.
+            rounds: How often the whole table is measured. Of each block the shortest counts: what
+                else the machine does makes a time longer, never shorter.
             threads: Threads on a CPU. Small blocks gain nothing from several, which on a busy
                 machine spend their time waiting for each other.
         """
@@ -124,10 +127,11 @@ class LatencyTable:
             stem = time_of(stem_layers(space, width), 3, resolution)
             return stem, time_of(head_layers(space, width, num_classes), channels, side)
 
-        ends = tabulate_ends(space, resolutions, time_of_ends)
-        layers = tabulate(space, resolutions, time_of_block)
+        ends = [tabulate_ends(space, resolutions, time_of_ends) for _ in range(rounds)]
+        layers = [tabulate(space, resolutions, time_of_block) for _ in range(rounds)]
         about = describe_machine(device) | {"threads": threads, "batch_size": batch_size}
-        return cls(space, resolutions, ends, layers, about | {"num_classes": num_classes})
+        about["num_classes"] = num_classes
+        return cls(space, resolutions, np.min(ends, axis=0), np.min(layers, axis=0), about)
 
     def save(self, path: str | Path) -> None:
         """Writes the table as JSON, under a temporary name that is then changed."""
@@ -223,9 +227,27 @@ def measure_ms(module: nn.Module, images: Tensor, repeats: int = 30, threads: in
         threads: Threads on a CPU.
     """
     with torch.inference_mode(), cpu_threads(threads):
-        run = cuda_ms if images.device.type == "cuda" else wall_ms
-        times = [run(module, images) for _ in range(WARM_UP + repeats)]
+        times = [pass_ms(module, images) for _ in range(WARM_UP + repeats)]
     return float(np.median(times[WARM_UP:]))
+
+
+def measure_in_turn(
+    modules: Sequence[nn.Module], images: Sequence[Tensor], rounds: int = 30, threads: int = 1
+) -> NDArray[np.float64]:
+    """Returns the median time of a forward pass of each module in milliseconds, `(n,)`.
+
+    Every round times each module once, so that a slow moment of the machine hits all alike.
+
+    Args:
+        modules: Modules in `eval` mode.
+        images: Input of each.
+        rounds: Number of timed rounds, after a warm-up.
+        threads: Threads on a CPU.
+    """
+    pairs = list(zip(modules, images, strict=True))
+    with torch.inference_mode(), cpu_threads(threads):
+        times = [[pass_ms(*pair) for pair in pairs] for _ in range(WARM_UP + rounds)]
+    return np.median(times[WARM_UP:], axis=0)
 
 
 @contextmanager
@@ -237,6 +259,11 @@ def cpu_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def pass_ms(module: nn.Module, images: Tensor) -> float:
+    """Times one forward pass on the device of the images, in milliseconds."""
+    return (cuda_ms if images.device.type == "cuda" else wall_ms)(module, images)
 
 
 def cuda_ms(module: nn.Module, images: Tensor) -> float:

@@ -316,10 +316,10 @@ layer_costs.set_index("layer").sum()
 torch.manual_seed(0)
 latencies = latency.LatencyTable.measure(pocket, num_classes=net.num_classes)
 X = pocket.sample(30, rng=2)
-measured = []
-for arch in map(pocket.decode, X):
-    subnet = layers.fold_batch_norm(net.extract(arch))
-    measured.append(latency.measure_ms(subnet, torch.randn(1, 3, arch.resolution, arch.resolution)))
+archs = [pocket.decode(x) for x in X]
+subnets = [layers.fold_batch_norm(net.extract(arch)) for arch in archs]
+pictures = [torch.randn(1, 3, arch.resolution, arch.resolution) for arch in archs]
+measured = latency.measure_in_turn(subnets, pictures)
 figure = plots_supernet.plot_latency(latencies.latency_ms(X), measured)
 alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_title(loc="left")
 plots.show(figure, alt)

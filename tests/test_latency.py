@@ -35,14 +35,14 @@ def weights_of(arch: Architecture) -> int:
 
 
 def test_latency_is_the_sum_over_the_blocks(parameters_as_ms):
-    table = LatencyTable.measure(SPACE, batch_size=2, num_classes=10)
+    table = LatencyTable.measure(SPACE, batch_size=2, num_classes=10, rounds=2)
     X = SPACE.sample(10, 0)
     expected = [weights_of(SPACE.decode(x)) + 2 * (2 + np.count_nonzero(x[2:])) for x in X]
     assert table.latency_ms(X).tolist() == pytest.approx(expected)
     # resolutions x (stages x (first, later) x choices + ends), less the later layers of stage 3
     # that two resolutions share: 20 and 24 px both end at 3x3, 28 and 32 px at 4x4
     distinct = 5 * (3 * 2 * 6 + 2) - 2 * 6
-    assert len(parameters_as_ms) == distinct, "each distinct block is timed once"
+    assert len(parameters_as_ms) == 2 * distinct, "each distinct block is timed once a round"
     assert table.about["batch_size"] == 2 and "torch" in table.about
 
 
@@ -63,9 +63,27 @@ def test_resolutions_outside_are_refused():
         LatencyTable(wide, [16, 32], np.zeros((2, 1, 2)), np.zeros((2, 1, 3, 3, 7)), {})
 
 
+def test_the_shortest_of_the_rounds_counts(monkeypatch):
+    times = iter(range(10_000, 0, -1))  # the machine becomes faster with every block
+    monkeypatch.setattr(latency, "measure_ms", lambda *args: float(next(times)))
+    space = replace(SPACE, resolutions=(16,), kernels=(3,), expands=(1,), max_depth=1)
+    first = LatencyTable.measure(space, rounds=1)
+    times = iter(range(10_000, 0, -1))
+    assert (LatencyTable.measure(space, rounds=2).ends < first.ends).all()
+
+
+def test_modules_are_timed_in_turn(monkeypatch):
+    order = []
+    monkeypatch.setattr(latency, "pass_ms", lambda module, images: order.append(module) or 1.5)
+    modules = [nn.Identity(), nn.Flatten()]
+    found = latency.measure_in_turn(modules, [torch.zeros(1)] * 2, rounds=3)
+    assert found.tolist() == [1.5, 1.5]
+    assert order == modules * (3 + latency.WARM_UP)
+
+
 def test_measure_save_load(tmp_path):
     space = replace(SPACE, resolutions=(16, 32), kernels=(3,), expands=(1,), max_depth=1)
-    table = LatencyTable.measure(space, repeats=1)
+    table = LatencyTable.measure(space, repeats=1, rounds=1)
     X = space.sample(4, 0)
     assert (table.latency_ms(X) > 0).all()
     table.save(tmp_path / "table.json")

@@ -518,7 +518,7 @@ checks.check_knee(knee)
 
 # %%
 pocket = SearchSpace.pocket()
-tables = [LatencyTable.measure(pocket, num_classes=10, repeats=20) for _ in range(2)]
+tables = [LatencyTable.measure(pocket, num_classes=10) for _ in range(2)]
 print(tables[0].about)
 
 # %% tags=["solution"]
