@@ -13,6 +13,7 @@ project_copyright = "the natlib authors, MIT licence"
 language = "en"
 extensions = ["myst_nb"]
 nb_execution_mode = "off"  # `make site` executes what is not executed yet, then gathers it
+nb_merge_streams = True  # what is printed between two steps of a progress bar
 nb_ipywidgets_js = {}  # pages show the widgets' static pictures
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

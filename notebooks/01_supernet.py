@@ -403,8 +403,8 @@ else:
 # - It was pre-trained on small drawings, in half an hour on one CPU core (`data/README.md`), with
 #   subnets of all sizes from the first step on. Once-for-all was trained on ImageNet, beginning with
 #   the largest network and letting the smaller ones in step by step (*progressive shrinking*).
-# - We count convolutions and linear layers, not batch norm and activations. The published MAdds are
-#   slightly larger; `published` holds both figures, and notebook 05 compares them.
+# - In MAdds we count convolutions and linear layers, not batch norm and activations. The published
+#   MAdds are slightly larger; `published` holds both figures, and notebook 05 compares them.
 # - Latency is that of this machine and of our layers in PyTorch, not of a phone.
 #
 # ## Recap

@@ -61,7 +61,8 @@ def evaluate(X):
 # %%
 ten = np.random.default_rng(62).permutation(len(F_archive))[:10]
 F_ten = F_archive[ten]
-table = pd.DataFrame(F_ten, columns=["error (%)", "MAdds"], index=list("ABCDEFGHIJ"))
+columns = ["error (%)", "MAdds (M)"]
+table = pd.DataFrame(F_ten * [1, 1e-6], columns=columns, index=list("ABCDEFGHIJ"))
 table.round(2).T
 
 
@@ -178,7 +179,7 @@ pd.DataFrame(rows).groupby("objectives").mean().round(2)
 # middles of the three edges, such as $(0.5, 0.5, 0)$. The cell prints them and draws those of $p = 12$.
 
 # %%
-print("m = 3, p = 2:", *search.reference_directions(3, 6).tolist())
+print("m = 3, p = 2:", *search.reference_directions(3, 6).tolist(), sep="\n    ")
 three = search.reference_directions(3, 91)
 names = ["error (scaled)", "MAdds (scaled)", "parameters (scaled)"]
 alt = f"{len(three)} directions lie evenly on the triangle between the three axes."
