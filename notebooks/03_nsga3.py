@@ -138,12 +138,14 @@ alt = "Nineteen points of a front, many at one end; seven of them are kept by ea
 plots.show(plots_search.plot_survivors(N, kept, directions), alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** With two objectives both rules spread. But crowding looks at neighbours *within
-# each objective*: with five objectives, two points may be neighbours in one of them and far apart in
-# all others. How much does the crowding distance then say about the room around a point? We draw 200
-# points of a flat front (coordinates add up to 1), correlate the crowding distance of each with the
-# distance to its nearest neighbour (Spearman's rho), and let both rules keep 50. The last columns say
-# how far apart those are; 1 is as far as 50 points drawn at random. All are means over five seeds.
+# **What do you notice?** With two objectives both rules spread. But crowding looks at neighbours
+# *within each objective*: with five objectives, two points may be neighbours in one of them and far
+# apart in all others.
+#
+# How much does the crowding distance then say about the room around a point? We draw 200 points of a
+# flat front (coordinates add up to 1), correlate the crowding distance of each with the distance to
+# its nearest neighbour (Spearman's rho), and let both rules keep 50. The last columns say how far
+# apart those are; 1 is as far as 50 points drawn at random. All are means over five seeds.
 
 # %%
 from scipy.spatial.distance import cdist
