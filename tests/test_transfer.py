@@ -291,3 +291,12 @@ def test_latency_limits_candidates(run_tiny, tiny_space):
     objectives = ("top1_err", "latency_ms")
     run = run_tiny(None, objectives=objectives, limits={"latency_ms": limit}, latency=table)
     assert (run.F[run.born > 0, 1] <= limit).all()
+
+
+def test_an_objective_that_was_added_is_searched(run_tiny, monkeypatch):
+    def layers(run, X):
+        return (X[:, 2:] > 0).sum(axis=1)
+
+    monkeypatch.setitem(nat.COSTS, "layers", layers)
+    run = run_tiny(None, objectives=("top1_err", "layers"))
+    np.testing.assert_array_equal(run.F[:, 1], layers(run, run.X))
