@@ -468,15 +468,14 @@ def report(run: Run, n: int = 4) -> pd.DataFrame:
         progress=run.progress,
         description="test accuracy of the chosen subnets",
     )
-    table = CostTable(run.space, run.task.num_classes)
     errors = part_errors(correct, run.task.test, run.task)
     test = 100 - errors.mean(axis=1)
     return pd.DataFrame(
         {
             "name": [f"M{i + 1}" for i in range(len(rows))],
             "architecture": [str(run.space.decode(x)) for x in run.X[rows]],
-            "params": table.params(run.X[rows]),
-            "madds": table.madds(run.X[rows]),
+            "params": run.table.params(run.X[rows]),
+            "madds": run.table.madds(run.X[rows]),
             "valid_top1": 100 - run.summary[rows, 0],
             "test_top1": test,
             "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
