@@ -1,9 +1,9 @@
 """What a subnet costs: parameters and MAdds of whole populations by table look-up.
 
-A subnet's cost is a sum over its layers, and the cost of a layer depends on few things: its
-place, its gene, the resolution and the width multiplier. So every layer is counted once, for each
-combination, and after that the cost of any architecture is a sum of entries of a table. Nothing
-is built and nothing is traced.
+A subnet's cost is a sum over its blocks (`SearchSpace.blocks`), and what a block costs depends on
+few things: its place, its gene, the resolution and the width multiplier. So every block is
+counted once for each combination, and after that the cost of any architecture is a sum of entries
+of a table. Nothing is built and nothing is traced.
 
 MAdds are the multiply-adds of convolutions and linear layers, squeeze-and-excitation and
 classifier included, batch norm and activations not (NAT, "Counting").
@@ -12,14 +12,16 @@ classifier included, batch norm and activations not (NAT, "Counting").
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from natlib.space import IntMatrix, SearchSpace, expanded_channels, squeezed_channels
+from natlib.space import Architecture, Block, IntMatrix, SearchSpace, squeezed_channels
 
 
 class LayerCost(NamedTuple):
@@ -49,148 +51,87 @@ def conv_cost(
     return LayerCost(weights + 2 * c_out * batch_norm, weights * side**2)
 
 
-def squeeze_excite_cost(channels: int) -> LayerCost:
-    """Counts the two 1x1 convolutions, with bias, of squeeze-and-excitation."""
-    squeezed = squeezed_channels(channels)
-    weights = 2 * channels * squeezed
-    return LayerCost(weights + channels + squeezed, weights)
-
-
-class Block(NamedTuple):
-    """An inverted residual at its place in a network; `side` is that of its *input* in pixels."""
-
-    c_in: int
-    c_out: int
-    kernel: int
-    expand: float
-    stride: int
-    side: int
-    act: str
-    squeeze: bool
-
-
 def block_cost(block: Block) -> LayerCost:
-    """Counts expand 1x1, depthwise, squeeze-and-excitation and project 1x1 of a block."""
-    mid, out_side = expanded_channels(block.c_in, block.expand), strided(block.side, block.stride)
-    cost = conv_cost(block.c_in, mid, 1, block.side)
-    cost += conv_cost(mid, mid, block.kernel, out_side, groups=mid)
-    if block.squeeze:
-        cost += squeeze_excite_cost(mid)
-    return cost + conv_cost(mid, block.c_out, 1, out_side)
-
-
-def strided(side: int, stride: int) -> int:
-    """Side of the output of a convolution with 'same' padding and this stride."""
-    return -(-side // stride)
-
-
-def side_after(space: SearchSpace, resolution: int, stages: int) -> int:
-    """Side of the image in pixels after the stem and this many stages."""
-    for stride in (space.stem_stride, *space.stage_strides[:stages]):
-        resolution = strided(resolution, stride)
-    return resolution
-
-
-def stem_cost(space: SearchSpace, resolution: int, width: float) -> LayerCost:
-    """Counts the stem and the fixed first block (expand 1, kernel 3, no expand convolution)."""
-    channels, side = space.stem_channels(width), strided(resolution, space.stem_stride)
-    stem = conv_cost(3, channels, 3, side)
-    depthwise = conv_cost(channels, channels, 3, side, groups=channels)
-    return stem + depthwise + conv_cost(channels, channels, 1, side)
-
-
-def head_cost(space: SearchSpace, resolution: int, width: float, num_classes: int) -> LayerCost:
-    """Counts final expand, feature-mix (after the pooling, no batch norm) and classifier."""
-    final, mix = space.head_channels(width)
-    side = side_after(space, resolution, space.n_stages)
-    expand = conv_cost(space.stage_channels(width)[-1], final, 1, side)
-    feature_mix = conv_cost(final, mix, 1, 1, batch_norm=False)
-    classifier = LayerCost((mix + 1) * num_classes, mix * num_classes)
-    return expand + feature_mix + classifier
-
-
-def block_at(
-    space: SearchSpace, resolution: int, width: float, stage: int, position: int, choice: int
-) -> Block:
-    """Returns the block that a layer gene stands for.
-
-    Args:
-        space: The search space.
-        resolution: Side of the image in pixels.
-        width: Width multiplier.
-        stage: Index of the stage.
-        position: Index of the layer in its stage.
-        choice: Layer gene minus one.
-    """
-    channels = [space.stem_channels(width), *space.stage_channels(width)]
-    stages_before = stage + (position > 0)
-    return Block(
-        c_in=channels[stages_before],
-        c_out=channels[stage + 1],
-        kernel=space.kernels[choice % len(space.kernels)],
-        expand=space.expands[choice // len(space.kernels)],
-        stride=1 if position else space.stage_strides[stage],
-        side=side_after(space, resolution, stages_before),
-        act=space.stage_acts[stage],
-        squeeze=space.stage_se[stage],
+    """Counts a block; an inverted residual is expand 1x1, depthwise, squeeze, project 1x1."""
+    c_in, c_out, kernel, mid, side = (
+        block.c_in,
+        block.c_out,
+        block.kernel,
+        block.mid,
+        block.out_side,
     )
+    if block.kind != "residual":
+        return conv_cost(c_in, c_out, kernel, side, batch_norm=block.kind == "conv")
+    cost = conv_cost(mid, mid, kernel, side, groups=mid) + conv_cost(mid, c_out, 1, side)
+    if block.expand is not None:
+        cost += conv_cost(c_in, mid, 1, block.side)
+    if block.squeeze:  # two 1x1 convolutions of one pixel, with bias
+        squeezed = squeezed_channels(mid)
+        cost += LayerCost(2 * mid * squeezed + mid + squeezed, 2 * mid * squeezed)
+    return cost
 
 
 def tabulate(
-    space: SearchSpace, resolutions: Sequence[int], cost_of: Callable[[Block], ArrayLike]
+    space: SearchSpace,
+    cost_of: Callable[[Block], ArrayLike],
+    resolutions: Sequence[int] | None = None,
 ) -> NDArray:
     """Asks for the cost of each distinct block once and arranges the answers by place and gene.
 
     Args:
         space: The search space.
-        resolutions: Sides of the image in pixels.
-        cost_of: Gives one cost of a block or several.
+        cost_of: Gives one cost of a block, or several.
+        resolutions: Sides of the image in pixels; the space's by default.
 
     Returns:
-        Array `(resolutions, widths, stages, max_depth, genes, ...)`, zero for gene 0.
+        Array `(resolutions, widths, genes, 1 + stages * max_depth, ...)`. The first place is that
+        of the blocks that every subnet has, the same for all genes; gene 0 costs nothing at the
+        other places.
     """
-    shape = (len(resolutions), len(space.widths), space.n_stages, space.max_depth)
-    places = np.ndindex(*shape, space.n_layer_choices)
-    once = cache(cost_of)
-    costs = np.array(
-        [once(block_at(space, resolutions[r], space.widths[w], *place)) for r, w, *place in places]
+    once = cache(lambda block: np.asarray(cost_of(block)))
+    space = replace(space, resolutions=tuple(resolutions or space.resolutions))
+    genes = range(1, space.n_layer_choices + 1)
+    table = []
+    for r, w, gene in product(space.resolutions, space.widths, (1, *genes)):
+        stem, first, *layers, final, mix = (
+            once(block._replace(name="")) for block in space.blocks(_all_layers(space, r, w, gene))
+        )
+        table.append([stem + first + final + mix, *layers])
+    table = np.array(table)
+    table = table.reshape(
+        len(space.resolutions), len(space.widths), 1 + len(genes), *table.shape[1:]
     )
-    costs = costs.reshape(*shape, space.n_layer_choices, *costs.shape[1:])
-    return np.insert(costs, 0, 0, axis=4)
+    table[:, :, 0, 1:] = 0
+    return table
 
 
-def tabulate_ends(
-    space: SearchSpace, resolutions: Sequence[int], ends_of: Callable[[int, float], ArrayLike]
-) -> NDArray:
-    """Arranges the costs of stem and head, which `ends_of` gives for a resolution and a width.
-
-    Returns:
-        Array `(resolutions, widths, 2, ...)`.
-    """
-    return np.array([[ends_of(r, w) for w in space.widths] for r in resolutions])
+def _all_layers(space: SearchSpace, resolution: int, width: float, gene: int) -> Architecture:
+    """Returns the deepest architecture all of whose layers have one gene."""
+    layers = space.n_stages * space.max_depth
+    kernel = space.kernels[(gene - 1) % len(space.kernels)]
+    expand = space.expands[(gene - 1) // len(space.kernels)]
+    depths = (space.max_depth,) * space.n_stages
+    return Architecture(resolution, width, depths, (kernel,) * layers, (expand,) * layers)
 
 
-def look_up(space: SearchSpace, X: ArrayLike, ends: NDArray, layers: NDArray) -> NDArray:
-    """Sums a table over the layers of each architecture, stem and head included.
+def look_up(space: SearchSpace, X: ArrayLike, table: NDArray) -> NDArray:
+    """Adds up the entries of a table over the blocks of each architecture.
 
     Args:
         space: The search space.
         X: Canonical encodings, integers `(n, n_var)`.
-        ends: Costs of stem and head, `(resolutions, widths, 2)`.
-        layers: Costs of the layers, `(resolutions, widths, stages, max_depth, genes)`.
+        table: What `tabulate` returned for it.
 
     Returns:
-        Costs, `(n,)`.
+        Costs, `(n, ...)`.
 
     Raises:
         ValueError: If a row is no canonical encoding of the space.
     """
-    X = space.check_valid(X)
-    r, w, genes = X[:, :1, None], X[:, 1:2, None], space.layer_genes(X)
-    stage, position = np.indices(genes.shape[1:])
-    return layers[r, w, stage, position, genes].sum(axis=(1, 2)) + ends[X[:, 0], X[:, 1]].sum(
-        axis=1
-    )
+    X = space.validated(X)
+    genes = np.insert(X[:, 2:], 0, 0, axis=1)
+    places = np.arange(genes.shape[1])
+    return table[X[:, :1], X[:, 1:2], genes, places].sum(axis=1)
 
 
 class CostTable:
@@ -204,12 +145,9 @@ class CostTable:
     def __init__(self, space: SearchSpace, num_classes: int) -> None:
         self.space = space
         self.num_classes = num_classes
-        self._layers = tabulate(space, space.resolutions, block_cost)
-        self._ends = tabulate_ends(
-            space,
-            space.resolutions,
-            lambda r, w: (stem_cost(space, r, w), head_cost(space, r, w, num_classes)),
-        )
+        self._table = tabulate(space, block_cost)
+        for w, width in enumerate(space.widths):
+            self._table[:, w, :, 0] += self._classifier(width)
 
     def params(self, X: ArrayLike) -> IntMatrix:
         """Returns the number of parameters of each row of `X`, int64 `(n,)`.
@@ -217,7 +155,7 @@ class CostTable:
         Raises:
             ValueError: If a row is no canonical encoding of the space.
         """
-        return self._sum(X, LayerCost._fields.index("params"))
+        return look_up(self.space, X, self._table[..., 0])
 
     def madds(self, X: ArrayLike) -> IntMatrix:
         """Returns the multiply-adds for one image of each row of `X`, int64 `(n,)`.
@@ -225,13 +163,13 @@ class CostTable:
         Raises:
             ValueError: If a row is no canonical encoding of the space.
         """
-        return self._sum(X, LayerCost._fields.index("madds"))
+        return look_up(self.space, X, self._table[..., 1])
 
     def per_layer(self, x: ArrayLike) -> pd.DataFrame:
         """Returns the cost of each layer of one architecture, input to output.
 
         Args:
-            x: One encoding, integers `(n_var,)`.
+            x: One canonical encoding, integers `(n_var,)`.
 
         Returns:
             Columns `layer`, `params` and `madds`; the rows add up to `params(x)` and `madds(x)`.
@@ -239,17 +177,14 @@ class CostTable:
         Raises:
             ValueError: If `x` is not one canonical encoding of the space.
         """
-        X = self.space.check_valid(x)
+        X = self.space.validated(x)
         if len(X) != 1:
             raise ValueError(f"per_layer takes one encoding, not {len(X)}: ask row by row.")
-        r, w = X[0, :2]
-        rows = [("stem", *self._ends[r, w, 0])]
-        for stage, genes in enumerate(self.space.layer_genes(X)[0]):
-            for position in range(np.count_nonzero(genes)):
-                cost = self._layers[r, w, stage, position, genes[position]]
-                rows.append((f"stage {stage + 1}, layer {position + 1}", *cost))
-        rows.append(("head", *self._ends[r, w, 1]))
+        arch = self.space.decode(X[0])
+        rows = [(block.name, *block_cost(block)) for block in self.space.blocks(arch)]
+        rows.append(("classifier", *self._classifier(arch.width)))
         return pd.DataFrame(rows, columns=["layer", *LayerCost._fields])
 
-    def _sum(self, X: ArrayLike, field: int) -> IntMatrix:
-        return look_up(self.space, X, self._ends[..., field], self._layers[..., field])
+    def _classifier(self, width: float) -> LayerCost:
+        features = self.space.blocks(self.space.smallest(width))[-1].c_out
+        return LayerCost((features + 1) * self.num_classes, features * self.num_classes)

@@ -1,4 +1,4 @@
-"""The search space: which subnets exist, and how each is written as a row of integers.
+"""The search space: which subnets exist, how each is written as integers, and what it is made of.
 
 An architecture has two equal forms. `Architecture` is the readable one: resolution, width
 multiplier, and the depth, kernels and expand ratios of every stage. Search works on the other,
@@ -9,7 +9,8 @@ the *encoding*: one int64 per decision (NAT, "Encoding"; 22 of them at the paper
 with `max_depth` layer genes per stage. A layer gene is 0 if the layer is skipped, else
 `1 + kernel index + len(kernels) * expand index`. Only the last layers of a stage may be skipped,
 so every architecture has exactly one encoding: the *canonical* one, which `SearchSpace.repair`
-makes of any integers.
+makes of any integers. `SearchSpace.blocks` lists the layers of an architecture; networks
+(`natlib.supernet`), costs (`natlib.cost`) and latencies are all made from that list.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +46,45 @@ def expanded_channels(in_channels: int, expand: float) -> int:
 def squeezed_channels(channels: int) -> int:
     """Channels inside a squeeze-and-excitation block: a quarter of the expanded width."""
     return make_divisible(channels // 4)
+
+
+class Block(NamedTuple):
+    """One layer of a network.
+
+    Attributes:
+        name: Its place, such as `"stage 2, layer 1"`.
+        kind: `"conv"`: convolution, batch norm, activation. `"residual"`: inverted residual.
+            `"pooled"`: global average pooling, then a 1x1 convolution without batch norm.
+        c_in: Input channels.
+        c_out: Output channels.
+        kernel: Side of the kernel; in an inverted residual, of the depthwise one.
+        expand: Expand ratio of an inverted residual; `None` where nothing is expanded.
+        stride: Stride.
+        act: Activation, a key of `natlib.layers.ACTIVATIONS`.
+        squeeze: Whether there is squeeze-and-excitation.
+        side: Side of its *input* in pixels.
+    """
+
+    name: str
+    kind: str
+    c_in: int
+    c_out: int
+    kernel: int
+    expand: float | None
+    stride: int
+    act: str
+    squeeze: bool
+    side: int
+
+    @property
+    def mid(self) -> int:
+        """Channels of the depthwise convolution of an inverted residual."""
+        return self.c_in if self.expand is None else expanded_channels(self.c_in, self.expand)
+
+    @property
+    def out_side(self) -> int:
+        """Side of the output in pixels; padding keeps the side at stride 1."""
+        return 1 if self.kind == "pooled" else -(-self.side // self.stride)
 
 
 @dataclass(frozen=True)
@@ -76,9 +117,7 @@ class Architecture:
     def from_dict(cls, description: dict) -> Architecture:
         """Reads the published form `{"r": 224, "w": 1.0, "ks": [...], "e": [...], "d": [...]}`.
 
-        Args:
-            description: Resolution, width, kernels, expand ratios and depths; `ks` and `e` list
-                active layers only.
+        `ks` (kernels) and `e` (expand ratios) list active layers only.
 
         Raises:
             ValueError: If a key is missing, a number is no whole one, or the lists do not fit the
@@ -87,27 +126,17 @@ class Architecture:
         missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
         if missing:
             raise ValueError(f"The architecture has no {', '.join(missing)}: give r, w, ks, e, d.")
-        whole = {"r": [description["r"]], **{key: description[key] for key in ("ks", "e", "d")}}
+        whole = {"r": [description["r"]], **{key: description[key] for key in ("d", "ks", "e")}}
         for key, values in whole.items():
             if any(value != int(value) for value in values):
                 raise ValueError(f"'{key}' of the architecture takes whole numbers, not {values}.")
-        return cls(
-            resolution=int(description["r"]),
-            width=float(description["w"]),
-            depths=tuple(map(int, description["d"])),
-            kernels=tuple(map(int, description["ks"])),
-            expands=tuple(map(int, description["e"])),
-        )
+        lists = (tuple(map(int, description[key])) for key in ("d", "ks", "e"))
+        return cls(int(description["r"]), float(description["w"]), *lists)
 
     def to_dict(self) -> dict:
         """Returns the published form; `Architecture.from_dict` reads it back."""
-        return {
-            "r": self.resolution,
-            "w": self.width,
-            "ks": list(self.kernels),
-            "e": list(self.expands),
-            "d": list(self.depths),
-        }
+        lists = {"ks": list(self.kernels), "e": list(self.expands), "d": list(self.depths)}
+        return {"r": self.resolution, "w": self.width, **lists}
 
     @classmethod
     def from_string(cls, text: str) -> Architecture:
@@ -153,13 +182,12 @@ class SearchSpace:
         expands: Expand ratios of a layer, ascending.
         min_depth: Least number of layers of a stage.
         max_depth: Largest number of layers of a stage.
-        stem_width: Output channels of the stem and of the fixed first block, before the
-            multiplier.
+        stem_width: Output channels of stem and fixed first block, before the multiplier.
         stage_widths: Output channels of each stage, before the multiplier.
         stage_strides: Stride of the first layer of each stage.
         stage_acts: Activation of each stage, `"relu"` or `"h_swish"`.
         stage_se: Whether the layers of a stage have squeeze-and-excitation.
-        head_widths: Channels of the final expand layer and of the feature-mix layer.
+        head_widths: Channels of final expand and feature mix, before the multiplier.
         stem_stride: Stride of the stem.
     """
 
@@ -184,12 +212,7 @@ class SearchSpace:
         resolutions: Sequence[int] = tuple(range(192, 257, 4)),
         widths: Sequence[float] = (1.0, 1.2),
     ) -> SearchSpace:
-        """The space of the paper: Once-for-all MobileNetV3, 22 genes (NAT, "The search space").
-
-        Args:
-            resolutions: Input resolutions; the default is the paper's 192 to 256 in steps of 4.
-            widths: Width multipliers; the default is the paper's two.
-        """
+        """The space of the paper: Once-for-all MobileNetV3, 22 genes (NAT, "The search space")."""
         return cls(
             name="paper",
             resolutions=tuple(resolutions),
@@ -235,23 +258,38 @@ class SearchSpace:
         fields = json.loads(text)
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
+    def blocks(self, arch: Architecture) -> list[Block]:
+        """Lists the layers of a subnet from input to output, all but the linear classifier.
+
+        Raises:
+            ValueError: If the architecture is outside the space.
+        """
+        self.encode(arch)  # complains where it is outside
+        stem, *stages, final, mix = (
+            make_divisible(channels * arch.width)
+            for channels in (self.stem_width, *self.stage_widths, *self.head_widths)
+        )
+        layers = [
+            ("stem", "conv", stem, 3, None, self.stem_stride, "h_swish", False),
+            ("first block", "residual", stem, 3, None, 1, "relu", False),
+        ]
+        for s, pairs in enumerate(arch.stages()):
+            for i, (kernel, expand) in enumerate(pairs):
+                shape = (stages[s], kernel, expand, 1 if i else self.stage_strides[s])
+                look = (self.stage_acts[s], self.stage_se[s])
+                layers.append((f"stage {s + 1}, layer {i + 1}", "residual", *shape, *look))
+        layers.append(("final expand", "conv", final, 1, None, 1, "h_swish", False))
+        layers.append(("feature mix", "pooled", mix, 1, None, 1, "h_swish", False))
+        blocks, c_in, side = [], 3, arch.resolution
+        for name, kind, c_out, *rest in layers:
+            blocks.append(Block(name, kind, c_in, c_out, *rest, side))
+            c_in, side = c_out, blocks[-1].out_side
+        return blocks
+
     @property
     def n_stages(self) -> int:
         """Number of stages."""
         return len(self.stage_widths)
-
-    def stem_channels(self, width: float) -> int:
-        """Output channels of the stem and of the fixed first block."""
-        return make_divisible(self.stem_width * width)
-
-    def stage_channels(self, width: float) -> list[int]:
-        """Output channels of each stage."""
-        return [make_divisible(channels * width) for channels in self.stage_widths]
-
-    def head_channels(self, width: float) -> tuple[int, int]:
-        """Output channels of the final expand layer and of the feature-mix layer."""
-        final, mix = (make_divisible(channels * width) for channels in self.head_widths)
-        return final, mix
 
     @property
     def n_layer_choices(self) -> int:
@@ -289,7 +327,7 @@ class SearchSpace:
         """Returns the number of active layers per stage, int64 `(n, n_stages)`."""
         return (self.layer_genes(X) > 0).sum(axis=2)
 
-    def check(self, X: ArrayLike) -> IntMatrix:
+    def as_rows(self, X: ArrayLike) -> IntMatrix:
         """Returns `X` as an int64 matrix `(n, n_var)`; a single encoding becomes one row.
 
         Raises:
@@ -306,13 +344,13 @@ class SearchSpace:
             raise ValueError("An encoding holds integers only: round the matrix first.")
         return matrix.astype(np.int64)
 
-    def check_valid(self, X: ArrayLike) -> IntMatrix:
-        """Like `check`, and every row must be canonical already.
+    def validated(self, X: ArrayLike) -> IntMatrix:
+        """Like `as_rows`, and every row must be canonical already.
 
         Raises:
             ValueError: If a row is outside the space or not canonical, naming the first such row.
         """
-        matrix = self.check(X)
+        matrix = self.as_rows(X)
         wrong = np.flatnonzero((matrix != self.repair(matrix)).any(axis=1))
         if len(wrong):
             raise ValueError(
@@ -322,19 +360,16 @@ class SearchSpace:
         return matrix
 
     def repair(self, X: ArrayLike) -> IntMatrix:
-        """Returns the canonical encodings nearest to `X`.
+        """Returns the canonical encodings nearest to `X`; repairing again changes nothing.
 
         Values are clipped to their bounds first, which may add a layer at the start of a stage.
         Where a skipped layer is then followed by an active one the hole is closed: the later layer
         moves up, and the depth stays.
 
         Args:
-            X: Integers, `(n, n_var)` or `(n_var,)`.
-
-        Returns:
-            int64 matrix of the same shape; `repair(repair(X)) == repair(X)`.
+            X: Integers, `(n, n_var)` or `(n_var,)`; the result is int64 of the same shape.
         """
-        clipped = np.clip(self.check(X), self.lower, self.upper)
+        clipped = np.clip(self.as_rows(X), self.lower, self.upper)
         genes = self.layer_genes(clipped)
         skipped_last = np.argsort(genes == 0, axis=2, kind="stable")
         closed = np.take_along_axis(genes, skipped_last, axis=2)
@@ -342,7 +377,7 @@ class SearchSpace:
         return repaired.reshape(np.shape(X))
 
     def sample(self, n: int, rng: np.random.Generator | int) -> IntMatrix:
-        """Draws `n` architectures as the uniform warm-up does.
+        """Draws `n` architectures as the uniform warm-up does, int64 `(n, n_var)`.
 
         Resolution, width, the depth of each stage and the kernel and expand ratio of each layer
         are uniform and independent (uniform over architectures would nearly always be deep).
@@ -350,26 +385,23 @@ class SearchSpace:
         Args:
             n: Number of architectures.
             rng: Random generator, or a seed for one.
-
-        Returns:
-            Canonical encodings, int64 `(n, n_var)`.
         """
         rng = np.random.default_rng(rng)
-        head = rng.integers(0, self.upper[:2] + 1, size=(n, 2))
+        ends = rng.integers(0, self.upper[:2] + 1, size=(n, 2))
         shape = (n, self.n_stages, self.max_depth)
         layers = rng.integers(1, self.n_layer_choices + 1, size=shape)
         depths = rng.integers(self.min_depth, self.max_depth + 1, size=(n, self.n_stages, 1))
         layers[np.arange(self.max_depth) >= depths] = 0
-        return np.hstack([head, layers.reshape(n, -1)]).astype(np.int64)
+        return np.hstack([ends, layers.reshape(n, -1)]).astype(np.int64)
 
     def largest(self, width: float | None = None) -> Architecture:
         """Returns the subnet with every choice at its largest, of one width or the widest."""
-        index = len(self.widths) - 1 if width is None else self._index("width", width, self.widths)
+        index = len(self.widths) - 1 if width is None else _index("width", width, self.widths)
         return self.decode(np.concatenate([self.upper[:1], [index], self.upper[2:]]))
 
     def smallest(self, width: float | None = None) -> Architecture:
         """Returns the subnet with every choice at its smallest, of one width or the narrowest."""
-        index = 0 if width is None else self._index("width", width, self.widths)
+        index = 0 if width is None else _index("width", width, self.widths)
         return self.decode(np.concatenate([self.lower[:1], [index], self.lower[2:]]))
 
     def encode(self, arch: Architecture) -> IntMatrix:
@@ -384,24 +416,20 @@ class SearchSpace:
                 f"{len(arch.depths)}."
             )
         x = np.zeros(self.n_var, dtype=np.int64)
-        x[0] = self._index("resolution", arch.resolution, self.resolutions)
-        x[1] = self._index("width", arch.width, self.widths)
+        x[0] = _index("resolution", arch.resolution, self.resolutions)
+        x[1] = _index("width", arch.width, self.widths)
         depth_choices = range(self.min_depth, self.max_depth + 1)
         for stage, layers in enumerate(arch.stages()):
-            self._index(f"depth of stage {stage + 1}", len(layers), depth_choices)
+            _index(f"depth of stage {stage + 1}", len(layers), depth_choices)
             first = 2 + stage * self.max_depth
             for position, (kernel, expand) in enumerate(layers, start=first):
-                kernel_index = self._index("kernel", kernel, self.kernels)
-                expand_index = self._index("expand ratio", expand, self.expands)
+                kernel_index = _index("kernel", kernel, self.kernels)
+                expand_index = _index("expand ratio", expand, self.expands)
                 x[position] = 1 + kernel_index + len(self.kernels) * expand_index
         return x
 
     def decode(self, x: ArrayLike) -> Architecture:
-        """Returns the architecture that `repair(x)` encodes.
-
-        Args:
-            x: One encoding, integers `(n_var,)`.
-        """
+        """Returns the architecture that `repair(x)` encodes, of one encoding `(n_var,)`."""
         x = self.repair(x).ravel()
         if len(x) != self.n_var:
             raise ValueError("decode takes one encoding: decode the rows of a matrix one by one.")
@@ -441,10 +469,10 @@ class SearchSpace:
                 f"'{text}' is no architecture string of the {self.name} space, which has "
                 f"{self.n_var + 1} digits."
             )
-        return self.decode(self.check_valid([int(digits[:2]), *map(int, digits[2:])])[0])
+        return self.decode(self.validated([int(digits[:2]), *map(int, digits[2:])])[0])
 
     def features(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Returns what a surrogate sees of architectures: every decision as a category.
+        """Returns every decision as a category: what a surrogate may see instead of integers.
 
         One-hot blocks for resolution and width, and for each layer one-hot kernel and one-hot
         expand ratio, all zero where the layer is skipped. Constant columns carry nothing and stay,
@@ -456,7 +484,7 @@ class SearchSpace:
         Returns:
             float64 `(n, R + W + stages * max_depth * (kernels + expands))`, zeros and ones.
         """
-        X = self.check_valid(X)
+        X = self.validated(X)
         genes = X[:, 2:, None]
         kernels = (genes - 1) % len(self.kernels) == np.arange(len(self.kernels))
         expands = (genes - 1) // len(self.kernels) == np.arange(len(self.expands))
@@ -465,8 +493,8 @@ class SearchSpace:
         width = X[:, [1]] == np.arange(len(self.widths))
         return np.hstack([resolution, width, layers.reshape(len(X), -1)]).astype(np.float64)
 
-    @staticmethod
-    def _index(what: str, value: float, choices: Sequence[float]) -> int:
-        if value not in choices:
-            raise ValueError(f"{what} {value} is not in the space: choose from {list(choices)}.")
-        return list(choices).index(value)
+
+def _index(what: str, value: float, choices: Sequence[float]) -> int:
+    if value not in choices:
+        raise ValueError(f"{what} {value} is not in the space: choose from {list(choices)}.")
+    return list(choices).index(value)
