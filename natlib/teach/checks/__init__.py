@@ -1,0 +1,136 @@
+"""Self-checks of the exercises: one module for each notebook with exercises.
+
+A check is a function `check_*(answer)`. It tries the answer, mostly a function, on small cases,
+prints one line when all is well, and otherwise raises an `AssertionError` that says what is wrong
+and what to think about. Other errors of the answer pass through, `NotImplementedError` of an
+exercise that was not begun among them. A check reads as a table of what it has to say, each
+sentence with the case that calls for it, arguments first and the right answer last:
+
+    def check_range(value_range: Callable[[ArrayLike], float]) -> None:
+        '''Judges the distance from the smallest value to the largest.'''
+        ask = asking(value_range, "The range")  # returns one number, or complains
+        table = {
+            "The range of (2, 9, 4) is not the largest value.": ([2, 9, 4], unlike(9)),
+            "The range of {0} is not {found:g}: smallest and largest, wherever they stand.": [
+                ([2, 9, 4], 7),  # several cases may share a sentence
+                ([9, 4, 2], 7),
+            ],
+            "The range is {found:g}: it cannot be negative.": ([1, 0], lambda found: found >= 0),
+        }
+        cases(ask, table)
+        draws = ((np.random.default_rng(seed).normal(size=9),) for seed in range(20))
+        against(ask, np.ptp, draws, "Nine random values: {found:.3f} is not what numpy finds.")
+        passed("the range agrees with numpy's.")
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def require(condition: object, message: str) -> None:
+    """Raises an `AssertionError` with the message unless the condition is true."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def numbers(answer: object, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
+    """Returns an answer as finite numbers of its shape, `()` for one; `what` begins complaints."""
+    require(answer is not None, f"{what} is None: does the function end with 'return'?")
+    try:
+        array = np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise AssertionError(f"{what} should hold numbers, not {type(answer).__name__}.") from None
+    wanted = "one number" if shape == () else f"an array of shape {shape}"
+    require(array.shape == shape, f"{what} should be {wanted}, and has the shape {array.shape}.")
+    require(np.isfinite(array).all(), f"{what} holds numbers that are not finite: {array}.")
+    return array
+
+
+def asking(
+    answer: Callable[..., object],
+    what: str,
+    shape: tuple[int, ...] | Callable[..., tuple[int, ...]] = (),
+    unchanged: str = "",
+) -> Callable[..., Any]:
+    """Returns the answer as a function that judges the form of what it returns.
+
+    Args:
+        answer: The learner's function. It gets copies: what it does to them harms no check.
+        what: Names what it returns, at the beginning of a sentence.
+        shape: The shape that this should have, or a function from the arguments to it.
+        unchanged: What to say if it changes an array that it was given; nothing if empty.
+    """
+
+    def ask(*arguments: Any) -> Any:
+        given = copy.deepcopy(arguments)
+        wanted = shape(*arguments) if callable(shape) else shape
+        found = numbers(answer(*given), wanted, what)
+        pairs = [p for p in zip(given, arguments, strict=True) if isinstance(p[0], np.ndarray)]
+        require(not unchanged or all(np.array_equal(*pair) for pair in pairs), unchanged)
+        return found if wanted else float(found)
+
+    return ask
+
+
+def same(a: ArrayLike, b: ArrayLike, tolerance: float = 1e-9) -> bool:
+    """Returns whether all numbers agree, up to a tolerance relative to the larger ones."""
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def unlike(*values: ArrayLike) -> Callable[[ArrayLike], bool]:
+    """Returns whether an answer is none of the values, which are those of typical mistakes."""
+    return lambda found: not any(same(found, value) for value in values)
+
+
+def case(ask: Callable, arguments: tuple, expected: Any, message: str, tolerance=1e-9) -> None:
+    """Asks once, and raises an `AssertionError` with the message if the answer is not as expected.
+
+    Args:
+        ask: The answer, which gets copies of the arguments.
+        arguments: What it is asked.
+        expected: The right answer, numbers up to the tolerance; or a function that judges it.
+        message: `{found}` in it stands for the answer, `{0}` for the first argument, and so on.
+        tolerance: Relative and absolute.
+    """
+    found = ask(*copy.deepcopy(arguments))
+    if callable(expected):
+        fine = expected(found)
+    elif isinstance(expected, int | float | list | np.ndarray):
+        fine = same(found, expected, tolerance)
+    else:
+        fine = found == expected
+    require(fine, message.format(*map(_plain, arguments), found=_plain(found)))
+
+
+def cases(ask: Callable, table: dict[str, tuple | list[tuple]], tolerance: float = 1e-9) -> None:
+    """Tries `case` for each message, in order, with its `(*arguments, expected)` or a list."""
+    for message, tries in table.items():
+        for *arguments, expected in tries if isinstance(tries, list) else [tries]:
+            case(ask, tuple(arguments), expected, message, tolerance)
+
+
+def against(
+    ask: Callable, right: Callable, draws: Iterable[tuple], message: str, tolerance: float = 1e-9
+) -> None:
+    """Tries an answer on many tuples of arguments, where it should agree with a right function."""
+    for arguments in draws:
+        case(ask, arguments, right(*copy.deepcopy(arguments)), message, tolerance)
+
+
+def passed(message: str) -> None:
+    """Prints the one line of a check that was passed."""
+    print(f"Passed: {message}")
+
+
+def _plain(value: Any) -> Any:
+    """Returns sets as lists in order, arrays as lists, of whole numbers where all are whole."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        whole = value.dtype.kind == "f" and (value == value.round()).all()
+        return value.astype(int).tolist() if whole else value.tolist()
+    return sorted(value) if isinstance(value, set) else value
