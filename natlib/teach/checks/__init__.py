@@ -39,6 +39,12 @@ def require(condition: object, message: str) -> None:
         raise AssertionError(message)
 
 
+def require_all(table: dict[str, object]) -> None:
+    """Raises an `AssertionError` with the first message, in order, whose condition is false."""
+    for message, condition in table.items():
+        require(condition, message)
+
+
 def numbers(answer: object, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
     """Returns an answer as finite numbers of its shape, `()` for one; `what` begins complaints."""
     require(answer is not None, f"{what} is None: does the function end with 'return'?")
