@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=POCKET / "supernet.safetensors")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
-    task = balance(read_task(arguments.data, "source", flip=True, verify=False))
+    task = balance(read_task(arguments.data, "source", flip=True))
     space = SearchSpace.pocket()
     net = Supernet(space, task.num_classes).to(memory_format=torch.channels_last)
     begin = time.perf_counter()

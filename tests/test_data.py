@@ -14,11 +14,10 @@ from natlib.data import (
     POCKET,
     SPLITS,
     TARGETS,
-    augment,
     batch_indices,
     load_task,
     pretrained_path,
-    read_task,
+    shift_and_flip,
     to_input,
     verify_checksum,
 )
@@ -130,22 +129,22 @@ def test_to_input_resizes_to_channels_last(task):
     assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_augment_moves_each_picture_as_a_whole():
+def test_shift_and_flip_moves_each_picture_as_a_whole():
     image = torch.randint(0, 256, (1, 3, 8, 8), dtype=torch.uint8)
     padded = torch.nn.functional.pad(image.float(), [MARGIN] * 4, mode="replicate").byte()
     places = range(2 * MARGIN + 1)
     possible = [padded[..., i : i + 8, j : j + 8] for i in places for j in places]
     mirrored = [picture.flip(3) for picture in possible]
     generator = torch.Generator().manual_seed(0)
-    results = augment(image.repeat(200, 1, 1, 1), generator, flip=True)
+    results = shift_and_flip(image.repeat(200, 1, 1, 1), generator, flip=True)
     found = [[torch.equal(r[None], p) for p in possible + mirrored].index(True) for r in results]
     assert 60 < sum(f < len(possible) for f in found) < 140
     assert len(set(found)) > 50
 
 
-def test_augment_does_not_mirror_where_it_must_not():
+def test_shift_and_flip_does_not_mirror_where_it_must_not():
     ramp = torch.arange(8, dtype=torch.uint8).expand(50, 3, 8, 8)
-    results = augment(ramp, torch.Generator().manual_seed(0), flip=False).int()
+    results = shift_and_flip(ramp, torch.Generator().manual_seed(0), flip=False).int()
     assert (results.diff(dim=3) >= 0).all()
 
 
@@ -155,13 +154,3 @@ def test_batches_of_an_epoch_are_disjoint_and_change_with_epoch_and_seed():
     assert not torch.equal(batch_indices(10, 3, 0, 0), batch_indices(10, 3, 3, 0))
     assert not torch.equal(batch_indices(10, 3, 0, 0), batch_indices(10, 3, 0, 1))
     assert torch.equal(batch_indices(10, 3, 4, 0), batch_indices(10, 3, 4, 0))
-
-
-def test_file_of_ones_own_needs_no_checksum(tmp_path):
-    arrays = {"classes": np.array(["a", "b"])}
-    for name in SPLITS:
-        arrays[f"{name}_images"] = np.zeros((2, 3, 4, 4), np.uint8)
-        arrays[f"{name}_labels"] = np.array([0, 1])
-    np.savez(tmp_path / "own.npz", **arrays)
-    task = read_task(tmp_path / "own.npz", "own", flip=False, verify=False)
-    assert task.classes == ("a", "b")

@@ -8,10 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from natlib.data import load_task
-from natlib.folders import folder_task, stratified_cut
-from natlib.pictures import LazyImages, to_square
-from natlib.train import training_batch
+from natlib.data import LazyImages, folder_task, load_task, stratified_cut, to_square
 
 SPLITS = ("train", "valid", "test")
 
@@ -208,12 +205,6 @@ def test_a_picture_that_breaks_later_is_named(pets):
     with pytest.raises(OSError, match=r"Picture 1 cannot be decoded: .*gone\.png"):
         lazy[1]
     assert len(task.train.images) == 18
-
-
-def test_a_folder_gives_training_batches(pets):
-    task = load(pets)
-    images, labels = training_batch(task, task.train, 6, 2, 0, torch.device("cpu"))
-    assert images.shape == (6, 3, 8, 8) and images.dtype == torch.uint8 and len(labels) == 6
 
 
 @pytest.mark.parametrize("n", [1, 7, 20, 50])
