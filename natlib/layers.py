@@ -10,14 +10,13 @@ name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from natlib.space import expanded_channels, squeezed_channels
+from natlib.space import Block, expanded_channels, squeezed_channels
 
 ACTIVATIONS = {
     "identity": nn.Identity,
@@ -26,7 +25,23 @@ ACTIVATIONS = {
     "mish": lambda: nn.Mish(inplace=True),
 }
 
-PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU
+
+class Conv2d(nn.Conv2d):
+    """A convolution whose weights are not set yet.
+
+    Filling them at random would take most of the time of reading a subnet out; whole networks do
+    it, with `initialise`.
+    """
+
+    def reset_parameters(self) -> None:
+        """Leaves the weights as they are."""
+
+
+class Linear(nn.Linear):
+    """A linear layer whose weights are not set yet, for the same reason."""
+
+    def reset_parameters(self) -> None:
+        """Leaves the weights as they are."""
 
 
 class ConvNorm(nn.Module):
@@ -51,7 +66,7 @@ class ConvNorm(nn.Module):
         act: str = "relu",
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.conv = Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(c_out)
         self.act = ACTIVATIONS[act]()
 
@@ -76,45 +91,38 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         squeezed = squeezed_channels(channels)
-        self.reduce = nn.Conv2d(channels, squeezed, 1)
-        self.expand = nn.Conv2d(squeezed, channels, 1)
+        self.reduce = Conv2d(channels, squeezed, 1)
+        self.expand = Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, channels, h, w)` to the same shape; without gradients, in place."""
-        gate = self.expand(F.relu(self.reduce(x.mean((2, 3), keepdim=True))))
-        return scale_channels(x, F.hardsigmoid(gate))
+        """Maps `(n, c, h, w)` to the same shape, with the first `c` channels of the gate.
+
+        Fewer channels than the weights have are squeezed to a quarter of *those*.
+        """
+        c, squeezed = x.shape[1], squeezed_channels(x.shape[1])
+        gate = x.mean((2, 3), keepdim=True)
+        weight, bias = self.reduce.weight[:squeezed, :c], self.reduce.bias[:squeezed]
+        gate = functional.relu(functional.conv2d(gate, weight, bias))
+        weight, bias = self.expand.weight[:c, :squeezed], self.expand.bias[:c]
+        gate = functional.hardsigmoid(functional.conv2d(gate, weight, bias))
+        return x * gate if torch.is_grad_enabled() else x.mul_(gate)
 
 
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise convolution, squeeze-and-excitation, project 1x1.
 
     Args:
-        c_in: Input channels.
-        c_out: Output channels.
-        kernel: Side of the depthwise kernel.
-        expand: Expand ratio; `None` leaves the expand convolution out (the fixed first block).
-        stride: Stride of the depthwise convolution.
-        act: Activation after the first two convolutions.
-        squeeze: Whether there is squeeze-and-excitation.
+        block: Its shape; without an expand ratio there is no expand convolution.
     """
 
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: int,
-        expand: float | None,
-        stride: int,
-        act: str,
-        squeeze: bool,
-    ) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
-        mid = c_in if expand is None else expanded_channels(c_in, expand)
-        self.inverted_bottleneck = None if expand is None else ConvNorm(c_in, mid, 1, act=act)
-        self.depth_conv = ConvNorm(mid, mid, kernel, stride, groups=mid, act=act)
-        self.se = SqueezeExcite(mid) if squeeze else None
-        self.point_linear = ConvNorm(mid, c_out, 1, act="identity")
-        self.residual = stride == 1 and c_in == c_out
+        mid, act, bare = block.mid, block.act, block.expand is None
+        self.inverted_bottleneck = None if bare else ConvNorm(block.c_in, mid, 1, act=act)
+        self.depth_conv = ConvNorm(mid, mid, block.kernel, block.stride, groups=mid, act=act)
+        self.se = SqueezeExcite(mid) if block.squeeze else None
+        self.point_linear = ConvNorm(mid, block.c_out, 1, act="identity")
+        self.residual = block.stride == 1 and block.c_in == block.c_out
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, c_in, h, w)` to `(n, c_out, h / stride, w / stride)`."""
@@ -133,29 +141,13 @@ class ElasticBlock(InvertedResidual):
     then 5 to 3) and shared by all channels.
 
     Args:
-        c_in: Input channels.
-        c_out: Output channels.
+        block: The largest shape that it can take.
         kernels: Kernel sizes, ascending.
-        expands: Expand ratios, ascending.
-        stride: Stride of the depthwise convolution.
-        act: Activation.
-        squeeze: Whether there is squeeze-and-excitation.
     """
 
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernels: Sequence[int],
-        expands: Sequence[float],
-        stride: int,
-        act: str,
-        squeeze: bool,
-    ) -> None:
-        super().__init__(c_in, c_out, kernels[-1], expands[-1], stride, act, squeeze)
-        self.c_in = c_in
-        self.stride = stride
-        self.kernels = tuple(kernels)
+    def __init__(self, block: Block, kernels: Sequence[int]) -> None:
+        super().__init__(block)
+        self.c_in, self.stride, self.kernels = block.c_in, block.stride, tuple(kernels)
         self.kernel_matrices = nn.ParameterDict(
             {f"{k + 2}to{k}": nn.Parameter(torch.eye(k * k)) for k in self.kernels[:-1]}
         )
@@ -166,7 +158,7 @@ class ElasticBlock(InvertedResidual):
         for size in reversed([k for k in self.kernels[:-1] if k >= kernel]):
             centre = weight[:, :, 1:-1, 1:-1].reshape(channels, size * size)
             matrix = self.kernel_matrices[f"{size + 2}to{size}"]
-            weight = F.linear(centre, matrix).view(channels, 1, size, size)
+            weight = functional.linear(centre, matrix).view(channels, 1, size, size)
         return weight
 
     def forward(self, x: Tensor, kernel: int, expand: float) -> Tensor:
@@ -180,28 +172,15 @@ class ElasticBlock(InvertedResidual):
         Returns:
             Output, `(n, c_out, h / stride, w / stride)`.
         """
-        mid = expanded_channels(self.c_in, expand)
-        y = F.conv2d(x, self.inverted_bottleneck.conv.weight[:mid])
+        mid, conv2d = expanded_channels(self.c_in, expand), functional.conv2d
+        y = conv2d(x, self.inverted_bottleneck.conv.weight[:mid])
         y = self.inverted_bottleneck.act(sliced_norm(y, self.inverted_bottleneck.bn))
         weight = self.depthwise_weight(kernel, mid)
-        y = F.conv2d(y, weight, stride=self.stride, padding=kernel // 2, groups=mid)
+        y = conv2d(y, weight, stride=self.stride, padding=kernel // 2, groups=mid)
         y = self.depth_conv.act(sliced_norm(y, self.depth_conv.bn))
-        y = y if self.se is None else sliced_squeeze_excite(y, self.se)
-        y = self.point_linear.bn(F.conv2d(y, self.point_linear.conv.weight[:, :mid]))
+        y = y if self.se is None else self.se(y)
+        y = self.point_linear.bn(conv2d(y, self.point_linear.conv.weight[:, :mid]))
         return y.add_(x) if self.residual else y
-
-    def extract(self, plain: InvertedResidual, kernel: int) -> InvertedResidual:
-        """Returns the plain block of this kernel size, with its own copy of the weights.
-
-        Args:
-            plain: A skeleton of the block.
-            kernel: Kernel size of its depthwise convolution.
-        """
-        block = read_out(plain, self)
-        if kernel < self.kernels[-1]:
-            weight = self.depthwise_weight(kernel, len(plain.depth_conv.conv.weight))
-            block.depth_conv.conv.weight = nn.Parameter(weight)
-        return block
 
 
 def sliced_norm(x: Tensor, bn: nn.BatchNorm2d) -> Tensor:
@@ -210,30 +189,36 @@ def sliced_norm(x: Tensor, bn: nn.BatchNorm2d) -> Tensor:
     In training mode the running statistics of those channels are updated in place.
     """
     c = x.shape[1]
-    return F.batch_norm(
-        x,
-        bn.running_mean[:c],
-        bn.running_var[:c],
-        bn.weight[:c],
-        bn.bias[:c],
-        bn.training,
-        bn.momentum,
-        bn.eps,
-    )
+    statistics, affine = (bn.running_mean[:c], bn.running_var[:c]), (bn.weight[:c], bn.bias[:c])
+    return functional.batch_norm(x, *statistics, *affine, bn.training, bn.momentum, bn.eps)
 
 
-def sliced_squeeze_excite(x: Tensor, se: SqueezeExcite) -> Tensor:
-    """Applies the first channels of a squeeze-and-excitation, squeezing to a quarter of *those*."""
-    c, squeezed = x.shape[1], squeezed_channels(x.shape[1])
-    gate = x.mean((2, 3), keepdim=True)
-    gate = F.relu(F.conv2d(gate, se.reduce.weight[:squeezed, :c], se.reduce.bias[:squeezed]))
-    gate = F.conv2d(gate, se.expand.weight[:c, :squeezed], se.expand.bias[:c])
-    return scale_channels(x, F.hardsigmoid(gate))
+class PooledConv(nn.Module):
+    """Global average pooling, then a 1x1 convolution without batch norm and bias, activation.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        act: Activation, a key of `ACTIVATIONS`.
+    """
+
+    def __init__(self, c_in: int, c_out: int, act: str) -> None:
+        super().__init__()
+        self.conv = Conv2d(c_in, c_out, 1, bias=False)
+        self.act = ACTIVATIONS[act]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, c_in, h, w)` to features `(n, c_out)`."""
+        return self.act(self.conv(x.mean((2, 3), keepdim=True))).flatten(1)
 
 
-def scale_channels(x: Tensor, gate: Tensor) -> Tensor:
-    """Multiplies each channel of `x` by its gate, in place unless the gradient needs `x`."""
-    return x * gate if torch.is_grad_enabled() else x.mul_(gate)
+def build(block: Block) -> nn.Module:
+    """Builds the plain module that a block describes."""
+    if block.kind == "residual":
+        return InvertedResidual(block)
+    if block.kind == "pooled":
+        return PooledConv(block.c_in, block.c_out, block.act)
+    return ConvNorm(block.c_in, block.c_out, block.kernel, block.stride, act=block.act)
 
 
 def channels_last(images: Tensor) -> Tensor:
@@ -247,54 +232,31 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-@cache
-def skeleton(layer: type[nn.Module], *args: int | float | str | bool | None) -> nn.Module:
-    """Returns a layer without weights, always the same one for the same arguments."""
-    with torch.device("meta"):
-        return layer(*args)
+@torch.no_grad()
+def initialise(module: nn.Module) -> None:
+    """Fills one convolution or linear layer at random; `network.apply(initialise)` does all."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
-def read_out(plain: nn.Module, source: nn.Module) -> nn.Module:
-    """Returns a copy of a skeleton that is filled with the first channels of another module.
-
-    Building a module anew costs ten times as much as copying one.
-
-    Args:
-        plain: The skeleton.
-        source: A module with tensors of the same names, as large or larger; they are copied.
-    """
-    copy = plain.__new__(type(plain))
-    copy.__dict__ = {k: type(v)() if isinstance(v, dict) else v for k, v in vars(plain).items()}
-    copy.__dict__["training"] = source.training
-    for name, tensor in plain._parameters.items():
-        part = tensor if tensor is None else first_channels(source._parameters[name], tensor.shape)
-        copy._parameters[name] = part if part is None else nn.Parameter(part.clone())
-    for name, tensor in plain._buffers.items():
-        copy._buffers[name] = first_channels(source._buffers[name], tensor.shape).clone()
-    for name, module in plain._modules.items():
-        child = source._modules[name]
-        copy._modules[name] = module if module is None else read_out(module, child)
-    return copy
-
-
-def first_channels(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """Returns the part of a tensor that has the first two sizes of a shape, as a view."""
-    if len(shape) < 2:
-        return tensor[: shape[0]] if shape else tensor
-    return tensor[: shape[0], : shape[1]]
-
-
-def in_parts(module: nn.Module, images: Tensor) -> Tensor:
-    """Returns `module(images)`, on a CPU a few images at a time: their feature maps fit its cache.
+def copy_slices(target: nn.Module, source: nn.Module) -> None:
+    """Fills a module with the first channels of another one's weights and statistics.
 
     Args:
-        module: A module in `eval` mode, where an image's output does not depend on the others.
-        images: Its input, `(n, 3, h, w)`.
+        target: The module to fill.
+        source: A module with tensors of the same names, as large or larger.
     """
-    if images.device.type != "cpu":
-        return module(images)
-    n = max(1, PIXELS_AT_A_TIME // (images.shape[2] * images.shape[3]))
-    return torch.cat([module(part) for part in images.split(n)])
+    for name, module in target._modules.items():
+        if module is not None:
+            copy_slices(module, source._modules[name])
+    for name, tensor in (*target._parameters.items(), *target._buffers.items()):
+        if tensor is not None:
+            larger = source._parameters.get(name, source._buffers.get(name))
+            tensor.copy_(larger[tuple(map(slice, tensor.shape))])
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
