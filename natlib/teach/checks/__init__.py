@@ -68,7 +68,7 @@ def asking(
 
     Args:
         answer: The learner's function. It gets copies: what it does to them harms no check.
-        what: Names what it returns, at the beginning of a sentence.
+        what: Names what it returns, at the beginning of a sentence; `{0}` is the first argument.
         shape: The shape that this should have, or a function from the arguments to it.
         unchanged: What to say if it changes an array that it was given; nothing if empty.
     """
@@ -76,7 +76,7 @@ def asking(
     def ask(*arguments: Any) -> Any:
         given = copy.deepcopy(arguments)
         wanted = shape(*arguments) if callable(shape) else shape
-        found = numbers(answer(*given), wanted, what)
+        found = numbers(answer(*given), wanted, what.format(*arguments))
         pairs = [p for p in zip(given, arguments, strict=True) if isinstance(p[0], np.ndarray)]
         require(not unchanged or all(np.array_equal(*pair) for pair in pairs), unchanged)
         return found if wanted else float(found)
