@@ -1,69 +1,212 @@
-"""The training loop: supernets on any device, step by numbered step.
+"""The training loop: supernets on any device and in several processes, step by numbered step.
 
 Everything random in a step (its images, their augmentation, its subnets) is a function of the
 seed and of the step's number, and so is the learning rate. A run that stops after step 700 and
 goes on with step 701 is therefore the same as one that never stopped, with nothing to remember
 but weights and momentum.
+
+`torchrun` starts several processes that act as one: each trains the same subnets on its own part
+of every batch, and gradients are averaged. Without it there is one process, which does the same.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm.auto import tqdm
 
-from natlib.data import Split, Task, augment, batch_indices, to_input, within_part
-from natlib.parallel import average_gradients, rank, world_size
+from natlib.data import Task, batch_indices, shift_and_flip, to_input
 from natlib.space import Architecture, SearchSpace
 
 SubnetSampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
 
 
-def pick_device(name: str | None = None) -> torch.device:
-    """Returns the named device, or the best there is: CUDA, then Apple's MPS, then the CPU.
+def train(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    task: Task,
+    sampler: SubnetSampler,
+    schedule: Schedule,
+    steps: range,
+    *,
+    batch_size: int,
+    seed: int = 0,
+    teacher: nn.Module | str | None = "first",
+    augment: Callable[[Tensor, torch.Generator, bool], Tensor] = shift_and_flip,
+    dtype: torch.dtype | str | None = "auto",
+    clip: float = 5.0,
+    micro_batches: int = 1,
+    after_step: Callable[[int], None] | None = None,
+    description: str = "training",
+    progress: bool = True,
+) -> None:
+    """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
 
-    Where `torchrun` started several processes, each takes a CUDA card of its own.
+    Args:
+        net: The supernet, or whatever else takes images and an architecture; its device is used.
+        optimizer: Optimizer over its parameters.
+        task: The task; only its train split is touched.
+        sampler: Gives the subnets of a step.
+        schedule: Gives the learning rate of a step.
+        steps: Numbers of the steps to do.
+        batch_size: Images a step, over all processes.
+        seed: Seed of the batches and of their augmentation.
+        teacher: Whose predictions the subnets learn besides the labels: `"first"`, the first subnet
+            of each step teaches the others; a subnet of its own, which stays as it is, all of
+            them; `None`, nobody.
+        augment: Changes uint8 images `(n, 3, h, w)`, given a random generator and whether a
+            mirrored picture keeps its class.
+        dtype: Type that autocast computes in; `"auto"` is `half_precision`, `None` float32.
+        clip: Largest norm of the gradient.
+        micro_batches: Parts into which each process cuts its images, one after another, to save
+            memory. Batch norm sees one part at a time.
+        after_step: Called with the number of each finished step.
+        description: Label of the progress bar.
+        progress: Whether to show the progress bar.
 
     Raises:
-        ValueError: If the named device is not available.
+        FloatingPointError: If the loss of a subnet is not finite, naming subnet and step. The
+            weights are those of the step before.
+        RuntimeError: If the device is out of memory, with the number of micro-batches to try.
     """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available.insert(0, "cuda")
-    name = name or available[0]
-    if name.split(":")[0] not in available:
-        raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
-    if name == "cuda" and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
-    return torch.device(name)
+    net.train()
+    device, parts = device_of(net), micro_batches * world_size()
+    dtype = half_precision(device) if dtype == "auto" else dtype
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    hidden = not progress or rank() > 0
+    bar = tqdm(steps, desc=description, unit="step", disable=hidden, leave=False)
+    for step in bar:
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(step)
+        optimizer.zero_grad(set_to_none=True)
+        images, labels = training_batch(task, batch_size, step, seed, device, augment)
+        archs, losses = sampler(step), []
+        with _memory_advice(device, len(images) // parts, micro_batches):
+            for part in range(rank() * micro_batches, (rank() + 1) * micro_batches):
+                piece = images[part::parts], labels[part::parts]
+                how = {"teacher": teacher, "dtype": dtype, "share": 1 / micro_batches}
+                losses.append(add_gradients(net, task, *piece, archs, **how, scale=scaler.scale))
+        loss = _finite_mean(torch.stack(losses), archs, step)
+        scaler.unscale_(optimizer)
+        average_gradients(net)
+        nn.utils.clip_grad_norm_(net.parameters(), clip)
+        scaler.step(optimizer)
+        scaler.update()
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        if after_step is not None:
+            after_step(step)
 
 
-def half_precision(device: torch.device) -> torch.dtype | None:
-    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none.
+def add_gradients(
+    net: nn.Module,
+    task: Task,
+    images: Tensor,
+    labels: Tensor,
+    archs: Sequence[Architecture],
+    *,
+    teacher: nn.Module | str | None = "first",
+    dtype: torch.dtype | None = None,
+    share: float = 1.0,
+    scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+) -> Tensor:
+    r"""Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
 
-    Not on the CPU: there bfloat16 speeds matrix products up, but not these networks
-    (`benchmarks/training.py` compares).
+    A subnet that predicts :math:`\pi` minimises the cross-entropy with the labels and, where a
+    teacher predicts :math:`\pi_0`, also that with the teacher (CE + KD):
+
+    .. math:: \mathrm{CE}(\text{label}, \pi) + \mathrm{CE}(\pi_0, \pi)
+
+    Args:
+        net: The supernet.
+        task: The task.
+        images: uint8 `(n, 3, h, w)`.
+        labels: int64 `(n,)`.
+        archs: The subnets.
+        teacher: As for `train`.
+        dtype: Type that autocast computes in; `None` is float32.
+        share: Factor of the gradients.
+        scale: Scales the loss before it is differentiated.
+
+    Returns:
+        Cross-entropy of each subnet with the labels, `(len(archs),)`.
     """
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+    def predict(model: Callable[..., Tensor], resolution: int, *arch: Architecture) -> Tensor:
+        x = to_input(images, resolution, task, images.device)
+        with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+            return task.within(model(x, *arch), labels).float()
+
+    soft_labels, losses = None, []
+    if isinstance(teacher, nn.Module):
+        with torch.no_grad():
+            soft_labels = predict(teacher, teacher.arch.resolution).softmax(dim=1)
+    for arch in archs:
+        logits = predict(net, arch.resolution, arch)
+        loss = functional.cross_entropy(logits, labels)
+        losses.append(loss.detach())
+        if soft_labels is not None:
+            loss = loss + functional.cross_entropy(logits, soft_labels)
+        elif teacher == "first":
+            soft_labels = logits.detach().softmax(dim=1)
+        scale(loss * share).backward()
+    return torch.stack(losses)
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager:
-    """Returns autocast to `half_precision`, where there is one."""
-    dtype = half_precision(device)
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+def training_batch(
+    task: Task,
+    batch_size: int,
+    step: int,
+    seed: int,
+    device: torch.device | str,
+    augment: Callable[[Tensor, torch.Generator, bool], Tensor] = shift_and_flip,
+) -> tuple[Tensor, Tensor]:
+    """Returns the augmented images, uint8 `(n, 3, h, w)`, and the labels of a numbered step."""
+    size = len(task.train)
+    index = batch_indices(size, min(batch_size, size), step, seed)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    images = augment(task.train.images[index].to(device), generator, task.flip)
+    return images, task.train.labels[index].to(device)
+
+
+def _finite_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:
+    """Returns the mean of the losses `(parts, len(archs))` of a step, if they are finite."""
+    mean = losses.mean().item()
+    if not math.isfinite(mean):
+        wrong = int((~losses.isfinite()).any(dim=0).nonzero()[0])
+        raise FloatingPointError(
+            f"The loss of subnet {archs[wrong]} was no finite number at step {step}: "
+            "lower the learning rate or the gradient clip."
+        )
+    return mean
+
+
+@contextmanager
+def _memory_advice(device: torch.device, images: int, micro_batches: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise RuntimeError(
+            f"{device} is out of memory with {images} images at a time: pass "
+            f"micro_batches={2 * micro_batches}, or a smaller batch size."
+        ) from None
+
+
+def make_optimizer(
+    net: nn.Module, momentum: float = 0.9, weight_decay: float = 3e-4
+) -> torch.optim.SGD:
+    """Returns SGD with momentum; the learning rate is set at each step by a schedule."""
+    how = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": True}
+    return torch.optim.SGD(net.parameters(), lr=0.0, **how)
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
@@ -93,14 +236,11 @@ def largest_subnets(space: SearchSpace) -> SubnetSampler:
 def uniform_subnets(
     space: SearchSpace, n: int, seed: int, with_smallest: bool = False
 ) -> SubnetSampler:
-    """Returns a sampler that gives the teacher and uniformly drawn subnets.
-
-    The teacher is the largest subnet of a width, and the others of the step are of its width too:
-    with several widths a step trains one, in turn.
+    """Returns a sampler that gives the largest subnet and `n` uniformly drawn ones.
 
     Args:
         space: The search space.
-        n: Subnets a step besides the teacher.
+        n: Subnets a step besides the first.
         seed: Seed; the subnets of a step depend on it and on the step's number only.
         with_smallest: Whether the first of them is the smallest subnet (the *sandwich rule*).
     """
@@ -111,17 +251,19 @@ def uniform_subnets(
 
 def subnets_from(
     space: SearchSpace,
-    draw: Callable[[np.random.Generator], np.ndarray],
+    draw: Callable[[np.random.Generator], NDArray[np.int64]],
     seed: int,
     with_smallest: bool = False,
 ) -> SubnetSampler:
-    """Returns a sampler that gives the teacher and the subnets that `draw` draws.
+    """Returns a sampler that gives the largest subnet and those that `draw` draws.
+
+    With several widths a step trains subnets of one width, in turn.
 
     Args:
         space: The search space.
         draw: Maps a random generator to canonical encodings `(n, n_var)`.
         seed: Seed; the subnets of a step depend on it and on the step's number only.
-        with_smallest: Whether the smallest subnet comes right after the teacher.
+        with_smallest: Whether the smallest subnet comes right after the largest.
     """
 
     def sampler(step: int) -> list[Architecture]:
@@ -129,169 +271,110 @@ def subnets_from(
         X[:, 1] = step % len(space.widths)
         width = space.widths[step % len(space.widths)]
         smallest = [space.smallest(width)] if with_smallest else []
-        return [space.largest(width), *smallest, *(space.decode(x) for x in X)]
+        return [space.largest(width), *smallest, *map(space.decode, X)]
 
     return sampler
 
 
-def make_optimizer(
-    net: nn.Module, momentum: float = 0.9, weight_decay: float = 3e-4
-) -> torch.optim.SGD:
-    """Returns SGD with momentum; the learning rate is set at each step by a schedule."""
-    return torch.optim.SGD(
-        net.parameters(), lr=0.0, momentum=momentum, weight_decay=weight_decay, nesterov=True
-    )
+def pick_device(name: str | None = None) -> torch.device:
+    """Returns the named device, or the best there is: CUDA, then Apple's MPS, then the CPU.
 
-
-def train(
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    task: Task,
-    sampler: SubnetSampler,
-    schedule: Schedule,
-    steps: range,
-    *,
-    batch_size: int,
-    seed: int = 0,
-    distill: bool = True,
-    clip: float = 5.0,
-    micro_batches: int = 1,
-    after_step: Callable[[int], None] | None = None,
-    description: str = "training",
-    progress: bool = True,
-) -> None:
-    """Trains a supernet on subnets of it, in place.
-
-    Args:
-        net: The supernet, or whatever else takes images and an architecture; its device is used.
-        optimizer: Optimizer over its parameters.
-        task: The task; only its train split is touched.
-        sampler: Gives the subnets of a step; the first is the teacher of the others.
-        schedule: Gives the learning rate of a step.
-        steps: Numbers of the steps to do.
-        batch_size: Images a step, over all processes.
-        seed: Seed of the batches and of their augmentation.
-        distill: Whether the subnets after the first also learn from the first one's predictions.
-        clip: Largest norm of the gradient.
-        micro_batches: Parts into which each process cuts its images, one after another, to save
-            memory. Batch norm sees one part at a time.
-        after_step: Called with the number of each finished step.
-        description: Label of the progress bar.
-        progress: Whether to show the progress bar.
+    Where `torchrun` started several processes, each takes a CUDA card of its own.
 
     Raises:
-        FloatingPointError: If the loss of a subnet is not finite, naming subnet and step. The
-            weights are those of the step before.
-        RuntimeError: If the device is out of memory, with the number of micro-batches to try.
+        ValueError: If the named device is not available.
     """
-    net.train()
-    device = device_of(net)
-    scaler = torch.amp.GradScaler(device.type, enabled=half_precision(device) == torch.float16)
-    parts = micro_batches * world_size()
-    bar = tqdm(
-        steps, desc=description, unit="step", disable=not progress or rank() > 0, leave=False
-    )
-    for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = schedule(step)
-        images, labels = training_batch(task, task.train, batch_size, step, seed, device)
-        optimizer.zero_grad(set_to_none=True)
-        archs, losses = sampler(step), []
-        try:
-            for part in range(rank() * micro_batches, (rank() + 1) * micro_batches):
-                piece = slice(part, None, parts)
-                losses.append(
-                    add_gradients(
-                        net, task, images[piece], labels[piece], archs,
-                        distill=distill, share=1 / micro_batches, scale=scaler.scale,
-                    )
-                )  # fmt: skip
-        except torch.OutOfMemoryError:
-            raise RuntimeError(
-                f"{device} is out of memory with {len(images) // parts} images at a time: pass "
-                f"micro_batches={2 * micro_batches}, or a smaller batch size."
-            ) from None
-        loss = checked_mean(torch.stack(losses), archs, step)
-        scaler.unscale_(optimizer)
-        average_gradients(net)
-        nn.utils.clip_grad_norm_(net.parameters(), clip)
-        scaler.step(optimizer)
-        scaler.update()
-        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if after_step is not None:
-            after_step(step)
-
-
-def add_gradients(
-    net: nn.Module,
-    task: Task,
-    images: Tensor,
-    labels: Tensor,
-    archs: Sequence[Architecture],
-    *,
-    distill: bool = True,
-    share: float = 1.0,
-    scale: Callable[[Tensor], Tensor] = lambda loss: loss,
-) -> Tensor:
-    """Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
-
-    The first subnet learns from the labels. With `distill`, the others minimise
-    cross-entropy with the labels + cross-entropy with the first one's predictions (CE + KD).
-
-    Args:
-        net: The supernet.
-        task: The task.
-        images: uint8 `(n, 3, h, w)`.
-        labels: int64 `(n,)`.
-        archs: The subnets.
-        distill: Whether the first subnet teaches the others.
-        share: Factor of the gradients.
-        scale: Scales the loss before it is differentiated.
-
-    Returns:
-        Cross-entropy of each subnet with the labels, `(len(archs),)`.
-    """
-    soft_labels, losses = None, []
-    for arch in archs:
-        x = to_input(images, arch.resolution, task, images.device)
-        with mixed_precision(images.device):
-            logits = within_part(net(x, arch), labels, task)
-        loss = F.cross_entropy(logits.float(), labels)
-        losses.append(loss.detach())
-        if distill and soft_labels is not None:
-            loss = loss + F.cross_entropy(logits.float(), soft_labels)
-        scale(loss * share).backward()
-        if soft_labels is None:
-            soft_labels = logits.detach().float().softmax(dim=1)
-    return torch.stack(losses)
-
-
-def checked_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:
-    """Returns the mean of the losses `(parts, len(archs))` of a step.
-
-    Raises:
-        FloatingPointError: If one of them is not finite, naming the subnet.
-    """
-    mean = losses.mean().item()
-    if not math.isfinite(mean):
-        wrong = int((~losses.isfinite()).any(dim=0).nonzero()[0])
-        raise FloatingPointError(
-            f"The loss of subnet {archs[wrong]} was no finite number at step {step}: "
-            "lower the learning rate or the gradient clip."
-        )
-    return mean
-
-
-def training_batch(
-    task: Task, split: Split, batch_size: int, step: int, seed: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Returns the augmented images, uint8 `(n, 3, h, w)`, and the labels of a numbered step."""
-    index = batch_indices(len(split.labels), min(batch_size, len(split.labels)), step, seed)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    images = augment(split.images[index].to(device), generator, task.flip)
-    return images, split.labels[index].to(device)
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = [*(kind for kind in there if there[kind]), "cpu"]
+    name = name or available[0]
+    if name.split(":")[0] not in available:
+        raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    return torch.device(name)
 
 
 def device_of(net: nn.Module) -> torch.device:
     """Returns the device of a module's parameters."""
     return next(net.parameters()).device
+
+
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none.
+
+    Not on the CPU: there bfloat16 speeds matrix products up, but not these networks
+    (`benchmarks/training.py` compares).
+    """
+    if device.type != "cuda":
+        return None
+    real = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if real else torch.float16
+
+
+def connect() -> None:
+    """Joins the other processes, if `torchrun` started several: nccl on CUDA, else gloo."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def disconnect() -> None:
+    """Leaves the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def world_size() -> int:
+    """Returns the number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Returns the number of this process, 0 for the one that decides, writes and prints."""
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
+
+
+def wait_for_all() -> None:
+    """Waits until every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def average_gradients(net: nn.Module) -> None:
+    """Replaces each gradient by its mean over the processes, in one exchange."""
+    if world_size() == 1:
+        return
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    pieces = flat.split([gradient.numel() for gradient in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        gradient.copy_(piece.view_as(gradient))
+
+
+def add_up(values: NDArray, device: torch.device) -> NDArray:
+    """Returns the sum over the processes of an integer or boolean array, on every process."""
+    if world_size() == 1:
+        return values
+    total = torch.from_numpy(values.astype(np.int64)).to(device)
+    dist.all_reduce(total)
+    return total.cpu().numpy().astype(values.dtype)
+
+
+def from_first(make: Callable[[], NDArray], device: torch.device) -> NDArray:
+    """Lets the first process make a float64 matrix, and returns it on every process.
+
+    For whatever is computed once for all, such as a search: rounding may differ from process to
+    process, and a choice that differs would spoil an archive.
+    """
+    if world_size() == 1:
+        return make()
+    matrix = torch.from_numpy(make()) if rank() == 0 else torch.zeros(0, 0, dtype=torch.float64)
+    shape = torch.tensor(matrix.shape, device=device)
+    dist.broadcast(shape, 0)
+    matrix = (matrix if rank() == 0 else torch.zeros(*shape.tolist(), dtype=torch.float64)).to(
+        device
+    )
+    dist.broadcast(matrix, 0)
+    return matrix.cpu().numpy()
