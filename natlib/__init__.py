@@ -1,6 +1,50 @@
-"""A thin library for rebuilding Neural Architecture Transfer (NAT) in notebooks."""
+"""natlib: Neural Architecture Transfer (NAT), rebuilt as a library to read and a course to run.
 
-from natlib.doctor import check
+The modules of this folder are the method: a search space (`space`, `cost`), the supernet that
+holds its weights (`layers`, `supernet`), tasks and training (`data`, `train`, `evaluate`), search
+(`surrogate`, `search`), and the loop that joins them (`transfer`, with the numbers in
+`profiles`). Three rooms stand beside it: `natlib.deploy` takes a network home, `natlib.paper`
+reproduces the paper, `natlib.teach` draws and checks for the notebooks.
+"""
 
-__all__ = ["check"]
-__version__ = "0.1.0"
+import warnings
+
+# `python -m natlib.transfer`, the older command line, finds its module imported already.
+warnings.filterwarnings("ignore", "'natlib.transfer' found in sys.modules", RuntimeWarning)
+__version__ = "0.2.0"
+
+try:
+    from natlib.cost import CostTable
+    from natlib.data import Task, load_task
+    from natlib.search import nsga3
+    from natlib.space import Architecture, SearchSpace
+    from natlib.supernet import Supernet
+    from natlib.surrogate import RBFEnsemble
+    from natlib.transfer import transfer
+except ImportError as error:  # `natlib.check` must be able to say what is missing
+    _missing = error
+else:
+    _missing = None
+
+__all__ = [
+    "Architecture",
+    "CostTable",
+    "RBFEnsemble",
+    "SearchSpace",
+    "Supernet",
+    "Task",
+    "check",
+    "load_task",
+    "nsga3",
+    "transfer",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "check":
+        from natlib.teach.machine import check
+
+        return check
+    if _missing is not None and name in __all__:
+        raise ImportError(f"{_missing}; natlib.check() says what to install.") from _missing
+    raise AttributeError(f"module 'natlib' has no attribute '{name}'")

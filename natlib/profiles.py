@@ -1,20 +1,19 @@
 """Every number that differs between a laptop and a GPU, in one place.
 
 `NATLIB_PROFILE` chooses: `quick` (the default; minutes on two CPU cores), `gpu` (the pocket space
-with more of everything) or `paper` (the defaults of the paper).
+with more of everything) or `paper` (the paper's space, with the settings of its authors' later
+framework).
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The settings of a transfer (NAT, "The loop").
-
-    Training lengths are in epochs of the target task's train split.
+    """The settings of a transfer (NAT, "The loop"); lengths are in epochs of the train split.
 
     Attributes:
         name: Name of the profile.
@@ -39,7 +38,6 @@ class Profile:
         finetune_steps: Steps of fine-tuning one chosen network alone.
         finetune_lr: Peak learning rate of that.
         finetune_rounds: How often it is measured on validation meanwhile.
-        part_validation: Validation pictures of each task at most, where tasks are joined.
         micro_batches: Parts into which a process cuts its images of a step, to save memory.
     """
 
@@ -65,99 +63,32 @@ class Profile:
     finetune_steps: int = 200
     finetune_lr: float = 0.1
     finetune_rounds: int = 4
-    part_validation: int | None = None
     micro_batches: int = 1
 
 
+# The pocket profiles take "gp", which ranks better from few measurements than "rbf" (notebook 02).
+# fmt: off
 PROFILES = {
     "quick": Profile(
-        name="quick",
-        space="pocket",
-        warmup_largest=0.5,
-        warmup_uniform=1.5,
-        adapt=0.6,
-        min_steps=50,
-        batch_size=64,
-        subnets_per_step=3,
-        warmup_lr=0.1,
-        adapt_lr=0.06,
-        archive=32,
-        iterations=5,
-        candidates=8,
-        best=20,
-        surrogate="gp",  # ranks better from few measurements than the paper's "rbf" (notebook 02)
-        calibration=400,
-        validation=1000,
+        "quick", "pocket", warmup_largest=0.5, warmup_uniform=1.5, adapt=0.6, min_steps=50,
+        batch_size=64, subnets_per_step=3, warmup_lr=0.1, adapt_lr=0.06,
+        archive=32, iterations=5, candidates=8, best=20,
+        surrogate="gp", calibration=400, validation=1000,
     ),
     "gpu": Profile(
-        name="gpu",
-        space="pocket",
-        warmup_largest=5,
-        warmup_uniform=10,
-        adapt=2,
-        min_steps=50,
-        batch_size=64,
-        subnets_per_step=4,
-        warmup_lr=0.1,
-        adapt_lr=0.06,
-        archive=100,
-        iterations=30,
-        candidates=8,
-        best=50,
-        surrogate="gp",
-        calibration=2000,
-        finetune_steps=2000,
+        "gpu", "pocket", warmup_largest=5, warmup_uniform=10, adapt=2, min_steps=50,
+        batch_size=64, subnets_per_step=4, warmup_lr=0.1, adapt_lr=0.06,
+        archive=100, iterations=30, candidates=8, best=50,
+        surrogate="gp", calibration=2000, finetune_steps=2000,
     ),
     "paper": Profile(
-        name="paper",
-        space="paper",
-        warmup_largest=100,
-        warmup_uniform=150,
-        adapt=5,
-        min_steps=1,
-        batch_size=96,
-        subnets_per_step=4,
-        warmup_lr=7.5e-3,
-        adapt_lr=2.5e-3,
-        archive=100,
-        iterations=30,
-        candidates=8,
-        best=150,
-        calibration=2000,
-        finetune_steps=10_000,
-        finetune_lr=7.5e-3,
+        "paper", "paper", warmup_largest=100, warmup_uniform=150, adapt=5, min_steps=1,
+        batch_size=96, subnets_per_step=4, warmup_lr=7.5e-3, adapt_lr=2.5e-3,
+        archive=100, iterations=30, candidates=8, best=150,
+        surrogate="rbf", calibration=2000, finetune_steps=10_000, finetune_lr=7.5e-3,
     ),
 }
-
-# The same for many tasks at once (`natlib.many`): NSGA-III takes more directions. On pocket tasks a
-# few hundred validation pictures make every error noisy, and the linear model believes noise least.
-MANY = {
-    "quick": replace(
-        PROFILES["quick"],
-        warmup_largest=0.5,
-        warmup_uniform=1.4,
-        subnets_per_step=2,
-        archive=40,
-        iterations=6,
-        candidates=10,
-        population=160,
-        surrogate="ridge",
-        calibration=400,
-        validation=None,
-        part_validation=300,
-    ),
-    "gpu": replace(PROFILES["gpu"], population=450, candidates=20, surrogate="ridge"),
-    "paper": replace(PROFILES["paper"], population=450, part_validation=2000),
-}
-
-
-def get_many_profile(profile: str | Profile | None = None) -> Profile:
-    """Returns the settings for many tasks at once that belong to a profile.
-
-    Raises:
-        ValueError: If there is no profile of this name.
-    """
-    return profile if isinstance(profile, Profile) else MANY[get_profile(profile).name]
+# fmt: on
 
 
 def get_profile(profile: str | Profile | None = None) -> Profile:

@@ -2,44 +2,43 @@
 
 The loop of the paper (NAT, "The loop"), each step a function that can be called by itself:
 
-    run = start(task, profile)           new classifier on a pre-trained supernet
-    warm_up(run)                         0. the largest subnets, then uniformly drawn ones
-    fill_archive(run)                    1. measure a first sample of architectures
-    for each iteration:
-        search_candidates(run)           2a-c. surrogate, NSGA-III, choice; measure; archive
-        adapt(run)                       2d-e. train the subnets that the archive's best suggest
-        measure_again(run)               2f. the weights changed, so did the accuracies
-    report(run)                          3. M1 to M4, and their accuracy on test
+    run = start(task, profile)           a new classifier on a pre-trained supernet
+    warm_up(run)                         0.   the largest subnets, then uniformly drawn ones
+    fill_archive(run)                    1.   measure a first sample of architectures
+    while run.iteration < profile.iterations:
+        search_candidates(run)           2a-c surrogate, NSGA-III, choice; measure; archive
+        adapt(run)                       2d-e train the subnets that the archive's best suggest
+        measure_again(run)               2f   the weights changed, so did the accuracies
+    report(run)                          3.   M1 to M4, and their accuracy on test
 
-`transfer` does all of it and keeps a run folder from which it resumes.
+`transfer` does all of it and keeps a run folder. There `checkpoint.safetensors` is the truth:
+weights, momentum, archive and history in one file, so that at any moment a complete state is on
+disk. `config.json`, `archive.csv`, `front.csv` and `history.csv` are views of it for people.
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
 import json
 import platform
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from filelock import FileLock, Timeout
+from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import save_file
 
-from natlib import __version__, parallel, runs
 from natlib.cost import CostTable
-from natlib.data import TARGETS, Task, load_task, pretrained_path
-from natlib.evaluate import evaluate, fixed_sample, part_errors
-from natlib.latency import LatencyTable, describe_machine
-from natlib.profiles import PROFILES, Profile, get_profile
+from natlib.data import Task, fixed_sample, load_task, pretrained_path, write_text
+from natlib.evaluate import evaluate
+from natlib.profiles import Profile, get_profile
 from natlib.search import (
     choose_candidates,
     gene_distribution,
@@ -52,78 +51,137 @@ from natlib.search import (
     select_best,
 )
 from natlib.space import IntMatrix, SearchSpace
-from natlib.supernet import Supernet
+from natlib.supernet import Supernet, read_tensors
 from natlib.surrogate import SURROGATES, rank_metrics
 from natlib.train import (
+    SubnetSampler,
+    connect,
     cosine,
     device_of,
+    from_first,
     largest_subnets,
     make_optimizer,
     pick_device,
+    rank,
     subnets_from,
     train,
     uniform_subnets,
+    wait_for_all,
+    world_size,
 )
 
 MODES = ("distribution", "uniform", "none")
-# Name to a function of a run and encodings `(n, n_var)` that returns the cost of each, `(n,)`.
-COSTS: dict[str, Callable[[Run, IntMatrix], NDArray]] = {
-    "madds": lambda run, X: run.table.madds(X),
-    "params": lambda run, X: run.table.params(X),
-    "latency_ms": lambda run, X: run.latency.latency_ms(X),
-}
-LATENCY = "latency.json"  # in the run folder
-CHECKPOINT_SECONDS = 300.0
+CHECKPOINT, CONFIG = "checkpoint.safetensors", "config.json"
+CHECKPOINT_SECONDS = 300.0  # between two checkpoints in training
+FORMAT = "natlib run 2"
+FloatMatrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a transfer is to do; a run is resumed with the same settings only.
+
+    Attributes:
+        profile: The numbers.
+        objectives: What is minimised: the measured errors first, then costs.
+        mode: Which subnets adaptation trains, one of `MODES`.
+        limits: Upper bounds that candidates must keep, by name of objective.
+        seed: Seed of everything random.
+    """
+
+    profile: Profile
+    objectives: tuple[str, ...] = ("top1_err", "madds")
+    mode: str = "distribution"
+    limits: dict[str, float] = field(default_factory=dict)
+    seed: int = 0
 
 
 @dataclass
-class Run:
-    """A transfer under way.
+class Archive:
+    """All architectures that were measured.
+
+    Attributes:
+        X: Canonical encodings, int64 `(n, n_var)`.
+        F: Objectives, all minimised, float64 `(n, n_objectives)`: errors in percent, then costs.
+        born: Iteration in which each joined, int64 `(n,)`.
+        n_errors: How many of the first columns of `F` are measured; the others are costs.
+        box: Best and worst corner of the box in which hypervolume is measured, fixed for a run.
+    """
+
+    X: IntMatrix
+    F: FloatMatrix
+    born: IntMatrix
+    n_errors: int = 1
+    box: tuple[list[float], list[float]] | None = None
+
+    def add(self, X: IntMatrix, errors: FloatMatrix, costs: FloatMatrix, iteration: int) -> None:
+        """Adds rows."""
+        self.X = np.vstack([self.X, X])
+        self.F = np.vstack([self.F, np.hstack([errors, costs])])
+        self.born = np.concatenate([self.born, np.full(len(X), iteration)])
+
+    @property
+    def errors(self) -> FloatMatrix:
+        """The measured objectives, `(n, n_errors)`; assign to them when weights have changed."""
+        return self.F[:, : self.n_errors]
+
+    @errors.setter
+    def errors(self, errors: FloatMatrix) -> None:
+        self.F[:, : self.n_errors] = errors
+
+    @property
+    def summary(self) -> FloatMatrix:
+        """The mean of the errors, which stands for many of them, and costs, `(n, 1 + costs)`."""
+        return np.column_stack([self.errors.mean(axis=1), self.F[:, self.n_errors :]])
+
+    @property
+    def front(self) -> IntMatrix:
+        """Rows that no other row dominates, cheapest first."""
+        rows = np.flatnonzero(non_dominated(self.F))
+        return rows[np.argsort(self.F[rows, self.n_errors])]
+
+    def best(self, n: int) -> IntMatrix:
+        """Encodings of the best `n` by NSGA-III survival (NAT, step 2d), or of all if fewer."""
+        return self.X[select_best(self.F, min(n, len(self.X)))]
+
+    @property
+    def hypervolume(self) -> float:
+        """Share of the box that `summary` dominates."""
+        ideal, reference = self.box
+        return hypervolume(self.summary, reference, ideal)
+
+
+@dataclass
+class Transfer:
+    """A transfer under way: settings, learner (net, optimizer, step), archive, history.
 
     Attributes:
         task: The target task.
-        profile: The settings.
+        settings: What it is to do.
         net: The supernet, which adapts.
         optimizer: Its optimizer.
-        objectives: Names of the columns of `F`: `top1_err`, or for a task that was joined
-            `top1_err_PART` of each part, then the costs.
-        mode: How the supernet adapts, one of `MODES`.
-        seed: Seed of everything random.
-        limits: Upper bounds that candidates must keep, by name of objective.
-        run_dir: The run folder, or `None`.
-        progress: Whether to show progress.
-        latency: Predicts `latency_ms`, where that is an objective.
-        X: The archive's encodings, int64 `(n, n_var)`.
-        F: The archive's objectives, all minimised, float64 `(n, n_objectives)`.
-        born: Iteration in which each architecture joined the archive, int64 `(n,)`.
-        reference: Worst corner of the box in which hypervolume is measured, fixed for the run.
+        costs: The objectives that are computed: name to function of encodings, `(n,)` each.
+        archive: What was measured.
         history: One dict per iteration.
         step: Training steps done.
-        searched: Iterations whose candidates are in the archive.
         iteration: Iterations completed.
-        evaluations: Evaluations of a subnet on the validation split so far.
+        phase: Name of the step of the loop that is next.
+        run_dir: The run folder, or `None`.
+        progress: Whether to show progress.
     """
 
     task: Task
-    profile: Profile
+    settings: Settings
     net: Supernet
     optimizer: torch.optim.Optimizer
-    objectives: tuple[str, ...]
-    mode: str
-    seed: int
-    limits: dict[str, float]
-    run_dir: Path | None
-    progress: bool
-    latency: LatencyTable | None
-    X: IntMatrix
-    F: NDArray[np.float64]
-    born: IntMatrix
-    reference: list[float] | None = None
+    costs: dict[str, Callable[[IntMatrix], ArrayLike]]
+    archive: Archive
     history: list[dict] = field(default_factory=list)
     step: int = 0
-    searched: int = 0
     iteration: int = 0
-    evaluations: int = 0
+    phase: str = "warm_up"
+    run_dir: Path | None = None
+    progress: bool = True
 
     @property
     def space(self) -> SearchSpace:
@@ -131,40 +189,29 @@ class Run:
         return self.net.space
 
     @property
-    def table(self) -> CostTable:
-        """Parameters and MAdds of the space."""
-        return CostTable(self.space, self.task.num_classes)
+    def profile(self) -> Profile:
+        """The numbers of the settings."""
+        return self.settings.profile
 
     @property
-    def costs(self) -> dict[str, Callable[[IntMatrix], NDArray]]:
-        """The objectives that are computed, not measured: name to function of encodings."""
-        return {name: partial(COSTS[name], self) for name in self.objectives[self.n_errors :]}
-
-    @property
-    def n_errors(self) -> int:
-        """The number of objectives that are measured: the first columns of `F`."""
-        return max(1, len(self.task.parts))
-
-    @property
-    def summary(self) -> NDArray[np.float64]:
-        """The mean of the errors over the parts of the task, and the costs, `(n, 1 + costs)`."""
-        return np.column_stack(
-            [self.F[:, : self.n_errors].mean(axis=1), self.F[:, self.n_errors :]]
+    def evaluations(self) -> int:
+        """Evaluations of a subnet on the validation split so far."""
+        again = 0 if self.settings.mode == "none" else self.iteration
+        return len(self.archive.X) + sum(
+            int((self.archive.born <= i + 1).sum()) for i in range(again)
         )
 
-    @property
-    def front(self) -> NDArray[np.int64]:
-        """Rows of the archive that no other row dominates, cheapest first."""
-        rows = np.flatnonzero(non_dominated(self.F))
-        return rows[np.argsort(self.F[rows, self.n_errors])]
+    def costs_of(self, X: IntMatrix) -> FloatMatrix:
+        """Returns the computed objectives, float64 `(n, costs)`."""
+        return np.column_stack([cost(X) for cost in self.costs.values()]).astype(np.float64)
 
-    def rng(self, purpose: int, iteration: int = 0) -> np.random.Generator:
-        """Returns the random generator of a purpose in an iteration; see `natlib.train`."""
-        return np.random.default_rng((self.seed, purpose, iteration))
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Returns the random generator of a purpose in this iteration."""
+        return np.random.default_rng((self.settings.seed, purpose, self.iteration))
 
-    def steps(self, epochs: float) -> int:
+    def steps_of(self, epochs: float) -> int:
         """Returns the number of training steps of so many epochs."""
-        per_epoch = len(self.task.train.labels) // self.profile.batch_size
+        per_epoch = len(self.task.train) // self.profile.batch_size
         return round(epochs * max(per_epoch, self.profile.min_steps))
 
 
@@ -177,278 +224,208 @@ def start(
     limits: dict[str, float] | None = None,
     seed: int = 0,
     supernet: Supernet | str | Path | None = None,
+    costs: dict[str, Callable[[IntMatrix], ArrayLike]] | None = None,
     run_dir: str | Path | None = None,
     device: str | None = None,
     progress: bool = True,
-    latency: LatencyTable | None = None,
-) -> Run:
+) -> Transfer:
     """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
 
     Args:
         task: The target task, or its name or folder as `load_task` takes it.
         profile: The settings, or their name; `NATLIB_PROFILE` by default.
-        objectives: What to minimise: `top1_err` first, then any of `madds`, `params` and
-            `latency_ms`. Of a task that was joined, `top1_err` is the error on each part.
+        objectives: What to minimise: `top1_err` first, then `madds`, `params` or further costs.
+            Of a joined task, `top1_err` is the error on each part.
         mode: `"distribution"` adapts the subnets that the archive's best suggest (the paper's
             way), `"uniform"` any subnets, `"none"` only searches.
         limits: Upper bounds that candidates must keep, such as `{"madds": 2e6}`.
         seed: Seed of everything random.
         supernet: A supernet or its file; the profile's pre-trained one by default.
+        costs: Further costs by name, functions of encodings `(n, n_var)` that return `(n,)`, such
+            as `{"latency_ms": table.latency_ms}`.
         run_dir: The run folder, or `None` to keep nothing.
         device: Device name; the best available by default.
         progress: Whether to show progress.
-        latency: Predicts `latency_ms` where that is an objective; by default the table in the run
-            folder, or one that is measured now.
 
     Raises:
         ValueError: If an argument is not among the choices.
         FileNotFoundError: If the data or the supernet is missing.
     """
-    profile, objectives, limits = get_profile(profile), tuple(objectives), dict(limits or {})
-    check_choices(objectives, mode, limits)
+    profile, limits, names = get_profile(profile), dict(limits or {}), tuple(objectives)
+    _refuse_unknown(names, ("madds", "params", *(costs or {})), mode)
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
     if not isinstance(task, Task):
         task = load_task(task, side=max(supernet.space.resolutions))
-    torch.manual_seed(seed)
-    supernet.replace_classifier(task.num_classes)
-    net = supernet.to(pick_device(device), memory_format=torch.channels_last)
-    errors = [f"top1_err_{name}" for name, _ in task.parts] or ["top1_err"]
-    if "latency_ms" in objectives:
-        latency = find_latency(net, None if run_dir is None else Path(run_dir), latency)
-    return Run(
-        task=task,
-        profile=profile,
-        net=net,
-        optimizer=make_optimizer(net),
-        objectives=(*errors, *objectives[1:]),
-        mode=mode,
-        seed=seed,
-        limits=limits,
-        run_dir=None if run_dir is None else Path(run_dir),
-        progress=progress,
-        latency=latency,
-        X=np.zeros((0, net.space.n_var), dtype=np.int64),
-        F=np.zeros((0, len(errors) + len(objectives) - 1)),
-        born=np.zeros(0, dtype=np.int64),
-    )
-
-
-def find_latency(
-    net: Supernet, run_dir: Path | None, latency: LatencyTable | None = None
-) -> LatencyTable:
-    """Returns the latency table of the run folder, else the one that is passed, else a new one.
-
-    So a run that goes on never mixes two measurements. A warning says where the table is of
-    another machine.
-
-    Raises:
-        ValueError: If the folder holds another table or has lost its own, or if several processes
-            would each measure one.
-    """
-    path = None if run_dir is None else run_dir / LATENCY
-    if path is not None and path.exists():
-        stored = LatencyTable.load(path)
-        if stored.space != net.space or not (latency is None or latency.same_as(stored)):
-            raise ValueError(
-                f"{path} holds other latencies than those that are passed, or of another space: "
-                "resume without 'latency', or choose another run folder."
-            )
-        warn_of_another_machine(stored, net, path)
-        return stored
-    if run_dir is not None and (run_dir / runs.CHECKPOINT).exists():
-        raise ValueError(
-            f"The latencies of the run in {run_dir} are lost: put {LATENCY} back, or choose "
-            "another run folder."
-        )
-    if latency is None and parallel.world_size() > 1:
-        raise ValueError(
-            "Several processes would each measure latencies of their own: measure a LatencyTable "
-            f"once and save it as {LATENCY} in the run folder."
-        )
-    return latency or LatencyTable.measure(net.space, device_of(net), num_classes=net.num_classes)
-
-
-def warn_of_another_machine(table: LatencyTable, net: Supernet, path: Path) -> None:
-    """Warns where a latency table was measured on another machine than this one."""
-    here = describe_machine(device_of(net))
-    there = {key: table.about.get(key) for key in here}
-    if there != here:
-        warnings.warn(
-            f"The latencies in {path} were measured on {there}, but this is {here}: the run goes "
-            "on with them.",
-            stacklevel=2,
-        )
-
-
-def check_choices(objectives: tuple[str, ...], mode: str, limits: dict[str, float]) -> None:
-    """Checks the arguments that name something.
-
-    Raises:
-        ValueError: If one of them is not among the choices.
-    """
-    unknown = [name for name in objectives[1:] if name not in COSTS]
-    if objectives[:1] != ("top1_err",) or len(objectives) < 2 or unknown:
-        raise ValueError(
-            f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err' and add "
-            f"at least one of {list(COSTS)}."
-        )
-    if mode not in MODES:
-        raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
+    objectives = (*task.error_names, *names[1:])
     unknown = [name for name in limits if name not in objectives]
     if unknown:
         raise ValueError(f"The limit on '{unknown[0]}' names no objective of {list(objectives)}.")
+    torch.manual_seed(seed)
+    supernet.replace_classifier(task.num_classes)
+    net = supernet.to(pick_device(device), memory_format=torch.channels_last)
+    table = CostTable(net.space, task.num_classes)
+    known = {"madds": table.madds, "params": table.params} | (costs or {})
+    empty = np.zeros((0, net.space.n_var), int), np.zeros((0, len(objectives))), np.zeros(0, int)
+    return Transfer(
+        task=task,
+        settings=Settings(profile, objectives, mode, limits, seed),
+        net=net,
+        optimizer=make_optimizer(net),
+        costs={name: known[name] for name in names[1:]},
+        archive=Archive(*empty, n_errors=len(task.error_names)),
+        run_dir=None if run_dir is None else Path(run_dir),
+        progress=progress,
+    )
 
 
-def estimate(run: Run, trials: int = 3) -> pd.DataFrame:
-    """Predicts what the whole transfer takes, from a few steps on a copy of the supernet.
+def _refuse_unknown(objectives: tuple[str, ...], costs: tuple[str, ...], mode: str) -> None:
+    unknown = [name for name in objectives[1:] if name not in costs]
+    if objectives[:1] != ("top1_err",) or len(objectives) < 2 or unknown:
+        raise ValueError(
+            f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err' and add "
+            f"at least one of {list(costs)}."
+        )
+    if mode not in MODES:
+        raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
+
+
+def in_turn(then: str) -> Callable[[Callable], Callable]:
+    """Makes a function a step of the loop: it runs only when it is next, and says so otherwise.
 
     Args:
-        run: A run that has not begun; it is left as it is.
-        trials: Steps, and evaluations, that are timed after one untimed each.
-
-    Returns:
-        One row per phase, `times` (how often), `each` (seconds) and `minutes`; `total` ends it.
+        then: Name of the step that follows.
     """
-    p, trial = run.profile, copy.deepcopy(run)
-    trial.progress, trial.run_dir = False, None
-    sampler = uniform_subnets(run.space, p.subnets_per_step, run.seed)
-    X = run.space.sample(trials + 1, run.seed)
-    step = seconds_each(
-        lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0, "trial"), trials
-    )
-    evaluation = seconds_each(lambda i: measure(trial, X[i : i + 1], "trial"), trials)
-    again = 0 if run.mode == "none" else p.archive + p.candidates * (p.iterations + 1) / 2
-    counts = {
-        "warm-up": (run.steps(p.warmup_largest) + run.steps(p.warmup_uniform), step),
-        "first archive": (p.archive, evaluation),
-        "new candidates": (p.iterations * p.candidates, evaluation),
-        "adaptation": (0 if run.mode == "none" else p.iterations * run.steps(p.adapt), step),
-        "measuring again": (round(p.iterations * again), evaluation),
-    }
-    table = pd.DataFrame(counts, index=["times", "each"]).T
-    table["minutes"] = table.times * table.each / 60
-    table.loc["total", "minutes"] = table.minutes.sum()
-    return table
+
+    def decorate(function: Callable) -> Callable:
+        @wraps(function)
+        def step(run: Transfer, *args, **kwargs) -> None:
+            if run.phase != function.__name__:
+                raise RuntimeError(
+                    f"{function.__name__} is not what this run does next: call {run.phase}, or "
+                    "begin anew with start."
+                )
+            begin = time.perf_counter()
+            function(run, *args, **kwargs)
+            run.phase = then
+            if run.history:
+                seconds = round(time.perf_counter() - begin, 2)
+                run.history[-1][f"seconds_{function.__name__}"] = seconds
+
+        return step
+
+    return decorate
 
 
-def seconds_each(work: Callable[[int], None], trials: int) -> float:
-    """Returns the median seconds of `work(1)` to `work(trials)`, after an untimed `work(0)`."""
-    seconds = []
-    for i in range(trials + 1):
-        begin = time.perf_counter()
-        work(i)
-        seconds.append(time.perf_counter() - begin)
-    return float(np.median(seconds[1:]))
-
-
-def warm_up(run: Run) -> None:
+@in_turn(then="fill_archive")
+def warm_up(run: Transfer) -> None:
     """Trains the largest subnets on the task, then uniformly drawn ones (NAT, step 0)."""
     p = run.profile
-    largest, uniform = run.steps(p.warmup_largest), run.steps(p.warmup_uniform)
-    schedule = cosine(p.warmup_lr, largest + uniform, warmup=(largest + uniform) // 10)
-    train_to(run, largest, largest_subnets(run.space), schedule, "warm-up, largest", distill=False)
-    sampler = uniform_subnets(run.space, p.subnets_per_step, run.seed)
-    train_to(run, largest + uniform, sampler, schedule, "warm-up, uniform")
+    largest, total = run.steps_of(p.warmup_largest), _warmup_steps(run)
+    schedule = cosine(p.warmup_lr, total, warmup=total // 10)
+    train_to(run, largest, largest_subnets(run.space), schedule, "warm-up, largest", teacher=None)
+    sampler = uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
+    train_to(run, total, sampler, schedule, "warm-up, uniform")
 
 
-def fill_archive(run: Run) -> None:
+@in_turn(then="search_candidates")
+def fill_archive(run: Transfer) -> None:
     """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
-    add(run, sample_spread(run.space, run.table, run.profile.archive, run.rng(1)))
-    worst = run.summary.max(axis=0)
+    table = CostTable(run.space, run.task.num_classes)
+    X = sample_spread(run.space, table, run.profile.archive, run.rng(1))
+    run.archive.add(X, measure(run, X), run.costs_of(X), iteration=0)
+    worst = run.archive.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
-    run.reference = worst.tolist()
-    run.history.append(describe_iteration(run, {}, {}))
+    cheapest = run.costs_of(run.space.encode(run.space.smallest())[None])[0]
+    run.archive.box = [0.0, *cheapest.tolist()], worst.tolist()
+    run.history.append(_figures(run))
 
 
-def search_candidates(run: Run) -> None:
-    """Fits the surrogate, searches with it, measures what fills the front (NAT, steps 2a to 2c)."""
-    p, seconds = run.profile, {}
-    begin = time.perf_counter()
-    surrogate = SURROGATES[p.surrogate](run.space, run.seed)
-    errors = run.F[:, : run.n_errors]
-    surrogate.fit(run.X, errors if run.task.parts else errors[:, 0])
-    found = nsga3(
-        run.space,
-        columns_of(surrogate.predict, run.objectives[: run.n_errors]) | run.costs,
-        run.X[run.front],
-        limits=run.limits,
-        population=p.population,
-        generations=p.generations,
-        seed=int(run.rng(2, run.searched).integers(2**31)),
-    )
-    chosen = choose_candidates(found.F, run.F, p.candidates, X_new=found.X, X_archive=run.X)
-    X, predicted = found.X[chosen], found.F[chosen, : run.n_errors].mean(axis=1)
-    seconds["search"] = time.perf_counter() - begin
-    begin = time.perf_counter()
-    add(run, X)
-    seconds["measure"] = time.perf_counter() - begin
-    quality = rank_metrics(run.summary[-len(X) :, 0], predicted)
-    run.searched += 1
-    run.history.append(describe_iteration(run, quality, seconds))
+@in_turn(then="adapt")
+def search_candidates(
+    run: Transfer, propose: Callable[[Transfer], tuple[IntMatrix, FloatMatrix | None]] | None = None
+) -> None:
+    """Searches architectures that fill the gaps of the front; measures them (NAT, 2a to 2c).
 
-
-def columns_of(
-    predict: Callable[[IntMatrix], NDArray], names: Sequence[str]
-) -> dict[str, Callable[[IntMatrix], NDArray]]:
-    """Returns each column of what `predict` returns as an objective, by name.
-
-    They are asked for the same encodings one after another; `predict` only once.
+    Args:
+        run: The transfer.
+        propose: Gives new encodings `(k, n_var)` and the errors predicted for them
+            `(k, n_errors)`, or `None` for these; by default `natlib.transfer.propose`.
     """
-    last: list = [None, None]
+    X, predicted = (propose or globals()["propose"])(run)
+    if len(X):
+        run.archive.add(X, measure(run, X), run.costs_of(X), run.iteration + 1)
+    new = run.archive.summary[len(run.archive.X) - len(X) :, 0]
+    known = predicted is not None and len(X) > 0
+    quality = rank_metrics(new, predicted.mean(axis=1)) if known else {}
+    run.history.append(_figures(run) | {"iteration": run.iteration + 1} | quality)
 
-    def column(X: IntMatrix, k: int) -> NDArray:
-        if last[0] is not X:
-            last[:] = X, predict(X).reshape(len(X), -1)
-        return last[1][:, k]
 
-    return {name: partial(column, k=k) for k, name in enumerate(names)}
+def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
+    """Fits a surrogate, searches with it, and chooses what fills the front (NAT, 2a to 2c).
+
+    The first of several processes does it for all.
+
+    Returns:
+        New encodings, int64 `(k, n_var)`, and the errors predicted for them, `(k, n_errors)`.
+    """
+    p, archive, n_var = run.profile, run.archive, run.space.n_var
+
+    def search() -> FloatMatrix:
+        surrogate = SURROGATES[p.surrogate](run.space, run.settings.seed)
+        surrogate.fit(
+            archive.X, archive.errors.squeeze(axis=1) if archive.n_errors == 1 else archive.errors
+        )
+        found = nsga3(
+            run.space,
+            lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
+            archive.X[archive.front],
+            limits=[run.settings.limits.get(name, np.inf) for name in run.settings.objectives],
+            population=p.population,
+            generations=p.generations,
+            seed=int(run.rng(2).integers(2**31)),
+        )
+        rows = choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
+        return np.hstack([found.X[rows], found.F[rows, : archive.n_errors]])
+
+    chosen = from_first(search, device_of(run.net))
+    return chosen[:, :n_var].astype(np.int64), chosen[:, n_var:]
 
 
-def adapt(run: Run) -> None:
+@in_turn(then="measure_again")
+def adapt(run: Transfer) -> None:
     """Trains the subnets that the archive's best suggest (NAT, steps 2d and 2e).
 
     Mode `uniform` draws the subnets uniformly instead, mode `none` trains nothing.
     """
-    if run.mode == "none":
+    p, space, mode, seed = run.profile, run.space, run.settings.mode, run.settings.seed
+    if mode == "none":
         return
-    p, space = run.profile, run.space
-    first = run.steps(p.warmup_largest) + run.steps(p.warmup_uniform)
-    schedule = cosine(p.adapt_lr, p.iterations * run.steps(p.adapt), first=first)
-    if run.mode == "uniform":
-        sampler = uniform_subnets(space, p.subnets_per_step, run.seed)
-    else:
-        best = run.X[select_best(run.F, min(p.best, len(run.X)))]
-        genes = gene_distribution(best, space)
+    sampler = uniform_subnets(space, p.subnets_per_step, seed)
+    if mode == "distribution":
+        genes = gene_distribution(run.archive.best(p.best), space)
         sampler = subnets_from(
-            space, lambda rng: sample_distribution(genes, space, p.subnets_per_step, rng), run.seed
+            space, lambda rng: sample_distribution(genes, space, p.subnets_per_step, rng), seed
         )
-    begin = time.perf_counter()
-    train_to(run, first + (run.iteration + 1) * run.steps(p.adapt), sampler, schedule, "adapting")
-    run.history[-1]["seconds_adapt"] = round(time.perf_counter() - begin, 2)
+    first, steps = _warmup_steps(run), run.steps_of(p.adapt)
+    schedule = cosine(p.adapt_lr, p.iterations * steps, first=first)
+    train_to(run, first + (run.iteration + 1) * steps, sampler, schedule, "adapting")
 
 
-def measure_again(run: Run) -> None:
+@in_turn(then="search_candidates")
+def measure_again(run: Transfer) -> None:
     """Measures the whole archive with the adapted weights (NAT, step 2f)."""
-    begin = time.perf_counter()
-    if run.mode != "none":
-        run.F[:, : run.n_errors] = measure(run, run.X, "measuring the archive again")
+    if run.settings.mode != "none":
+        run.archive.errors = measure(run, run.archive.X)
     run.iteration += 1
-    update = {
-        "hypervolume": run_hypervolume(run),
-        "best_err": float(run.summary[:, 0].min()),
-        "evaluations": run.evaluations,
-        "steps": run.step,
-        "seconds_measure_again": round(time.perf_counter() - begin, 2),
-    }
-    run.history[-1].update(update)
+    run.history[-1].update(_figures(run))
 
 
-def report(run: Run, n: int = 4) -> pd.DataFrame:
+def report(run: Transfer, n: int = 4) -> pd.DataFrame:
     """Returns the knee points M1 ... Mn with their accuracy on test (NAT, step 3).
 
-    Nothing before this looks at the test split. Of a task that was joined, accuracies are means
-    over its parts.
+    Nothing before this looks at the test split. Of a joined task, accuracies are means over its
+    parts.
 
     Args:
         run: The transfer.
@@ -458,25 +435,18 @@ def report(run: Run, n: int = 4) -> pd.DataFrame:
         One row per network: `name`, `architecture`, `params`, `madds`, `valid_top1` and
         `test_top1` (percent), `test_se` (standard error of the test accuracy).
     """
-    rows = run.front[knee_points(run.summary[run.front], n)]
-    correct = evaluate(
-        run.net,
-        run.X[rows],
-        run.task,
-        "test",
-        calibration=run.profile.calibration,
-        progress=run.progress,
-        description="test accuracy of the chosen subnets",
-    )
-    errors = part_errors(correct, run.task.test, run.task)
-    test = 100 - errors.mean(axis=1)
+    archive, table = run.archive, CostTable(run.space, run.task.num_classes)
+    rows = archive.front[knee_points(archive.summary[archive.front], n)]
+    X, how = archive.X[rows], {"calibration": run.profile.calibration, "progress": run.progress}
+    correct = evaluate(run.net, X, run.task, "test", description="test accuracy", **how)
+    test = 100 - run.task.errors(correct, run.task.test.labels).mean(axis=1)
     return pd.DataFrame(
         {
             "name": [f"M{i + 1}" for i in range(len(rows))],
-            "architecture": [str(run.space.decode(x)) for x in run.X[rows]],
-            "params": run.table.params(run.X[rows]),
-            "madds": run.table.madds(run.X[rows]),
-            "valid_top1": 100 - run.summary[rows, 0],
+            "architecture": [str(run.space.decode(x)) for x in X],
+            "params": table.params(X),
+            "madds": table.madds(X),
+            "valid_top1": 100 - archive.summary[rows, 0],
             "test_top1": test,
             "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
         }
@@ -489,9 +459,9 @@ def transfer(
     *,
     run_dir: str | Path | None = None,
     resume: bool = True,
-    on_iteration: Callable[[Run], None] | None = None,
+    on_iteration: Callable[[Transfer], None] | None = None,
     **options,
-) -> Run:
+) -> Transfer:
     """Transfers a supernet to a task and returns the finished run.
 
     Args:
@@ -507,98 +477,45 @@ def transfer(
         ValueError: If an argument is not among the choices, or the folder holds something else.
         RuntimeError: If another process works in the folder.
     """
-    parallel.connect()
+    connect()
     run = start(task, profile, run_dir=run_dir, **options)
-    alone = run.run_dir is None or parallel.rank() > 0
-    with nullcontext() if alone else runs.locked(run.run_dir):
-        if run.run_dir is not None:
-            open_folder(run, resume)
-        if run.progress:
-            tell_outset(run)
-        if not len(run.X):
-            warm_up(run)
-            fill_archive(run)
-            finish_iteration(run, on_iteration)
+
+    def proceed(step: Callable[[Transfer], None]) -> None:
+        if run.phase == step.__name__:  # otherwise it was done before the run was interrupted
+            step(run)
+            if run.phase == "search_candidates":
+                _tell(run)
+            save(run)
+            if run.phase == "search_candidates" and on_iteration is not None:
+                on_iteration(run)
+
+    with _locked(run.run_dir):
+        open_folder(run, resume)
+        proceed(warm_up)
+        proceed(fill_archive)
         while run.iteration < run.profile.iterations:
-            if run.searched == run.iteration:
-                search_candidates(run)
-                save(run)
-            adapt(run)
-            measure_again(run)
-            finish_iteration(run, on_iteration)
+            proceed(search_candidates)
+            proceed(adapt)
+            proceed(measure_again)
     return run
 
 
-def tell_outset(run: Run) -> None:
-    """Prints the device, and what the transfer will take or where it goes on."""
-    where = f"{device_of(run.net)}, {parallel.world_size()} process(es)"
-    if run.step:
-        text = f"going on after step {run.step} and iteration {run.iteration}"
-    else:
-        minutes = estimate(run, trials=2).loc["total", "minutes"]
-        text = f"about {minutes:.0f} minutes, {peak_memory():.1f} GB of memory after a few steps"
-    if parallel.rank() == 0:
-        print(f"{run.task.name}, profile {run.profile.name}, on {where}: {text}")
-
-
-def peak_memory() -> float:
-    """Returns the most memory used so far in GB: of the CUDA card, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
-def finish_iteration(run: Run, on_iteration: Callable[[Run], None] | None) -> None:
-    """Saves the run and tells about the iteration."""
-    save(run)
-    if run.progress and parallel.rank() == 0:
-        print(iteration_line(run.history[-1]))
-    if on_iteration is not None:
-        on_iteration(run)
-
-
-def iteration_line(row: dict) -> str:
-    """Returns one line of text about a row of the history."""
-    seconds = {k.removeprefix("seconds_"): v for k, v in row.items() if k.startswith("seconds_")}
-    spent = ", ".join(f"{phase} {value:.0f}" for phase, value in seconds.items())
-    return (
-        f"iteration {row['iteration']:2d}: hypervolume {row['hypervolume']:.4f}, "
-        f"best error {row['best_err']:.1f}%, {row['archive']} architectures"
-        + (f", surrogate tau {row['kendall']:+.2f}" if "kendall" in row else "")
-        + (f" (seconds: {spent})" if spent else "")
-    )
-
-
-def add(run: Run, X: IntMatrix) -> None:
-    """Measures architectures and adds them to the archive."""
-    errors = measure(run, X, f"measuring {len(X)} architectures")
-    F = np.column_stack([errors, *(cost(X) for cost in run.costs.values())])
-    run.X, run.F = np.vstack([run.X, X]), np.vstack([run.F, F])
-    run.born = np.concatenate([run.born, np.full(len(X), run.searched + bool(len(run.born)))])
-
-
-def measure(run: Run, X: IntMatrix, description: str) -> NDArray[np.float64]:
+def measure(run: Transfer, X: IntMatrix) -> FloatMatrix:
     """Returns the top-1 errors on the validation split in percent, `(n, n_errors)`."""
-    correct = evaluate(
-        run.net,
-        X,
-        run.task,
-        n_images=run.profile.validation,
-        calibration=run.profile.calibration,
-        progress=run.progress,
-        description=description,
-    )
-    run.evaluations += len(X)
-    return part_errors(correct, fixed_sample(run.task.valid, run.profile.validation), run.task)
+    p = run.profile
+    how = {"calibration": p.calibration, "progress": run.progress}
+    how["description"] = f"measuring {len(X)} architectures"
+    correct = evaluate(run.net, X, run.task, n_images=p.validation, **how)
+    return run.task.errors(correct, fixed_sample(run.task.valid, p.validation).labels)
 
 
 def train_to(
-    run: Run, last: int, sampler: Callable, schedule: Callable, label: str, distill: bool = True
+    run: Transfer,
+    last: int,
+    sampler: SubnetSampler,
+    schedule: Callable[[int], float],
+    description: str,
+    **options,
 ) -> None:
     """Trains from the run's step to step `last`, with a checkpoint every few minutes."""
     saved = time.monotonic()
@@ -618,160 +535,168 @@ def train_to(
         schedule,
         range(run.step, last),
         batch_size=run.profile.batch_size,
-        seed=run.seed,
-        distill=distill,
+        seed=run.settings.seed,
         micro_batches=run.profile.micro_batches,
         after_step=after_step,
-        description=label,
+        description=description,
         progress=run.progress,
+        **options,
     )
 
 
-def run_hypervolume(run: Run) -> float:
-    """Returns the share of the box between zero error, least cost and `run.reference`.
-
-    Of a task that was joined, the mean error over its parts stands for all of them: a hypervolume
-    of twelve objectives takes too long.
-    """
-    smallest = run.space.encode(run.space.smallest())[None]
-    ideal = [0.0, *(float(cost(smallest)[0]) for cost in run.costs.values())]
-    return float(hypervolume(run.summary, run.reference, ideal))
+def _warmup_steps(run: Transfer) -> int:
+    return run.steps_of(run.profile.warmup_largest) + run.steps_of(run.profile.warmup_uniform)
 
 
-def describe_iteration(run: Run, quality: dict, seconds: dict) -> dict:
-    """Returns the history's row of an iteration, as far as it is known."""
+def _figures(run: Transfer) -> dict:
+    """Returns what the history says of an iteration."""
     return {
-        "iteration": run.searched,
-        "hypervolume": run_hypervolume(run),
-        "best_err": float(run.summary[:, 0].min()),
-        "archive": len(run.X),
+        "iteration": run.iteration,
+        "hypervolume": run.archive.hypervolume,
+        "best_err": float(run.archive.summary[:, 0].min()),
+        "archive": len(run.archive.X),
         "evaluations": run.evaluations,
         "steps": run.step,
-        **{name: float(value) for name, value in quality.items()},
-        **{f"seconds_{name}": round(value, 2) for name, value in seconds.items()},
     }
 
 
-def settings(run: Run) -> dict:
-    """Returns everything that must be the same for a run to be resumed."""
-    return {
-        "task": run.task.name,
-        "profile": asdict(run.profile),
-        "objectives": list(run.objectives),
-        "mode": run.mode,
-        "seed": run.seed,
-        "limits": run.limits,
-    }
+def _tell(run: Transfer) -> None:
+    """Prints one line about the iteration."""
+    row = run.history[-1]
+    spent = [f"{k.removeprefix('seconds_')} {v:.0f}" for k, v in row.items() if "seconds_" in k]
+    if run.progress and rank() == 0:
+        print(
+            f"iteration {row['iteration']:2d}: hypervolume {row['hypervolume']:.4f}, "
+            f"best error {row['best_err']:.1f}%, {row['archive']} architectures"
+            + (f", surrogate tau {row['kendall']:+.2f}" if "kendall" in row else "")
+            + f" (seconds: {', '.join(spent)})"
+        )
 
 
-def open_folder(run: Run, resume: bool) -> None:
-    """Checks the run folder's settings and takes up its last checkpoint."""
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    versions |= {"numpy": np.__version__, "natlib": __version__}
-    device = str(device_of(run.net))
-    about = {"settings": settings(run), "versions": versions, "device": device}
-    if not resume and (run.run_dir / runs.CHECKPOINT).exists():
-        raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
-    if parallel.rank() == 0:
-        runs.check_config(run.run_dir, about)
-        if run.latency is not None:
-            run.latency.save(run.run_dir / LATENCY)
-    parallel.wait_for_all()
-    saved = runs.read_checkpoint(run.run_dir)
-    if saved is None:
-        return
-    tensors, state = saved
-    runs.restore(run.net, run.optimizer, tensors)
-    for name in ("reference", "history", "step", "searched", "iteration", "evaluations"):
-        setattr(run, name, state[name])
-    run.X = np.array(state["X"], dtype=np.int64).reshape(-1, run.space.n_var)
-    run.F = np.array(state["F"], dtype=np.float64).reshape(-1, len(run.objectives))
-    run.born = np.array(state["born"], dtype=np.int64)
-
-
-def save(run: Run) -> None:
-    """Writes the checkpoint and the views of it into the run folder."""
-    if run.run_dir is None or parallel.rank() > 0:
-        return
-    state = {"X": run.X.tolist(), "F": run.F.tolist(), "born": run.born.tolist()}
-    for name in ("reference", "history", "step", "searched", "iteration", "evaluations"):
-        state[name] = getattr(run, name)
-    runs.save_checkpoint(run.run_dir, run.net, run.optimizer, state)
-    table = archive_table(run)
-    lines = "".join(json.dumps(row) + "\n" for row in table.to_dict("records"))
-    runs.write_text(run.run_dir / "archive.jsonl", lines)
-    runs.write_text(run.run_dir / "history.csv", pd.DataFrame(run.history).to_csv(index=False))
-    runs.write_text(run.run_dir / "front.csv", table.iloc[run.front].to_csv(index=False))
-
-
-def archive_table(run: Run) -> pd.DataFrame:
+def archive_table(run: Transfer) -> pd.DataFrame:
     """Returns the archive: `architecture`, one column per objective, `iteration` of joining."""
-    names = [str(run.space.decode(x)) for x in run.X]
-    table = pd.DataFrame(run.F, columns=list(run.objectives))
-    table.insert(0, "architecture", names)
-    table["iteration"] = run.born
-    return table
+    table = pd.DataFrame(run.archive.F, columns=list(run.settings.objectives))
+    table.insert(0, "architecture", [str(run.space.decode(x)) for x in run.archive.X])
+    return table.assign(iteration=run.archive.born)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a transfer from a shell; see `python -m natlib.transfer --help`."""
-    options = vars(make_parser().parse_args(arguments))
-    try:
-        options["limits"] = dict(parse_limit(text) for text in options.pop("limit"))
-        run = transfer(options.pop("task"), options.pop("profile"), **options)
-        networks = report(run)
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        raise SystemExit(f"{error}") from None
-    if parallel.rank() == 0:
-        write_report(run, networks)
-    parallel.disconnect()
+def save(run: Transfer) -> None:
+    """Writes the checkpoint and the views of it into the run folder, if there is one.
+
+    Files are written under a temporary name and renamed.
+    """
+    if run.run_dir is None or rank() > 0:
+        return
+    archive, momentum = run.archive, run.optimizer.state
+    tensors = {f"net.{name}": tensor for name, tensor in run.net.state_dict().items()}
+    tensors |= {
+        f"momentum.{name}": momentum[p]["momentum_buffer"]
+        for name, p in run.net.named_parameters()
+        if p in momentum
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    for name in ("X", "F", "born"):
+        tensors[f"archive.{name}"] = torch.from_numpy(getattr(archive, name))
+    state = {name: getattr(run, name) for name in ("history", "step", "iteration", "phase")}
+    metadata = {"format": FORMAT, "state": json.dumps(state | {"box": archive.box})}
+    save_file(tensors, run.run_dir / f"{CHECKPOINT}.part", metadata=metadata)
+    (run.run_dir / f"{CHECKPOINT}.part").replace(run.run_dir / CHECKPOINT)
+    table, history = archive_table(run), pd.DataFrame(run.history)
+    views = {"archive": table, "front": table.iloc[archive.front], "history": history}
+    for name, view in views.items():
+        write_text(run.run_dir / f"{name}.csv", view.to_csv(index=False))
 
 
-def write_report(run: Run, networks: pd.DataFrame) -> None:
-    """Writes the table of `report` into the run folder, and prints it."""
-    runs.write_text(run.run_dir / "report.csv", networks.to_csv(index=False))
-    print(networks.round(2).to_string(index=False))
-    print(f"All results are in {run.run_dir}: front.csv, archive.jsonl, history.csv, report.csv.")
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m natlib.transfer",
-        description="Transfers a pre-trained supernet to a task: searches subnets that trade "
-        "accuracy off against cost, and adapts the weights to them. Interrupt it whenever you "
-        "like: the same command goes on where it stopped.",
-    )
-    add = parser.add_argument
-    add("--task", required=True, help=f"the target task: {', '.join(TARGETS)}, a data set of "
-        "the paper such as cifar10, or a folder that holds one of pictures per class")  # fmt: skip
-    add("--profile", choices=PROFILES, help="how much to compute; default: quick, or what the "
-        "environment variable NATLIB_PROFILE says")  # fmt: skip
-    add("--run-dir", required=True, type=Path, help="folder for results; made if it is missing")
-    add("--mode", choices=MODES, default="distribution", help="which subnets adaptation trains: "
-        "drawn from the distribution of the best (default), uniform, or none at all")  # fmt: skip
-    add("--objectives", nargs="+", default=["top1_err", "madds"], metavar="NAME",
-        help=f"what to minimise: top1_err and any of {', '.join(COSTS)}")  # fmt: skip
-    add("--limit", action="append", default=[], metavar="NAME=VALUE",
-        help="upper bound of an objective, such as madds=2e6; may be repeated")  # fmt: skip
-    add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
-    add("--supernet", type=Path, help="file of a pre-trained supernet; default: the profile's")
-    add("--device", help="cuda, mps or cpu; default: the best there is")
-    return parser
-
-
-def parse_limit(text: str) -> tuple[str, float]:
-    """Reads a limit such as `madds=2e6`.
+def open_folder(run: Transfer, resume: bool = True) -> None:
+    """Takes up the last checkpoint of the run folder, after comparing the settings.
 
     Raises:
-        ValueError: If it has no such form.
+        ValueError: If the folder belongs to a run with other settings, naming the first of them,
+            a file is damaged, or it holds a run that is not to be resumed.
     """
-    name, _, value = text.partition("=")
+    folder = run.run_dir
+    if folder is not None:
+        if (folder / CHECKPOINT).exists() and not resume:
+            raise ValueError(f"{folder} holds a run already: resume it or choose another folder.")
+        if rank() == 0:
+            _compare_settings(run)
+        wait_for_all()
+        if (folder / CHECKPOINT).exists():
+            _load_checkpoint(run)
+    if run.progress and rank() == 0:
+        on = f"{device_of(run.net)}, {world_size()} process(es)"
+        after = f": going on after step {run.step} and iteration {run.iteration}" * bool(run.step)
+        print(f"{run.task.name}, profile {run.profile.name}, on {on}{after}")
+
+
+def _compare_settings(run: Transfer) -> None:
+    """Holds the settings against those in `config.json`; writes them if the folder is new."""
+    ends = np.stack([run.space.encode(a) for a in (run.space.smallest(), run.space.largest())])
+    settings = asdict(run.settings) | {"task": run.task.name}
+    settings["costs of smallest and largest"] = run.costs_of(ends).tolist()
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    about = {"settings": settings, "versions": versions, "device": str(device_of(run.net))}
+    path, wanted = run.run_dir / CONFIG, json.loads(json.dumps(settings))
+    if not path.exists():
+        write_text(path, json.dumps(about, indent=1))
+        return
     try:
-        return name, float(value)
-    except ValueError:
-        raise ValueError(f"The limit '{text}' is not of the form madds=2e6.") from None
+        found = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ValueError(
+            f"{path} is damaged or was not written by a transfer: choose another run folder."
+        ) from None
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"{run.run_dir} belongs to a run with {key} = {found.get(key)!r}, not {value!r}: "
+                "choose another run folder, or resume with the same settings."
+            )
 
 
-if __name__ == "__main__":
-    main()
+def _load_checkpoint(run: Transfer) -> None:
+    path = run.run_dir / CHECKPOINT
+    try:
+        tensors, about = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{error} Delete it to begin anew.") from None
+    if about.get("format") != FORMAT:
+        raise ValueError(f"{path} was not written by a transfer of this version of natlib.")
+    state = json.loads(about["state"])
+    run.archive.box = state.pop("box")
+    for name, value in state.items():
+        setattr(run, name, value)
+    for name in ("X", "F", "born"):
+        setattr(run.archive, name, tensors[f"archive.{name}"].numpy())
+    net = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
+    run.net.load_state_dict(net)
+    for name, parameter in run.net.named_parameters():
+        if f"momentum.{name}" in tensors:
+            momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
+            run.optimizer.state[parameter]["momentum_buffer"] = momentum
+
+
+@contextmanager
+def _locked(folder: Path | None) -> Iterator[None]:
+    """Holds the run folder for this process."""
+    if folder is None or rank() > 0:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RuntimeError(
+            f"Another process is working in {folder}: wait for it or choose another run folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+if __name__ == "__main__":  # the command line of earlier versions
+    from natlib.__main__ import main
+
+    sys.exit(main(["transfer", *sys.argv[1:]]))

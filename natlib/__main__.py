@@ -1,0 +1,150 @@
+"""The command line: `python -m natlib COMMAND`; `--help` after a command explains it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ERRORS = (ValueError, OSError, RuntimeError, FloatingPointError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status; an error becomes one sentence."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="python -m natlib", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (text, _) in COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    command = parser.parse_args(arguments[:1]).command
+    try:
+        return COMMANDS[command][1](arguments[1:]) or 0
+    except ERRORS as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit("Interrupted: the same command goes on from here.") from None
+
+
+def run_transfer(arguments: Sequence[str]) -> None:
+    """Transfers a supernet to a task, prints what was found, and writes it to the run folder."""
+    from natlib import train
+    from natlib.data import load_task, write_text
+    from natlib.paper.datasets import DATA_SETS, dataset_task
+    from natlib.profiles import get_profile
+    from natlib.transfer import CHECKPOINT, report, start, transfer
+
+    options = vars(transfer_parser().parse_args(arguments))
+    options["limits"] = dict(map(parse_limit, options.pop("limit")))
+    name, run_dir, profile = options.pop("task"), options["run_dir"], options["profile"]
+    train.connect()
+    side = 256 if get_profile(profile).space == "paper" else 32
+    task = (dataset_task if name in DATA_SETS else load_task)(name, side=side)
+    if "latency_ms" in options["objectives"]:
+        options["costs"] = {"latency_ms": _latency(task, options).latency_ms}
+    if not (run_dir / CHECKPOINT).exists():
+        from natlib.teach.estimate import outlook
+
+        outlook(start(task, **{k: v for k, v in options.items() if k != "run_dir"}))
+    run = transfer(task, **options)
+    networks = report(run)
+    if train.rank() == 0:
+        write_text(run_dir / "report.csv", networks.to_csv(index=False))
+        print(networks.round(2).to_string(index=False))
+        print(f"All results are in {run_dir}: front.csv, archive.csv, history.csv, report.csv.")
+    train.disconnect()
+
+
+def _latency(task: object, options: dict) -> object:
+    """Returns the latencies of the run folder, or measures them for the supernet of the run."""
+    from natlib.deploy.latency import for_run
+    from natlib.transfer import start
+
+    arguments = {name: options[name] for name in ("profile", "supernet", "device")}
+    return for_run(start(task, **arguments).net, options["run_dir"])
+
+
+def transfer_parser() -> argparse.ArgumentParser:
+    """Returns the parser of `python -m natlib transfer`."""
+    from natlib.data import TARGETS
+    from natlib.profiles import PROFILES
+    from natlib.transfer import MODES
+
+    parser = argparse.ArgumentParser(
+        prog="python -m natlib transfer",
+        description="Transfers a pre-trained supernet to a task: searches subnets that trade "
+        "accuracy off against cost, and adapts the weights to them. Interrupt it whenever you "
+        "like: the same command goes on where it stopped.",
+    )
+    add = parser.add_argument
+    add("--task", required=True, help=f"the target task: {', '.join(TARGETS)}, a data set of "
+        "the paper such as cifar10, or a folder that holds one of pictures per class")  # fmt: skip
+    add("--profile", choices=PROFILES, help="how much to compute; default: quick, or what the "
+        "environment variable NATLIB_PROFILE says")  # fmt: skip
+    add("--run-dir", required=True, type=Path, help="folder for results; made if it is missing")
+    add("--mode", choices=MODES, default="distribution", help="which subnets adaptation trains: "
+        "drawn from the distribution of the best (default), uniform, or none at all")  # fmt: skip
+    add("--objectives", nargs="+", default=["top1_err", "madds"], metavar="NAME",
+        help="what to minimise: top1_err and any of madds, params, latency_ms")  # fmt: skip
+    add("--limit", action="append", default=[], metavar="NAME=VALUE",
+        help="upper bound of an objective, such as madds=2e6; may be repeated")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    add("--supernet", type=Path, help="file of a pre-trained supernet; default: the profile's")
+    add("--device", help="cuda, mps or cpu; default: the best there is")
+    return parser
+
+
+def parse_limit(text: str) -> tuple[str, float]:
+    """Reads a limit such as `madds=2e6`.
+
+    Raises:
+        ValueError: If it has no such form.
+    """
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"The limit '{text}' is not of the form madds=2e6.") from None
+
+
+def run_reproduce(arguments: Sequence[str]) -> int:
+    """Transfers to the data sets of the paper."""
+    from natlib.paper.reproduce import main
+
+    return main(arguments)
+
+
+def run_data(arguments: Sequence[str]) -> int | None:
+    """Downloads data sets, and says which are there."""
+    from natlib.paper.datasets import main
+
+    return main(arguments)
+
+
+def run_rehearse(arguments: Sequence[str]) -> int | None:
+    """Writes miniatures of the data sets."""
+    from natlib.paper.miniatures import main
+
+    return main(arguments)
+
+
+def run_check(arguments: Sequence[str]) -> int:
+    """Looks whether this machine is ready."""
+    from natlib import check
+
+    argparse.ArgumentParser(prog="python -m natlib check").parse_args(arguments)
+    table = check()
+    print(table.to_string())
+    return int(not table.ok.all())
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
+    "transfer": ("transfer a supernet to a task", run_transfer),
+    "reproduce": ("transfer to the data sets of the paper, one after the other", run_reproduce),
+    "data": ("download data sets of the paper, and say which are there", run_data),
+    "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
+    "check": ("look whether this machine is ready for the course", run_check),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
