@@ -1,6 +1,6 @@
 """The self-checks of the exercises: right answers pass, typical mistakes fail with a fitting word.
 
-The answers stand in `tests/checks`, one module for each module of `natlib.checks`.
+The answers stand in `tests/checks`, one module for each module of `natlib.teach.checks`.
 """
 
 import importlib
@@ -9,10 +9,10 @@ import pkgutil
 
 import pytest
 
-import natlib.checks
+import natlib.teach.checks
 
-MODULES = [module.name for module in pkgutil.iter_modules(natlib.checks.__path__)]
-CHECKS = {name: importlib.import_module(f"natlib.checks.{name}") for name in MODULES}
+MODULES = [module.name for module in pkgutil.iter_modules(natlib.teach.checks.__path__)]
+CHECKS = {name: importlib.import_module(f"natlib.teach.checks.{name}") for name in MODULES}
 ANSWERS = {name: importlib.import_module(f"tests.checks.{name}") for name in MODULES}
 RIGHT = [
     pytest.param(getattr(CHECKS[module], check), answer, id=f"{module}-{check}-{number}")
@@ -29,7 +29,7 @@ WRONG = [
 
 
 def checks_of(module):
-    """Returns the names of the checks that a module of `natlib.checks` defines."""
+    """Returns the names of the checks that a module of `natlib.teach.checks` defines."""
     functions = inspect.getmembers(module, inspect.isfunction)
     return {n for n, f in functions if n.startswith("check_") and f.__module__ == module.__name__}
 

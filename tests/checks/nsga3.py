@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from natlib.cost import block_at, strided
 from natlib.search import non_dominated
-from natlib.space import expanded_channels
 
 
 def volume_by_grid_lines(F, reference):
@@ -113,21 +111,20 @@ def one_step_up(genes):
 
 def activation(space, X, of=max, tensor="expanded", before=True, skipped=False):
     """Counts values layer by layer; the options make typical mistakes."""
+    if skipped:
+        X = np.where(X == 0, [0, 0, *[space.n_layer_choices] * (space.n_var - 2)], X)
     found = []
-    for x in X:
+    for arch in map(space.decode, X):
         sizes = []
-        for (stage, position), gene in np.ndenumerate(space.layer_genes(x[None])[0]):
-            if not gene and not skipped:
-                continue
-            head = space.resolutions[x[0]], space.widths[x[1]]
-            block = block_at(space, *head, stage, position, gene - 1)
-            after = strided(block.side, block.stride)
+        for block in space.blocks(arch):
             channels = {
-                "expanded": expanded_channels(block.c_in, block.expand),
+                "expanded": block.mid,
                 "input": block.c_in,
                 "patches": block.c_in * block.kernel**2,
             }
-            sizes.append(channels[tensor] * (block.side if before else after) ** 2)
+            if block.name.startswith("stage"):
+                side = block.side if before else block.out_side
+                sizes.append(channels[tensor] * side**2)
         found.append(of(sizes))
     return np.array(found)
 

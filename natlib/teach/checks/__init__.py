@@ -6,37 +6,53 @@ and what to think about. Other errors of the answer pass through, `NotImplemente
 exercise that was not begun among them. A check reads as a table of what it has to say, each
 sentence with the case that calls for it, arguments first and the right answer last:
 
-    def check_range(value_range: Callable[[ArrayLike], float]) -> None:
+    def check_range(value_range: Callable[[NDArray], float]) -> None:
         '''Judges the distance from the smallest value to the largest.'''
-        ask = asking(value_range, "The range")  # returns one number, or complains
+        say, ask = says(check_range), asking(value_range, "The range")
         table = {
-            "The range of (2, 9, 4) is not the largest value.": ([2, 9, 4], unlike(9)),
-            "The range of {0} is not {found:g}: smallest and largest, wherever they stand.": [
-                ([2, 9, 4], 7),  # several cases may share a sentence
-                ([9, 4, 2], 7),
-            ],
-            "The range is {found:g}: it cannot be negative.": ([1, 0], lambda found: found >= 0),
+            say.largest: ([2, 9, 4], unlike(9)),
+            say.wrong: [([2, 9, 4], 7), ([9, 4, 2], 7)],  # cases may share a sentence
+            say.negative: ([1, 0], lambda found: found >= 0),
         }
         cases(ask, table)
         draws = ((np.random.default_rng(seed).normal(size=9),) for seed in range(20))
-        against(ask, np.ptp, draws, "Nine random values: {found:.3f} is not what numpy finds.")
+        against(ask, np.ptp, draws, say.random)
         passed("the range agrees with numpy's.")
+
+Short sentences stand in the table itself, as its keys; those of `says` in `sentences.toml`:
+
+    [range.check_range]
+    random = "Nine random values: {found:.3f} is not what numpy finds."
 """
 
-from __future__ import annotations
-
 import copy
+import tomllib
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def require(condition: object, message: str) -> None:
-    """Raises an `AssertionError` with the message unless the condition is true."""
+def says(check: Callable) -> SimpleNamespace:
+    """Returns what a check says, by name: its table in `sentences.toml`."""
+    text = Path(__file__).with_name("sentences.toml").read_text(encoding="utf-8")
+    module = check.__module__.rpartition(".")[2]
+    return SimpleNamespace(**tomllib.loads(text)[module][check.__name__])
+
+
+def require(condition: object, message: str, **values: Any) -> None:
+    """Raises an `AssertionError` with the message unless the condition is true.
+
+    Args:
+        condition: What should hold.
+        message: What to say otherwise; `{name}` in it stands for one of the values, if there are.
+        values: What the message mentions.
+    """
     if not condition:
-        raise AssertionError(message)
+        raise AssertionError(message.format(**values) if values else message)
 
 
 def require_all(table: dict[str, object]) -> None:
@@ -58,28 +74,26 @@ def numbers(answer: object, shape: tuple[int, ...], what: str) -> NDArray[np.flo
     return array
 
 
-def asking(
-    answer: Callable[..., object],
-    what: str,
-    shape: tuple[int, ...] | Callable[..., tuple[int, ...]] = (),
-    unchanged: str = "",
-) -> Callable[..., Any]:
+def asking(answer: Callable, what: str, shape: Any = (), unchanged: str = "") -> Callable[..., Any]:
     """Returns the answer as a function that judges the form of what it returns.
 
     Args:
-        answer: The learner's function. It gets copies: what it does to them harms no check.
+        answer: The learner's function. It gets copies of arguments, and lists as arrays of floats.
         what: Names what it returns, at the beginning of a sentence; `{0}` is the first argument.
         shape: The shape that this should have, or a function from the arguments to it.
         unchanged: What to say if it changes an array that it was given; nothing if empty.
     """
 
     def ask(*arguments: Any) -> Any:
+        arguments = [np.array(a, float) if isinstance(a, list) else a for a in arguments]
         given = copy.deepcopy(arguments)
         wanted = shape(*arguments) if callable(shape) else shape
-        found = numbers(answer(*given), wanted, what.format(*arguments))
+        answered = answer(*given)
+        found = numbers(answered, wanted, what.format(*arguments))
         pairs = [p for p in zip(given, arguments, strict=True) if isinstance(p[0], np.ndarray)]
         require(not unchanged or all(np.array_equal(*pair) for pair in pairs), unchanged)
-        return found if wanted else float(found)
+        exact = isinstance(answered, int)  # of any size
+        return answered if exact else found if wanted else float(found)
 
     return ask
 
@@ -107,11 +121,10 @@ def case(ask: Callable, arguments: tuple, expected: Any, message: str, tolerance
     found = ask(*copy.deepcopy(arguments))
     if callable(expected):
         fine = expected(found)
-    elif isinstance(expected, int | float | list | np.ndarray):
-        fine = same(found, expected, tolerance)
     else:
-        fine = found == expected
-    require(fine, message.format(*map(_plain, arguments), found=_plain(found)))
+        numeric = isinstance(expected, int | float | list | np.number | np.ndarray)
+        fine = same(found, expected, tolerance) if numeric else found == expected
+    require(fine, message.format(*arguments, found=_plain(found)))
 
 
 def cases(ask: Callable, table: dict[str, tuple | list[tuple]], tolerance: float = 1e-9) -> None:
