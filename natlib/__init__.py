@@ -11,7 +11,7 @@ import warnings
 
 # `python -m natlib.transfer`, the older command line, finds its module imported already.
 warnings.filterwarnings("ignore", "'natlib.transfer' found in sys.modules", RuntimeWarning)
-__version__ = "0.2.0"
+__version__ = "0.1.0"
 
 try:
     from natlib.cost import CostTable

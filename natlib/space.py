@@ -51,30 +51,20 @@ def squeezed_channels(channels: int) -> int:
 class Block(NamedTuple):
     """One layer of a network.
 
-    Attributes:
-        name: Its place, such as `"stage 2, layer 1"`.
-        kind: `"conv"`: convolution, batch norm, activation. `"residual"`: inverted residual.
-            `"pooled"`: global average pooling, then a 1x1 convolution without batch norm.
-        c_in: Input channels.
-        c_out: Output channels.
-        kernel: Side of the kernel; in an inverted residual, of the depthwise one.
-        expand: Expand ratio of an inverted residual; `None` where nothing is expanded.
-        stride: Stride.
-        act: Activation, a key of `natlib.layers.ACTIVATIONS`.
-        squeeze: Whether there is squeeze-and-excitation.
-        side: Side of its *input* in pixels.
+    Its kind is `"conv"` (convolution, batch norm, activation), `"residual"` (inverted residual) or
+    `"pooled"` (global average pooling, then a 1x1 convolution without batch norm).
     """
 
-    name: str
+    name: str  # its place, such as "stage 2, layer 1"
     kind: str
-    c_in: int
-    c_out: int
-    kernel: int
-    expand: float | None
+    c_in: int  # input channels
+    c_out: int  # output channels
+    kernel: int  # side; in an inverted residual, of the depthwise kernel
+    expand: float | None  # expand ratio of an inverted residual; None where nothing is expanded
     stride: int
-    act: str
-    squeeze: bool
-    side: int
+    act: str  # activation, a key of natlib.layers.ACTIVATIONS
+    squeeze: bool  # whether there is squeeze-and-excitation
+    side: int  # of its input, in pixels
 
     @property
     def mid(self) -> int:
@@ -89,21 +79,13 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Architecture:
-    """One subnet, described by its decisions.
+    """One subnet, described by its decisions."""
 
-    Attributes:
-        resolution: Side of the square input image in pixels.
-        width: Width multiplier of the weight set that the subnet is read from.
-        depths: Number of layers of each stage.
-        kernels: Kernel size of each active layer, stage after stage.
-        expands: Expand ratio of each active layer, stage after stage.
-    """
-
-    resolution: int
-    width: float
-    depths: tuple[int, ...]
-    kernels: tuple[int, ...]
-    expands: tuple[float, ...]
+    resolution: int  # side of the square input image in pixels
+    width: float  # multiplier of the weight set that the subnet is read from
+    depths: tuple[int, ...]  # layers of each stage
+    kernels: tuple[int, ...]  # of each active layer, stage after stage
+    expands: tuple[float, ...]  # expand ratio of each active layer, stage after stage
 
     def __post_init__(self) -> None:
         layers = sum(self.depths)
@@ -117,11 +99,9 @@ class Architecture:
     def from_dict(cls, description: dict) -> Architecture:
         """Reads the published form `{"r": 224, "w": 1.0, "ks": [...], "e": [...], "d": [...]}`.
 
-        `ks` (kernels) and `e` (expand ratios) list active layers only.
-
         Raises:
-            ValueError: If a key is missing, a number is no whole one, or the lists do not fit the
-                depths.
+            ValueError: If a key is missing, a number is no whole one, or kernels `ks` and expand
+                ratios `e`, which list active layers only, do not fit the depths `d`.
         """
         missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
         if missing:
@@ -142,11 +122,8 @@ class Architecture:
     def from_string(cls, text: str) -> Architecture:
         """Reads the published string, for example `08 0 1100 1440 5510 5220 8877`.
 
-        Spaces do not count. The number of digits tells the space: 23 for the paper's, 12 for the
-        pocket one; use `SearchSpace.parse` for a space of your own.
-
-        Raises:
-            ValueError: If the string belongs to neither space.
+        Spaces do not count. The number of digits tells the space, the paper's or the pocket one,
+        else there is a `ValueError`; for a space of your own use `SearchSpace.parse`.
         """
         digits = "".join(text.split())
         for space in (SearchSpace.paper(), SearchSpace.pocket()):
@@ -172,81 +149,44 @@ class Architecture:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A family of MobileNetV3-like subnets that share the weights of one supernet.
-
-    Attributes:
-        name: Name of the space, kept in the metadata of saved supernets.
-        resolutions: Input resolutions in pixels, ascending.
-        widths: Width multipliers; each has a weight set of its own.
-        kernels: Kernel sizes of a layer, ascending.
-        expands: Expand ratios of a layer, ascending.
-        min_depth: Least number of layers of a stage.
-        max_depth: Largest number of layers of a stage.
-        stem_width: Output channels of stem and fixed first block, before the multiplier.
-        stage_widths: Output channels of each stage, before the multiplier.
-        stage_strides: Stride of the first layer of each stage.
-        stage_acts: Activation of each stage, `"relu"` or `"h_swish"`.
-        stage_se: Whether the layers of a stage have squeeze-and-excitation.
-        head_widths: Channels of final expand and feature mix, before the multiplier.
-        stem_stride: Stride of the stem.
-    """
+    """A family of MobileNetV3-like subnets that share the weights of one supernet."""
 
     name: str
-    resolutions: tuple[int, ...]
-    widths: tuple[float, ...]
-    kernels: tuple[int, ...]
-    expands: tuple[int, ...]
-    min_depth: int
-    max_depth: int
-    stem_width: int
-    stage_widths: tuple[int, ...]
-    stage_strides: tuple[int, ...]
-    stage_acts: tuple[str, ...]
-    stage_se: tuple[bool, ...]
-    head_widths: tuple[int, int]
+    resolutions: tuple[int, ...]  # choices in pixels, ascending
+    widths: tuple[float, ...]  # choices of the multiplier; each has a weight set of its own
+    kernels: tuple[int, ...]  # choices of a layer's kernel size, ascending
+    expands: tuple[int, ...]  # choices of a layer's expand ratio, ascending
+    min_depth: int  # layers of a stage at least
+    max_depth: int  # and at most
+    stem_width: int  # output channels of stem and fixed first block, before the multiplier
+    stage_widths: tuple[int, ...]  # output channels of each stage, before the multiplier
+    stage_strides: tuple[int, ...]  # stride of the first layer of each stage
+    stage_acts: tuple[str, ...]  # activation of each stage
+    stage_se: tuple[bool, ...]  # whether the layers of a stage have squeeze-and-excitation
+    head_widths: tuple[int, int]  # of final expand and feature mix, before the multiplier
     stem_stride: int = 2
 
     @classmethod
     def paper(
-        cls,
-        resolutions: Sequence[int] = tuple(range(192, 257, 4)),
-        widths: Sequence[float] = (1.0, 1.2),
+        cls, resolutions: Sequence[int] = range(192, 257, 4), widths: Sequence[float] = (1.0, 1.2)
     ) -> SearchSpace:
         """The space of the paper: Once-for-all MobileNetV3, 22 genes (NAT, "The search space")."""
         return cls(
-            name="paper",
-            resolutions=tuple(resolutions),
-            widths=tuple(widths),
-            kernels=(3, 5, 7),
-            expands=(3, 4, 6),
-            min_depth=2,
-            max_depth=4,
-            stem_width=16,
-            stage_widths=(24, 40, 80, 112, 160),
-            stage_strides=(2, 2, 2, 1, 2),
-            stage_acts=("relu", "relu", "h_swish", "h_swish", "h_swish"),
-            stage_se=(False, True, False, True, True),
-            head_widths=(960, 1280),
-        )
+            "paper", tuple(resolutions), tuple(widths), kernels=(3, 5, 7), expands=(3, 4, 6),
+            min_depth=2, max_depth=4, stem_width=16, stage_widths=(24, 40, 80, 112, 160),
+            stage_strides=(2, 2, 2, 1, 2), stage_acts=("relu",) * 2 + ("h_swish",) * 3,
+            stage_se=(False, True, False, True, True), head_widths=(960, 1280),
+        )  # fmt: skip
 
     @classmethod
     def pocket(cls) -> SearchSpace:
         """A space of the same build that two CPU cores can train: 11 genes, 32 px pictures."""
         return cls(
-            name="pocket",
-            resolutions=(16, 20, 24, 28, 32),
-            widths=(1.0,),
-            kernels=(3, 5),
-            expands=(1, 2, 4),
-            min_depth=1,
-            max_depth=3,
-            stem_width=16,
-            stage_widths=(24, 40, 64),
-            stage_strides=(1, 2, 2),
-            stage_acts=("relu", "h_swish", "h_swish"),
-            stage_se=(False, True, True),
-            head_widths=(192, 256),
-        )
+            "pocket", (16, 20, 24, 28, 32), widths=(1.0,), kernels=(3, 5), expands=(1, 2, 4),
+            min_depth=1, max_depth=3, stem_width=16, stage_widths=(24, 40, 64),
+            stage_strides=(1, 2, 2), stage_acts=("relu", "h_swish", "h_swish"),
+            stage_se=(False, True, True), head_widths=(192, 256),
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """Returns the space as JSON, to be kept with files that belong to it."""
@@ -328,11 +268,7 @@ class SearchSpace:
         return (self.layer_genes(X) > 0).sum(axis=2)
 
     def as_rows(self, X: ArrayLike) -> IntMatrix:
-        """Returns `X` as an int64 matrix `(n, n_var)`; a single encoding becomes one row.
-
-        Raises:
-            ValueError: If the width is wrong or a value is no integer.
-        """
+        """Returns integers as an int64 matrix `(n, n_var)`; one encoding becomes one row."""
         matrix = np.atleast_2d(np.asarray(X))
         if matrix.ndim != 2 or matrix.shape[1] != self.n_var:
             raise ValueError(
@@ -345,11 +281,7 @@ class SearchSpace:
         return matrix.astype(np.int64)
 
     def validated(self, X: ArrayLike) -> IntMatrix:
-        """Like `as_rows`, and every row must be canonical already.
-
-        Raises:
-            ValueError: If a row is outside the space or not canonical, naming the first such row.
-        """
+        """Like `as_rows`; raises a `ValueError` that names the first row that is not canonical."""
         matrix = self.as_rows(X)
         wrong = np.flatnonzero((matrix != self.repair(matrix)).any(axis=1))
         if len(wrong):
@@ -360,14 +292,11 @@ class SearchSpace:
         return matrix
 
     def repair(self, X: ArrayLike) -> IntMatrix:
-        """Returns the canonical encodings nearest to `X`; repairing again changes nothing.
+        """Returns canonical encodings near integers `(n, n_var)` or `(n_var,)`; int64, same shape.
 
         Values are clipped to their bounds first, which may add a layer at the start of a stage.
         Where a skipped layer is then followed by an active one the hole is closed: the later layer
-        moves up, and the depth stays.
-
-        Args:
-            X: Integers, `(n, n_var)` or `(n_var,)`; the result is int64 of the same shape.
+        moves up, and the depth stays. Repairing again changes nothing.
         """
         clipped = np.clip(self.as_rows(X), self.lower, self.upper)
         genes = self.layer_genes(clipped)
@@ -381,10 +310,6 @@ class SearchSpace:
 
         Resolution, width, the depth of each stage and the kernel and expand ratio of each layer
         are uniform and independent (uniform over architectures would nearly always be deep).
-
-        Args:
-            n: Number of architectures.
-            rng: Random generator, or a seed for one.
         """
         rng = np.random.default_rng(rng)
         ends = rng.integers(0, self.upper[:2] + 1, size=(n, 2))
@@ -435,13 +360,10 @@ class SearchSpace:
             raise ValueError("decode takes one encoding: decode the rows of a matrix one by one.")
         genes = x[2:].reshape(self.n_stages, self.max_depth)
         active = genes[genes > 0] - 1
-        return Architecture(
-            resolution=self.resolutions[x[0]],
-            width=self.widths[x[1]],
-            depths=tuple(int(d) for d in (genes > 0).sum(axis=1)),
-            kernels=tuple(self.kernels[g % len(self.kernels)] for g in active),
-            expands=tuple(self.expands[g // len(self.kernels)] for g in active),
-        )
+        depths = tuple(int(depth) for depth in (genes > 0).sum(axis=1))
+        kernels = tuple(self.kernels[g % len(self.kernels)] for g in active)
+        expands = tuple(self.expands[g // len(self.kernels)] for g in active)
+        return Architecture(self.resolutions[x[0]], self.widths[x[1]], depths, kernels, expands)
 
     def __contains__(self, arch: Architecture) -> bool:
         """Whether the architecture can be encoded in this space."""
@@ -475,14 +397,8 @@ class SearchSpace:
         """Returns every decision as a category: what a surrogate may see instead of integers.
 
         One-hot blocks for resolution and width, and for each layer one-hot kernel and one-hot
-        expand ratio, all zero where the layer is skipped. Constant columns carry nothing and stay,
-        so that the layout depends on the space alone.
-
-        Args:
-            X: Canonical encodings, `(n, n_var)`.
-
-        Returns:
-            float64 `(n, R + W + stages * max_depth * (kernels + expands))`, zeros and ones.
+        expand ratio, all zero where the layer is skipped. Constant columns stay, so that the layout
+        depends on the space alone: float64 `(n, R + W + stages * max_depth * (K + E))`.
         """
         X = self.validated(X)
         genes = X[:, 2:, None]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from natlib.data import fixed_sample
 from natlib.evaluate import (
     InputBatches,
     correct_predictions,
     evaluate,
-    fixed_sample,
     recalibrate,
     top1_errors,
 )
@@ -106,6 +106,6 @@ def test_top1_errors():
 def test_batches_that_do_not_fit_are_made_again(trained, tiny_task, tiny_space, monkeypatch):
     X = tiny_space.sample(3, 0)
     kept = evaluate(trained, X, tiny_task, progress=False)
-    monkeypatch.setattr("natlib.evaluate.CACHE_BYTES", 0)
+    monkeypatch.setattr("natlib.evaluate.KEPT_BYTES", 0)
     assert InputBatches(tiny_task.valid, 8, tiny_task).kept is None
     np.testing.assert_array_equal(evaluate(trained, X, tiny_task, progress=False), kept)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from natlib.runs import CHECKPOINT
+from natlib.transfer import CHECKPOINT
 
 ROOT = Path(__file__).parents[1]
 WORKER = ["-m", "tests.helpers.transfer_worker"]

@@ -59,7 +59,7 @@ def test_decode_inverts_encode(space, data):
     arch = data.draw(architectures(space))
     x = space.encode(arch)
     assert space.decode(x) == arch
-    assert np.array_equal(space.check_valid(x)[0], x)
+    assert np.array_equal(space.validated(x)[0], x)
 
 
 @every_space
@@ -98,7 +98,7 @@ def test_repair_closes_holes():
 @every_space
 def test_samples_are_valid_and_reach_every_choice(space):
     X = space.sample(4000, np.random.default_rng(0))
-    assert X.dtype == np.int64 and np.array_equal(space.check_valid(X), X)
+    assert X.dtype == np.int64 and np.array_equal(space.validated(X), X)
     assert np.array_equal(X.min(axis=0), space.lower)
     assert np.array_equal(X.max(axis=0), space.upper)
     depths = space.depths(X)
@@ -209,21 +209,21 @@ def test_description_without_depths():
     ],
 )
 def test_matrices_that_hold_no_encoding(X, sentence):
-    for function in (SPACES["paper"].repair, SPACES["paper"].check_valid, SPACES["paper"].features):
+    for function in (SPACES["paper"].repair, SPACES["paper"].validated, SPACES["paper"].features):
         with pytest.raises(ValueError, match=sentence):
             function(X)
 
 
-def test_check_valid_names_the_row():
+def test_validated_names_the_row():
     X = SPACES["pocket"].sample(4, 0)
     X[2, 2:5] = (3, 0, 2)
     with pytest.raises(ValueError, match=r"Row 2, .* no canonical encoding of the pocket space"):
-        SPACES["pocket"].check_valid(X)
+        SPACES["pocket"].validated(X)
 
 
 def test_whole_floats_are_integers():
     X = SPACES["pocket"].sample(4, 0)
-    checked = SPACES["pocket"].check(X.astype(float))
+    checked = SPACES["pocket"].as_rows(X.astype(float))
     assert checked.dtype == np.int64 and np.array_equal(checked, X)
 
 

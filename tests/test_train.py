@@ -1,6 +1,7 @@
 """Training: each numbered step is a function of seed and number; bad losses stop it."""
 
 import copy
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -53,11 +54,14 @@ def test_distillation_pulls_towards_the_teacher(tiny_supernet, tiny_task):
     archs = [tiny_supernet.space.largest(), tiny_supernet.space.smallest()]
     images, labels = tiny_task.train.images, tiny_task.train.labels
     gradients = {}
-    for distill in (False, True):
+    alone = tiny_supernet.extract(archs[1]).eval()
+    for name, teacher in (("none", None), ("first", "first"), ("frozen", alone)):
         net = copy.deepcopy(tiny_supernet).train()
-        add_gradients(net, tiny_task, images, labels, archs, distill=distill)
-        gradients[distill] = net.weight_sets[0].classifier.weight.grad
-    assert not torch.allclose(gradients[True], gradients[False])
+        add_gradients(net, tiny_task, images, labels, archs, teacher=teacher)
+        gradients[name] = net.weight_sets[0].classifier.weight.grad
+    for a, b in combinations(gradients.values(), 2):
+        assert not torch.allclose(a, b)
+    assert all(p.grad is None for p in alone.parameters())
 
 
 def test_loss_that_is_not_finite_names_subnet_and_step(tiny_supernet, tiny_task):
@@ -95,13 +99,13 @@ def test_a_step_trains_one_width_in_turn(tiny_space):
 
 
 def test_batches_come_from_train_and_change(tiny_task):
-    batches = [training_batch(tiny_task, tiny_task.train, 30, step, 0, "cpu") for step in (0, 0, 1)]
+    batches = [training_batch(tiny_task, 30, step, 0, "cpu") for step in (0, 0, 1)]
     assert torch.equal(batches[0][0], batches[1][0])
     assert not torch.equal(batches[0][1], batches[2][1])
 
 
 def test_larger_batch_than_the_task(tiny_task):
-    images, _ = training_batch(tiny_task, tiny_task.train, 10**4, 0, 0, "cpu")
+    images, _ = training_batch(tiny_task, 10**4, 0, 0, "cpu")
     assert len(images) == len(tiny_task.train)
 
 

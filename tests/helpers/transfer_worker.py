@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from natlib import parallel, transfer
+from natlib import train
 from natlib.data import Split, make_task
 from natlib.profiles import PROFILES
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
+from natlib.transfer import transfer
 
 TINY = replace(
     PROFILES["quick"], name="tiny", warmup_largest=1, warmup_uniform=2, adapt=1, min_steps=2,
@@ -53,17 +54,17 @@ def tiny_supernet() -> Supernet:
 if __name__ == "__main__":
     folder, (micro_batches, iterations) = Path(sys.argv[1]), map(int, sys.argv[2:])
     torch.set_num_threads(1)
-    transfer.CHECKPOINT_SECONDS = 0.0  # after every step
+    sys.modules["natlib.transfer"].CHECKPOINT_SECONDS = 0.0  # after every step
     epochs = 6 if iterations else 1
     rates = {"warmup_lr": 0.02, "adapt_lr": 0.02}
     profile = replace(TINY, warmup_uniform=epochs, micro_batches=micro_batches, **rates)
     profile = replace(profile, iterations=iterations)
-    run = transfer.transfer(
+    run = transfer(
         tiny_task(), profile, supernet=tiny_supernet(), run_dir=folder, progress=False, device="cpu"
     )
-    state = {"X": torch.from_numpy(run.X), "F": torch.from_numpy(run.F)}
+    state = {name: torch.from_numpy(getattr(run.archive, name)) for name in "XF"}
     state |= {
         n: t.contiguous() for n, t in run.net.state_dict().items() if n.endswith(("weight", "bias"))
     }
-    save_file(state, folder / f"end{parallel.rank()}.safetensors")
-    parallel.disconnect()
+    save_file(state, folder / f"end{train.rank()}.safetensors")
+    train.disconnect()
