@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
-from natlib.latency import LatencyTable, measure_in_turn
+from natlib.deploy.latency import LatencyTable, measure_in_turn
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix, SearchSpace
 from natlib.supernet import Supernet

@@ -1,14 +1,16 @@
 """Fine-tuning keeps what validation prefers and looks at test once."""
 
 import copy
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from natlib import finetune as module
-from natlib.finetune import finetune, on_test
+from natlib.data import Split
+from natlib.deploy.finetune import finetune
+from natlib.evaluate import InputBatches, correct_predictions
 from natlib.profiles import PROFILES
 from tests.helpers.transfer_worker import TINY
 
@@ -20,6 +22,11 @@ def subnet(tiny_supernet):
     return tiny_supernet.extract(tiny_supernet.space.largest())
 
 
+def hits_of(subnet, task, split):
+    batches = InputBatches(split, subnet.arch.resolution, task)
+    return correct_predictions(subnet, batches).numpy().astype(float)
+
+
 def test_it_learns_and_leaves_the_subnet_alone(subnet, tiny_task):
     before = copy.deepcopy(subnet.state_dict())
     found = finetune(subnet, tiny_task, PROFILE, progress=False)
@@ -27,14 +34,12 @@ def test_it_learns_and_leaves_the_subnet_alone(subnet, tiny_task):
     assert found.history.step.tolist() == [0, 10, 20, 30]
     assert found.history.valid_top1.max() > found.history.valid_top1[0] + 10
     assert found.test["after"] > found.test["before"] + 10
-    assert found.test["gain"] == pytest.approx(found.test["after"] - found.test["before"])
-    assert 0 < found.test["gain_se"] < 10
     assert not found.subnet.training and found.subnet.arch == subnet.arch
 
 
 def test_what_is_returned_is_the_best_on_validation(subnet, tiny_task):
     found = finetune(subnet, tiny_task, PROFILE, progress=False)
-    hits = module.correct(found.subnet, tiny_task, tiny_task.valid)
+    hits = hits_of(found.subnet, tiny_task, tiny_task.valid)
     assert 100 * hits.mean() == pytest.approx(found.history.valid_top1.max())
 
 
@@ -48,17 +53,24 @@ def test_a_network_that_training_only_spoils_stays_as_it_was(subnet, tiny_task):
             assert torch.equal(tensor, spoilt.subnet.state_dict()[name])
 
 
-def test_the_test_split_is_looked_at_once_at_the_end(subnet, tiny_task, monkeypatch):
-    asked = []
-    original = module.correct
+def test_the_test_split_is_looked_at_once_at_the_end(subnet, tiny_task):
+    looked = []
 
-    def watched(net, task, data):
-        asked.append("test" if data is task.test else "valid")
-        return original(net, task, data)
+    class Watched(Split):
+        def __len__(self):
+            looked.append("test")
+            return len(self.labels)
 
-    monkeypatch.setattr(module, "correct", watched)
-    finetune(subnet, tiny_task, PROFILE, progress=False)
-    assert asked == ["valid"] * 4 + ["test"] * 2
+    class Task(type(tiny_task)):
+        def within(self, logits, labels):
+            looked.append("classified")
+            return logits
+
+    fields = {f.name: getattr(tiny_task, f.name) for f in dataclasses.fields(tiny_task)}
+    task = Task(**fields | {"test": Watched(tiny_task.test.images, tiny_task.test.labels)})
+    finetune(subnet, task, PROFILE, progress=False)
+    first = looked.index("test")
+    assert looked[first:].count("classified") == 2, "one batch before and one after"
 
 
 def test_the_seed_decides(subnet, tiny_task):
@@ -68,12 +80,15 @@ def test_the_seed_decides(subnet, tiny_task):
     assert not torch.equal(*weights)
 
 
-def test_gain_and_its_standard_error_by_hand(tiny_task, monkeypatch):
-    answers = iter([np.array([1, 0, 0, 0], bool), np.array([1, 1, 1, 0], bool)])
-    monkeypatch.setattr(module, "correct", lambda *_: next(answers))
-    found = on_test(None, None, tiny_task)
-    assert (found["before"], found["after"], found["gain"]) == (25, 75, 50)
-    assert found["gain_se"] == pytest.approx(100 * np.std([0, 1, 1, 0], ddof=1) / 2)
+def test_gain_and_its_standard_error(subnet, tiny_task):
+    found = finetune(subnet, tiny_task, PROFILE, progress=False)
+    before = finetune(subnet, tiny_task, replace(PROFILE, finetune_lr=0.0), progress=False)
+    hits = [hits_of(f.subnet, tiny_task, tiny_task.test) for f in (before, found)]
+    assert found.test["before"] == pytest.approx(100 * hits[0].mean())
+    assert found.test["after"] == pytest.approx(100 * hits[1].mean())
+    gain = 100 * (hits[1] - hits[0])
+    assert found.test["gain"] == pytest.approx(gain.mean())
+    assert found.test["gain_se"] == pytest.approx(gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def test_every_profile_says_how():

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from natlib.data import Split, Task
-from natlib.evaluate import InputBatches, correct_predictions, fixed_sample, recalibrate
+from natlib.data import Split, Task, fixed_sample
+from natlib.evaluate import InputBatches, correct_predictions, recalibrate
 from natlib.layers import fold_batch_norm
 from natlib.profiles import Profile, get_profile
 from natlib.space import Architecture
@@ -25,14 +25,11 @@ from natlib.train import cosine, device_of, make_optimizer, train
 
 
 class Finetuned(NamedTuple):
-    """What fine-tuning gives.
+    """The better network, and how it became so.
 
-    Attributes:
-        subnet: The better network, in `eval` mode.
-        history: Top-1 on the validation split in percent after each round, `valid_top1`; row 0 is
-            the network as it was.
-        test: Top-1 on the test split in percent, `before` and `after`, their difference `gain`,
-            and `gain_se`, its standard error over the pictures.
+    `history` holds `valid_top1` in percent after each round, row 0 for the network as it was.
+    `test` holds top-1 in percent on the test split, `before` and `after`, their difference `gain`,
+    and `gain_se`, its standard error over the pictures.
     """
 
     subnet: Subnet
@@ -40,19 +37,14 @@ class Finetuned(NamedTuple):
     test: dict[str, float]
 
 
-class Alone(nn.Module):
-    """A subnet that looks like a supernet to the training loop.
-
-    Args:
-        subnet: The subnet.
-    """
+class _Alone(nn.Module):
+    """A subnet that looks like a supernet to the training loop."""
 
     def __init__(self, subnet: Subnet) -> None:
         super().__init__()
         self.subnet = subnet
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
-        """Maps images `(n, 3, r, r)` to logits; there is one architecture to ask for."""
         return self.subnet(images)
 
 
@@ -69,8 +61,7 @@ def finetune(
     Args:
         subnet: The network, read out of a supernet; it is left as it is.
         task: The task that it was chosen for.
-        profile: The settings, or their name; `NATLIB_PROFILE` by default. `finetune_lr`,
-            `finetune_steps` and `finetune_rounds` count here.
+        profile: Gives `finetune_lr`, `finetune_steps` and `finetune_rounds`.
         seed: Seed of the batches.
         progress: Whether to show progress.
 
@@ -78,26 +69,28 @@ def finetune(
         FloatingPointError: If the loss is not finite.
     """
     profile = get_profile(profile)
-    net = Alone(copy.deepcopy(subnet))
+    net = _Alone(copy.deepcopy(subnet))
     optimizer, steps = make_optimizer(net), profile.finetune_steps
     schedule = cosine(profile.finetune_lr, steps, warmup=steps // 10)
     ends = np.linspace(0, steps, profile.finetune_rounds + 1).round().astype(int)
-    versions = [calibrated(subnet, task, profile)]
-    accuracies = [correct(versions[0], task, task.valid).mean()]
+    versions = [_calibrated(subnet, task, profile)]
     for i, (first, last) in enumerate(zip(ends, ends[1:], strict=False)):
         train(
             net, optimizer, task, lambda step: [subnet.arch], schedule, range(first, last),
             batch_size=profile.batch_size, seed=seed, micro_batches=profile.micro_batches,
             description=f"fine-tuning, round {i + 1} of {len(ends) - 1}", progress=progress,
         )  # fmt: skip
-        versions.append(calibrated(net.subnet, task, profile))
-        accuracies.append(correct(versions[-1], task, task.valid).mean())
-    best = int(np.argmax(accuracies))
-    history = pd.DataFrame({"step": ends, "valid_top1": 100 * np.array(accuracies)})
-    return Finetuned(versions[best], history, on_test(versions[0], versions[best], task))
+        versions.append(_calibrated(net.subnet, task, profile))
+    accuracies = [100 * _hits(version, task, task.valid).mean() for version in versions]
+    best = versions[int(np.argmax(accuracies))]
+    before, after = (100 * _hits(version, task, task.test) for version in (versions[0], best))
+    gain = after - before
+    test = {"before": before.mean(), "after": after.mean(), "gain": gain.mean()}
+    test["gain_se"] = gain.std(ddof=1) / np.sqrt(len(gain))
+    return Finetuned(best, pd.DataFrame({"step": ends, "valid_top1": accuracies}), test)
 
 
-def calibrated(subnet: Subnet, task: Task, profile: Profile) -> Subnet:
+def _calibrated(subnet: Subnet, task: Task, profile: Profile) -> Subnet:
     """Returns a copy of a subnet with batch norm recalibrated on training pictures."""
     subnet = copy.deepcopy(subnet)
     pictures = fixed_sample(task.train, profile.calibration)
@@ -105,19 +98,8 @@ def calibrated(subnet: Subnet, task: Task, profile: Profile) -> Subnet:
     return subnet
 
 
-def correct(subnet: Subnet, task: Task, data: Split) -> NDArray[np.bool_]:
-    """Returns which pictures a subnet in `eval` mode classifies correctly, `(n,)`."""
-    batches = InputBatches(data, subnet.arch.resolution, task, device_of(subnet))
-    return correct_predictions(fold_batch_norm(copy.deepcopy(subnet)), batches, task).cpu().numpy()
-
-
-def on_test(before: Subnet, after: Subnet, task: Task) -> dict[str, float]:
-    """Compares two networks on the test split, picture by picture."""
-    hits = [correct(subnet, task, task.test).astype(float) for subnet in (before, after)]
-    difference = hits[1] - hits[0]
-    return {
-        "before": 100 * hits[0].mean(),
-        "after": 100 * hits[1].mean(),
-        "gain": 100 * difference.mean(),
-        "gain_se": 100 * difference.std(ddof=1) / np.sqrt(len(difference)),
-    }
+def _hits(subnet: Subnet, task: Task, split: Split) -> NDArray[np.float64]:
+    """Returns 1 for each picture that a subnet in `eval` mode classifies correctly, else 0."""
+    batches = InputBatches(split, subnet.arch.resolution, task, device_of(subnet))
+    correct = correct_predictions(fold_batch_norm(copy.deepcopy(subnet)), batches, task)
+    return correct.cpu().numpy().astype(float)

@@ -1,0 +1,124 @@
+"""A network to take home: one file with its weights, architecture, classes and normalisation.
+
+The file is ONNX, which onnxruntime runs on nearly everything, without natlib:
+`examples/predict.py` classifies a picture from the file alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import timeit
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from natlib.data import Task, to_input
+from natlib.layers import fold_batch_norm
+from natlib.supernet import Subnet
+
+TOLERANCE = 1e-4  # difference of logits, as a share of the largest where that is above one
+
+
+class Exported(NamedTuple):
+    """`run` maps float32 images `(n, 3, r, r)` to logits; `about` is the `metadata`."""
+
+    run: Callable[[NDArray], NDArray]
+    about: dict
+
+
+def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
+    """Writes a subnet to a file that holds everything needed to use it.
+
+    It takes normalised images, float32 `(n, 3, r, r)`, gives logits `(n, classes)`, and carries
+    `metadata`. It appears only after its logits were compared with the subnet's.
+
+    Args:
+        subnet: The network, recalibrated on its task (see `natlib.evaluate.recalibrate`).
+        path: The file, ending in `.onnx`; it is returned.
+        task: Gives classes, normalisation, and validation images for the comparison.
+
+    Raises:
+        ValueError: If ending or number of classes do not fit.
+        RuntimeError: If the logits differ.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise ValueError(f"A network is exported as ONNX: let the name {path.name} end in .onnx.")
+    if subnet.classifier.out_features != task.num_classes:
+        raise ValueError(
+            f"The subnet tells {subnet.classifier.out_features} classes apart, task '{task.name}' "
+            f"has {task.num_classes}: export it with the task that it was trained on."
+        )
+    subnet = copy.deepcopy(subnet).cpu().eval()
+    images = to_input(task.valid.images[:8], subnet.arch.resolution, task)
+    with torch.inference_mode():
+        expected = subnet(images).numpy()
+    temporary = path.with_name(f"part-{path.name}")
+    try:
+        _write(fold_batch_norm(subnet), images, metadata(subnet, task), temporary)
+        difference = np.abs(load(temporary).run(images.numpy()) - expected).max()
+        difference /= max(1.0, np.abs(expected).max())
+        if not difference <= TOLERANCE:
+            raise RuntimeError(
+                f"The exported logits differ from the subnet's by {difference:.2g}, more than "
+                f"{TOLERANCE}: nothing was written."
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def metadata(subnet: Subnet, task: Task) -> dict:
+    """Returns the metadata of an exported network: what must be known to use it."""
+    side = subnet.arch.resolution
+    return {
+        "architecture": str(subnet.arch),
+        "task": task.name,
+        "classes": list(task.classes),
+        "input_size": [3, side, side],
+        "mean": list(task.mean),
+        "std": list(task.std),
+    }
+
+
+def load(path: str | Path) -> Exported:
+    """Opens a file that `export` wrote, on the CPU, with as many threads as torch uses."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no exported network at {path}.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    texts = session.get_modelmeta().custom_metadata_map
+    about = {key: json.loads(text) for key, text in texts.items()}
+    return Exported(lambda images: session.run(None, {"images": images})[0], about)
+
+
+def latency_ms(path: str | Path, repeats: int = 50) -> float:
+    """Returns the median milliseconds that an exported network takes for one image."""
+    run, about = load(path)
+    image = np.zeros((1, *about["input_size"]), dtype=np.float32)
+    seconds = timeit.repeat(lambda: run(image), number=1, repeat=repeats + repeats // 10)
+    return 1000 * float(np.median(seconds[-repeats:]))
+
+
+def _write(module: nn.Module, images: Tensor, about: dict, path: Path) -> None:
+    buffer, axes = io.BytesIO(), {"images": {0: "n"}, "logits": {0: "n"}}
+    names = {"input_names": ["images"], "output_names": ["logits"], "dynamic_axes": axes}
+    with warnings.catch_warnings():
+        # Torch prefers its newer exporter, which needs two packages more for the same graph.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(module, (images,), buffer, dynamo=False, **names)
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
+    onnx.save(model, path)
