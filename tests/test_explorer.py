@@ -336,6 +336,6 @@ explorer"""
     moved, last = (cell[0].text.strip() for cell in outputs[2:4])
     assert moved != last and len(pictures) == 2
     for shown_here in pictures:
-        assert shown_here.metadata["image/png"]["alt"] == shown_there.data["text/plain"] == last
+        assert shown_here.metadata["image/png"]["alt"] == shown_here.data["text/plain"] == last
     assert pictures[0].data["image/png"] == pictures[1].data["image/png"]
     assert [out.ename for out in outputs[4] if out.output_type == "error"] == ["ZeroDivisionError"]
