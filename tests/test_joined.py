@@ -1,7 +1,6 @@
 """Many tasks at once: what is joined stays apart where it must, and the search runs on it."""
 
 import copy
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +9,23 @@ import pytest
 import torch
 from torch import nn
 
-from natlib import transfer as nat
-from natlib.data import load_task, within_part
-from natlib.datasets import DATA_SETS
-from natlib.evaluate import part_errors
-from natlib.explore import objectives_of, read_archive
-from natlib.many import POCKET_TASKS, compare, igd_plus, join_tasks, load_many, with_classes
-from natlib.profiles import MANY, PROFILES, get_many_profile
-from natlib.rehearse import rehearse
-from natlib.tasks import Split, make_task
-from natlib.transfer import transfer
+from natlib.data import Split, fixed_sample, load_task, make_task
+from natlib.evaluate import evaluate
+from natlib.paper.datasets import DATA_SETS
+from natlib.paper.joined import (
+    MANY,
+    PART_VALIDATION,
+    POCKET_TASKS,
+    compare,
+    get_many_profile,
+    igd_plus,
+    join_tasks,
+    load_many,
+    random_candidates,
+)
+from natlib.paper.miniatures import rehearse
+from natlib.profiles import PROFILES
+from natlib.transfer import report, search_candidates, transfer
 from tests.helpers.transfer_worker import TINY
 
 
@@ -65,32 +71,20 @@ def test_channel_statistics_are_those_of_all_training_pictures(joined):
 def test_only_classes_of_the_own_part_count(joined):
     labels = torch.tensor([0, 4, 6])
     logits = torch.zeros(3, 7, requires_grad=True)
-    shown = within_part(logits + torch.arange(7.0), labels, joined)
+    shown = joined.within(logits + torch.arange(7.0), labels)
     assert shown.argmax(dim=1).tolist() == [1, 4, 6]
     nn.functional.cross_entropy(shown, labels).backward()
     own = joined.part_of == joined.part_of[labels][:, None]
     assert torch.equal(logits.grad != 0, own)
     probabilities = shown.softmax(dim=1)
     assert torch.isfinite(nn.functional.cross_entropy(shown, probabilities))
-    single = load_task("emoji")
-    assert within_part(logits, labels, single) is logits
 
 
 def test_errors_are_counted_part_by_part(joined):
     part = joined.part_of[joined.valid.labels].numpy()
     correct = np.stack([part == 0, part == 1])
-    assert part_errors(correct, joined.valid, joined).tolist() == [[0, 100, 100], [100, 0, 100]]
-
-
-def test_some_classes_of_a_task():
-    animals = load_task("animals")
-    farm = with_classes(animals, ("sheep", "cow"))
-    assert farm.classes == ("sheep", "cow")
-    sheep = animals.valid.images[animals.valid.labels == animals.classes.index("sheep")]
-    assert torch.equal(farm.valid.images[farm.valid.labels == 0], sheep)
-    assert with_classes(animals, None) is animals
-    with pytest.raises(ValueError, match="Task 'animals' has no class 'unicorn', only"):
-        with_classes(animals, ("unicorn",))
+    assert joined.error_names == ("top1_err_dark", "top1_err_grey", "top1_err_light")
+    assert joined.errors(correct, joined.valid.labels).tolist() == [[0, 100, 100], [100, 0, 100]]
 
 
 def test_the_eleven_pocket_tasks_share_no_class():
@@ -98,8 +92,10 @@ def test_the_eleven_pocket_tasks_share_no_class():
     assert [name for name, _ in task.parts] == list(POCKET_TASKS) and len(task.parts) == 11
     labels = [label.split(": ", 1)[1] for label in task.classes]
     assert len(set(labels)) == len(labels) == 49
-    n = MANY["quick"].part_validation
-    assert task.part_of[task.valid.labels].bincount().max() <= n
+    assert task.part_of[task.valid.labels].bincount().max() <= PART_VALIDATION["quick"]
+    animals, sheep = load_task("animals"), task.test.labels == task.classes.index("farm: sheep")
+    same = animals.test.labels == animals.classes.index("sheep")
+    assert torch.equal(task.test.images[sheep], animals.test.images[same])
     assert len(task.train) == 11 * (len(task.train) // 11)
 
 
@@ -151,21 +147,25 @@ def run_joined(tiny_task, tiny_supernet, tmp_path):
 @pytest.mark.parametrize("surrogate", ["rbf", "ridge"])
 def test_a_transfer_to_joined_tasks(run_joined, tmp_path, surrogate):
     run = run_joined(profile=replace(TINY, surrogate=surrogate))
-    assert run.objectives == ("top1_err_plain", "top1_err_red", "top1_err_inverse", "madds")
-    assert run.F.shape == (14, 4) and run.net.num_classes == 9
-    assert run.summary.shape == (14, 2)
-    again = part_errors(
-        nat.evaluate(
-            run.net, run.X, run.task, n_images=60, calibration=TINY.calibration, progress=False
-        ),
-        nat.fixed_sample(run.task.valid, 60),
-        run.task,
-    )
-    np.testing.assert_allclose(again, run.F[:, :3])
-    table = nat.report(run, 2)
-    assert table.test_top1.between(0, 100).all()
-    archive = read_archive(tmp_path / "run")
-    assert objectives_of(archive) == list(run.objectives) and len(archive) == 14
+    names = ["top1_err_plain", "top1_err_red", "top1_err_inverse", "madds"]
+    assert list(run.settings.objectives) == names
+    assert run.archive.F.shape == (14, 4) and run.net.num_classes == 9
+    assert run.archive.summary.shape == (14, 2)
+    how = {"n_images": 60, "calibration": TINY.calibration, "progress": False}
+    correct = evaluate(run.net, run.archive.X, run.task, **how)
+    again = run.task.errors(correct, fixed_sample(run.task.valid, 60).labels)
+    np.testing.assert_allclose(again, run.archive.errors)
+    assert report(run, 2).test_top1.between(0, 100).all()
+    table = pd.read_csv(tmp_path / "run" / "archive.csv")
+    assert [*table] == ["architecture", *names, "iteration"] and len(table) == 14
+
+
+def test_random_candidates_are_new_and_measured(run_joined):
+    run = run_joined(profile=replace(TINY, iterations=0), run_dir=None)
+    search_candidates(run, random_candidates)
+    X = run.archive.X
+    assert len(np.unique(X, axis=0)) == len(X) == TINY.archive + TINY.candidates
+    assert set(run.archive.born[TINY.archive :]) == {1}
 
 
 def test_a_stopped_run_on_joined_tasks_goes_on(run_joined, tmp_path):
@@ -179,6 +179,4 @@ def test_a_stopped_run_on_joined_tasks_goes_on(run_joined, tmp_path):
     whole = run_joined(run_dir=tmp_path / "whole")
     with pytest.raises(Stop):
         run_joined(on_iteration=stop)
-    np.testing.assert_array_equal(run_joined().F, whole.F)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "archive.jsonl").open()]
-    np.testing.assert_array_equal(pd.DataFrame(rows)[list(whole.objectives)], whole.F)
+    np.testing.assert_array_equal(run_joined().archive.F, whole.archive.F)

@@ -1,49 +1,47 @@
 """The reproduction command, on rehearsal miniatures and with a profile of seconds."""
 
+import importlib
 import json
+import shutil
 import subprocess
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import pytest
 import torch
 
-from natlib import paper, reproduce, transfer
-from natlib.datasets import DATA_SETS
-from natlib.evaluate import evaluate
-from natlib.paper import RESULT, read_results, rehearsal_table, reproduction_table
-from natlib.profiles import PROFILES, get_profile
-from natlib.rehearse import rehearse
-from natlib.reproduce import (
+from natlib.__main__ import main
+from natlib.paper.datasets import DATA_SETS
+from natlib.paper.miniatures import rehearse
+from natlib.paper.reproduce import (
     OFA_FILES,
-    chosen_tasks,
-    default_supernet,
     estimated_hours,
-    main,
-    make_parser,
     measure_published,
+    reproduce,
     throughput,
 )
+from natlib.paper.results import (
+    AUTHORS,
+    COUNTED,
+    RESULT,
+    YOURS,
+    published_networks,
+    read_results,
+    rehearsal_table,
+    reproduction_table,
+)
+from natlib.profiles import PROFILES, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
 
+module = importlib.import_module("natlib.paper.reproduce")
+loop = importlib.import_module("natlib.transfer")
 TINY = replace(
-    PROFILES["quick"],
-    warmup_largest=0.05,
-    warmup_uniform=0.05,
-    adapt=0.05,
-    min_steps=20,
-    batch_size=8,
-    subnets_per_step=1,
-    archive=4,
-    iterations=1,
-    candidates=1,
-    best=4,
-    population=20,
-    generations=2,
-    surrogate="ridge",
-    calibration=16,
-)
+    PROFILES["quick"], warmup_largest=0.05, warmup_uniform=0.05, adapt=0.05, min_steps=20,
+    batch_size=8, subnets_per_step=1, archive=4, iterations=1, candidates=1, best=4,
+    population=20, generations=2, surrogate="ridge", calibration=16,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +63,7 @@ def command(miniatures, supernet, tmp_path, monkeypatch):
 
     def run(*arguments):
         common = ("--data", miniatures, "--supernet", supernet, "--out", tmp_path / "runs")
-        return main([str(a) for a in (*common, "--device", "cpu", *arguments)])
+        return main(["reproduce", *(str(a) for a in (*common, "--device", "cpu", *arguments))])
 
     return run
 
@@ -82,19 +80,20 @@ def test_three_data_sets_with_two_iterations(command, tmp_path, capsys, monkeypa
     assert len((folder / "history.csv").read_text().splitlines()) == 1 + 1 + 2
     assert (tmp_path / "runs" / "reproduction.md").is_file()
     table = reproduction_table(tmp_path / "runs")
-    assert set(table[(paper.YOURS, "source")]) == {"not run"}
+    assert set(table[(YOURS, "source")]) == {"not run"}
 
 
 def test_all_eleven_interrupted_and_resumed_end_with_one_table(command, tmp_path, monkeypatch):
-    done, original = [], transfer.measure_again
+    done, original = [], loop.measure_again
 
+    @wraps(original)
     def interrupted(run):
         done.append(run.task.name)
         if len(done) == 4:
             raise KeyboardInterrupt
         original(run)
 
-    monkeypatch.setattr(transfer, "measure_again", interrupted)
+    monkeypatch.setattr(loop, "measure_again", interrupted)
     with pytest.raises(SystemExit, match="Interrupted: the same command goes on from here"):
         command()
     finished = set(read_results(tmp_path / "runs").dataset)
@@ -108,25 +107,22 @@ def test_all_eleven_interrupted_and_resumed_end_with_one_table(command, tmp_path
 
 
 def test_a_data_set_that_is_missing_does_not_stop_the_others(
-    command, miniatures, tmp_path, capsys, monkeypatch
+    command, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(reproduce, "dataset_task", missing_dtd(reproduce.dataset_task))
+    load = module.dataset_task
+
+    def missing_dtd(name, *args, **options):
+        if name == "dtd":
+            raise FileNotFoundError("DTD is not complete")
+        return load(name, *args, **options)
+
+    monkeypatch.setattr(module, "dataset_task", missing_dtd)
     assert command("--tasks", "dtd", "pets") == 1
     assert "dtd failed: DTD is not complete" in capsys.readouterr().out
     assert set(read_results(tmp_path / "runs").dataset) == {"pets"}
 
 
-def missing_dtd(load):
-    def loader(name, *args, **options):
-        if name == "dtd":
-            raise FileNotFoundError("DTD is not complete")
-        return load(name, *args, **options)
-
-    return loader
-
-
 def test_index_of_an_array_job(command, tmp_path):
-    assert chosen_tasks(["a", "b"], None) == ["a", "b"]
     assert command("--tasks", "cars", "stl10", "--index", "1") == 0
     assert set(read_results(tmp_path / "runs").dataset) == {"stl10"}
     assert not (tmp_path / "runs" / "reproduction.csv").exists()
@@ -139,7 +135,7 @@ def test_wrong_arguments(command, capsys):
         command("--tasks", "car")
     assert "invalid choice: 'car'" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no data set 'car'"):
-        reproduce.reproduce(["car"], TINY, out="runs")
+        reproduce(["car"], TINY, out="runs")
 
 
 def test_only_the_first_process_writes(command, tmp_path, monkeypatch, capsys):
@@ -149,32 +145,44 @@ def test_only_the_first_process_writes(command, tmp_path, monkeypatch, capsys):
     assert "seed 0, in" not in capsys.readouterr().out
 
 
-def test_official_checkpoints_are_picked_up(tmp_path):
-    profile = get_profile("paper")
-    with pytest.raises(FileNotFoundError, match=r"ofa_mbv3_d234_e346_k357_w1\.2 are missing: get"):
-        default_supernet(profile, tmp_path)
+def test_official_checkpoints_are_picked_up(miniatures, tmp_path, monkeypatch):
+    def run(data):
+        return reproduce(["cars"], "paper", out=tmp_path / "runs", data=data)["cars"]
+
+    class Started(RuntimeError):
+        pass
+
+    def start(task, profile, *, supernet, **options):
+        started.append(supernet)
+        raise Started
+
+    assert "ofa_mbv3_d234_e346_k357_w1.2 cannot be found: get them from https" in run(miniatures)
+    started = []
+    monkeypatch.setattr(module, "transfer", start)
     with torch.device("meta"):
         net = Supernet(SearchSpace.paper(), 1000)
-    (tmp_path / "ofa").mkdir()
-    for i, (file, weights) in enumerate(zip(OFA_FILES.values(), net.weight_sets, strict=True)):
-        state = {
-            k: torch.full(v.shape, i + 3, dtype=v.dtype) for k, v in weights.state_dict().items()
-        }
-        torch.save({"state_dict": state}, tmp_path / file)
-    found = default_supernet(profile, tmp_path)
-    for i, weights in enumerate(found.weight_sets):
-        assert all((tensor == i + 3).all() for tensor in weights.state_dict().values())
-    (tmp_path / OFA_FILES[1.0]).write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"w1\.0 holds no PyTorch weights"):
-        default_supernet(profile, tmp_path)
-    assert default_supernet(TINY, tmp_path) is None
+    files = [miniatures / file for file in OFA_FILES.values()]
+    files[0].parent.mkdir()
+    try:
+        for i, (file, weights) in enumerate(zip(files, net.weight_sets, strict=True)):
+            state = weights.state_dict()
+            state = {k: torch.full(v.shape, i + 3, dtype=v.dtype) for k, v in state.items()}
+            torch.save({"state_dict": state}, file)
+        run(miniatures)
+        for i, weights in enumerate(started[0].weight_sets):
+            assert all((tensor == i + 3).all() for tensor in weights.state_dict().values())
+        files[0].write_bytes(b"nothing")
+        assert "w1.0 holds no PyTorch weights" in run(miniatures)
+    finally:
+        shutil.rmtree(files[0].parent)
 
 
 def test_authors_weights_are_picked_up_and_measured(miniatures, tmp_path, monkeypatch):
-    network = paper.published_networks().query("dataset == 'dtd'").iloc[0]
+    network = published_networks().query("dataset == 'dtd'").iloc[0]
     space = SearchSpace.paper()
     subnet = Subnet(space, network.architecture, network.num_classes)
-    monkeypatch.setattr(reproduce, "count_correct", lambda subnet, task, resolution: 30)
+    hits = torch.arange(40) < 30
+    monkeypatch.setattr(module, "correct_predictions", lambda subnet, batches: hits)
     folder = miniatures / "nat" / "dtd" / network["name"]
     folder.mkdir(parents=True)
     (folder / "net.config").write_text("{}")
@@ -182,14 +190,14 @@ def test_authors_weights_are_picked_up_and_measured(miniatures, tmp_path, monkey
     try:
         assert measure_published(out=tmp_path, data=miniatures, device="cpu") == {}
         [measured] = read_results(tmp_path).to_dict("records")
-        assert measured["top1"] == 75 and measured["profile"] == paper.AUTHORS
+        assert measured["top1"] == 75 and measured["profile"] == AUTHORS
         assert measured["rehearsal"] and measured["network"] == network["name"]
         row = reproduction_row(tmp_path, network["name"])
-        assert torch.isnan(torch.tensor(row[(paper.COUNTED, "top-1 (%)")]))
+        assert torch.isnan(torch.tensor(row[(COUNTED, "top-1 (%)")]))
         unmark_rehearsal(next(tmp_path.rglob(RESULT)))
         row = reproduction_row(tmp_path, network["name"])
-        assert row[(paper.COUNTED, "top-1 (%)")] == measured["top1"]
-        assert "authors' weights measured on 20" in row[(paper.COUNTED, "source")]
+        assert row[(COUNTED, "top-1 (%)")] == measured["top1"]
+        assert "authors' weights measured on 20" in row[(COUNTED, "source")]
         (folder / "net.inherited").write_bytes(b"nothing")
         failed = measure_published(out=tmp_path / "again", data=miniatures, device="cpu")
         assert "holds no PyTorch weights" in failed[f"dtd/{network['name']}"]
@@ -206,14 +214,17 @@ def unmark_rehearsal(file):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"rehearsal": False}))
 
 
-def test_slurm_example_covers_the_eleven():
+def test_slurm_example_covers_the_eleven(capsys):
     script = (Path(__file__).parents[1] / "examples" / "reproduce.slurm").read_text()
     assert f"#SBATCH --array=0-{len(DATA_SETS) - 1}\n" in script
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
-    arguments = script.replace("\\\n", " ").rsplit("-m natlib.reproduce", 1)[1].split()
+    arguments = script.replace("\\\n", " ").rsplit("-m natlib reproduce", 1)[1].split()
     wanted = {name for name in arguments if name.startswith("--")}
     assert wanted == {"--profile", "--out", "--index"}
-    assert all(name in make_parser().format_help() for name in wanted)
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    explained = capsys.readouterr().out
+    assert all(name in explained for name in wanted)
 
 
 def test_hours_follow_from_throughput():
@@ -231,22 +242,3 @@ def test_hours_follow_from_throughput():
     assert hours.loc["cifar10", "evaluation"] == pytest.approx(
         evaluations * (10_000 + 2_000) / 2000 / 3600
     )
-
-
-def test_correct_test_pictures_are_counted(miniatures):
-    task = reproduce.dataset_task("food101", miniatures)
-    first = torch.nn.Conv2d(3, 4, 1)
-    first.weight.data.zero_()
-    first.bias.data = torch.tensor([0.0, 0.0, 1.0, 0.0])
-    net = torch.nn.Sequential(first, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    assert reproduce.count_correct(net, task, 16, batch_size=7) == 10
-
-
-def test_a_miniature_can_be_evaluated_lazily(miniatures):
-    task = reproduce.dataset_task("food101", miniatures, side=32)
-    net = Supernet(SearchSpace.pocket(), task.num_classes)
-    X = net.space.sample(2, 0)
-    lazy = evaluate(net, X, task, calibration=8, progress=False)
-    plain = {s: getattr(task, s).take(torch.arange(len(getattr(task, s)))) for s in
-             ("train", "valid", "test")}  # fmt: skip
-    assert (lazy == evaluate(net, X, replace(task, **plain), calibration=8, progress=False)).all()

@@ -7,15 +7,14 @@ import pandas as pd
 import pytest
 from torchvision.models import get_model_weights
 
-from natlib.datasets import DATA_SETS
-from natlib.paper import (
+from natlib.paper.datasets import DATA_SETS
+from natlib.paper.results import (
     COUNTED,
     MOBILE_LIMIT,
     PAPER,
     PUBLISHED,
     RESULT,
     YOURS,
-    export,
     mobile_setting,
     published_networks,
     published_results,
@@ -24,8 +23,9 @@ from natlib.paper import (
     reproduction_table,
     styled,
     to_markdown,
+    write_table,
 )
-from natlib.plots_paper import plot_architectures, plot_mobile, plot_reproduction
+from natlib.teach.plots_paper import plot_mobile, plot_reproduction
 
 NETWORKS = json.loads((PAPER / "published_subnets.json").read_text())
 with (PAPER / "results.csv").open() as results_file:
@@ -125,9 +125,9 @@ def test_a_damaged_result_is_named(tmp_path):
         read_results(tmp_path)
 
 
-def test_export_holds_the_whole_table(tmp_path):
+def test_written_tables_are_whole(tmp_path):
     table = reproduction_table()
-    as_csv, as_markdown = export(table, tmp_path / "out")
+    as_csv, as_markdown = write_table(table, tmp_path / "out")
     again = pd.read_csv(as_csv)
     assert again.shape == table.shape
     assert (again["published MAdds (M)"].to_numpy() == table[(PUBLISHED, "MAdds (M)")]).all()
@@ -161,17 +161,7 @@ def test_figures(tmp_path):
     write_run(tmp_path / "cars", "cars")
     figure = plot_reproduction(reproduction_table(tmp_path))
     shown = [ax for ax in figure.axes if ax.get_title("left")]
-    names = list(dict.fromkeys(row["dataset"] for row in ROWS))
-    assert [ax.get_title("left") for ax in shown] == names
+    assert [ax.get_title("left") for ax in shown] == list(dict.fromkeys(r["dataset"] for r in ROWS))
     assert len(shown[0].lines[0].get_xdata()) == 4
-    assert "MAdds (M)" in figure.get_supxlabel() and "(%)" in figure.get_supylabel()
     [ax] = plot_mobile(mobile_setting()).axes
     assert ax.get_xlabel() and ax.get_ylabel()
-    assert len(ax.get_legend_handles_labels()[1]) == 8
-    networks = published_networks()
-    architectures = dict(zip(networks.dataset, networks.architecture, strict=True))
-    figure = plot_architectures(architectures)
-    assert len(figure.axes) == 11
-    kernels = [int(text.get_text()) for text in figure.axes[0].texts]
-    assert kernels == list(architectures["aircraft"].kernels)
-    assert figure.axes[0].get_title("left") == "aircraft: 252 px, width 1.2"
