@@ -8,18 +8,17 @@ import pytest
 import torch
 from torchvision import datasets as official
 
-from natlib.data import load_task
-from natlib.datasets import (
+from natlib.paper.datasets import (
     DATA_SETS,
-    REHEARSAL,
-    check,
+    NOTE,
     dataset_task,
-    describe,
     download,
-    missing_files,
+    main,
+    overview,
+    status,
     valid_size,
 )
-from natlib.rehearse import NAMES, rehearse
+from natlib.paper.miniatures import NAMES, rehearse
 
 SPLITS = ("train", "valid", "test")
 EVERY = pytest.mark.parametrize("name", DATA_SETS)
@@ -33,17 +32,20 @@ def miniatures(tmp_path_factory):
 @pytest.fixture
 def copy(miniatures, tmp_path):
     def copy_of(name):
-        folder = DATA_SETS[name].files[0].split("/")[0]
+        folder = DATA_SETS[name].files.split("/")[0]
         shutil.copytree(miniatures / folder, tmp_path / folder)
-        shutil.copy(miniatures / REHEARSAL, tmp_path)
+        shutil.copy(miniatures / NOTE, tmp_path)
         return tmp_path
 
     return copy_of
 
 
-def test_a_data_set_is_a_task_by_its_name(miniatures, monkeypatch):
+def test_the_folder_that_the_environment_names(miniatures, monkeypatch, capsys):
     monkeypatch.setenv("NATLIB_DATA", str(miniatures))
-    assert load_task("cars").name == "cars (rehearsal)"
+    assert dataset_task("cars").name == "cars (rehearsal)"
+    main([])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 11 and lines[6].startswith("A rehearsal miniature of Stanford Cars is")
 
 
 def number_of(name, class_name, label):
@@ -58,7 +60,7 @@ def number_of(name, class_name, label):
 @EVERY
 def test_miniature_through_the_real_class(name, miniatures):
     task = dataset_task(name, miniatures)
-    about = json.loads((miniatures / REHEARSAL).read_text())[name]
+    about = json.loads((miniatures / NOTE).read_text())[name]
     assert task.name == f"{name} (rehearsal)"
     assert task.num_classes == about["classes"] == (102 if name == "flowers102" else len(NAMES))
     assert len(task.test) == about["test"]
@@ -100,17 +102,16 @@ def test_splits_are_disjoint_and_drawn_by_the_seed(name, miniatures):
 @EVERY
 def test_each_missing_file_is_named_with_what_to_do(name, copy):
     root, entry = copy(name), DATA_SETS[name]
-    assert check(name, root) == f"A rehearsal miniature of {entry.title} is complete in {root}."
-    for file in entry.files:
+    assert status(name, root) == f"A rehearsal miniature of {entry.title} is complete in {root}."
+    for file in entry.files.split():
         (root / file).rename(root / "away")
-        assert missing_files(name, root) == [file]
-        message = check(name, root)
+        message = status(name, root)
         assert f": {file} is missing. To get it, " in message
-        assert (entry.by_hand or f"'python -m natlib.datasets {name}'") in message
+        assert (entry.by_hand or f"'python -m natlib data {name}'") in message
         with pytest.raises(FileNotFoundError) as caught:
             dataset_task(name, root)
         assert str(caught.value) == message
-        assert describe(root).loc[name, "here"] == "in part"
+        assert overview(root).loc[name, "here"] == "in part"
         (root / "away").rename(root / file)
     dataset_task(name, root)
 
@@ -118,14 +119,14 @@ def test_each_missing_file_is_named_with_what_to_do(name, copy):
 def test_every_part_that_hand_work_puts_in_place_is_named():
     for entry in DATA_SETS.values():
         if entry.by_hand:
-            folders = {file.split("/")[0] for file in entry.files}
+            folders = {file.split("/")[0] for file in entry.files.split()}
             assert all(folder in entry.by_hand for folder in folders)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "stl10", "flowers102", "cars", "pets"])
 def test_damaged_files_are_told(name, copy):
     root = copy(name)
-    file = root / DATA_SETS[name].files[-2 if name == "stl10" else -1]
+    file = root / DATA_SETS[name].files.split()[0 if name == "stl10" else -1]
     file.write_bytes(b"\0 a b c\n")
     with pytest.raises(ValueError, match="are there but damaged .*: delete them and get them"):
         dataset_task(name, root)
@@ -139,7 +140,7 @@ def test_missing_pictures_are_told(copy):
     shutil.rmtree(root / "imagenet/train/n00000002")
     with pytest.raises(ValueError, match="has 3 classes, but 4 were expected"):
         dataset_task("imagenet", root)
-    (root / REHEARSAL).unlink()
+    (root / NOTE).unlink()
     with pytest.raises(ValueError, match="has 3 classes, but 1000 were expected"):
         dataset_task("imagenet", root)
 
@@ -149,7 +150,7 @@ def test_checksums_of_the_real_files_stay(miniatures, copy):
     root = copy("cifar10")
     dataset_task("cifar10", root)
     assert official.CIFAR10.train_list[0][1] == before
-    (root / REHEARSAL).unlink()
+    (root / NOTE).unlink()
     with pytest.raises(ValueError, match="CIFAR-10 in .* are there but damaged"):
         dataset_task("cifar10", root)
 
@@ -164,13 +165,13 @@ def test_small_pictures_keep_their_size(miniatures):
 
 def test_table(miniatures, monkeypatch):
     monkeypatch.delenv("NATLIB_DATA", raising=False)
-    table = describe()
+    table = overview()
     assert list(table.index) == list(DATA_SETS) and set(table["here"]) == {"no"}
     assert (table["train"] + table["valid"]).loc["cars"] + table.loc["cars", "test"] == 16_185
     assert table[["train", "valid", "test"]].loc["food101"].sum() == 101_000
     assert (table["valid"] <= 10_000).all() and (table["classes"] * 2 <= table["valid"]).all()
     monkeypatch.setenv("NATLIB_DATA", str(miniatures))
-    assert set(describe()["here"]) == {"rehearsal"}
+    assert set(overview()["here"]) == {"rehearsal"}
 
 
 def test_wrong_names_and_folders(tmp_path, monkeypatch):
@@ -178,7 +179,7 @@ def test_wrong_names_and_folders(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="set NATLIB_DATA to a folder"):
         dataset_task("cars")
     with pytest.raises(ValueError, match="no data set 'car': choose from imagenet, "):
-        check("car", tmp_path)
+        status("car", tmp_path)
     with pytest.raises(ValueError, match="To get it, the original page is offline"):
         download("cars", tmp_path)
 
