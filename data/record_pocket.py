@@ -18,6 +18,7 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -25,21 +26,22 @@ import pandas as pd
 import torch
 
 from natlib.cost import CostTable
-from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path
+from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path, write_text
 from natlib.evaluate import evaluate, top1_errors
-from natlib.many import load_many, random_candidates
-from natlib.profiles import MANY, PROFILES
-from natlib.runs import write_text
+from natlib.paper.joined import MANY, load_many, random_candidates
+from natlib.profiles import PROFILES
 from natlib.search import sample_spread
 from natlib.space import Architecture, IntMatrix, SearchSpace
 from natlib.supernet import Supernet
 from natlib.surrogate import rank_metrics
 from natlib.train import cosine, make_optimizer, train, uniform_subnets
 from natlib.transfer import (
+    Transfer,
     adapt,
     archive_table,
     fill_archive,
     measure_again,
+    propose,
     report,
     search_candidates,
     start,
@@ -94,7 +96,7 @@ def random_subnets(space: SearchSpace, n: int) -> IntMatrix:
     return np.vstack([ends, space.sample(n, 0)])
 
 
-def describe_signal(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]:
+def signal_of(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]:
     """Measures on validation what separates subnets from noise; `X` as `random_subnets` gives."""
     correct = evaluate(net, X, task, progress=False)
     errors, madds = top1_errors(correct), CostTable(net.space, task.num_classes).madds(X)
@@ -117,7 +119,7 @@ def record_signal(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
         X = random_subnets(net.space, 100)
         train_on(net, task, seed, lr=lr)
         if pretrained and seed == SEEDS[0]:
-            signal = about | describe_signal(task, net, X)
+            signal = about | signal_of(task, net, X)
             files["signal.csv"] = pd.DataFrame([signal])
         correct = evaluate(net, X[2:], task, "test", n_images=1000, calibration=500, progress=False)
         means[pretrained] = 100 * correct.mean()
@@ -146,6 +148,14 @@ def record_archive(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     return {f"pocket_{task.name}.csv": archive}
 
 
+def iterate(run: Transfer, candidates: Callable = propose) -> None:
+    """Does all iterations of a transfer whose archive is filled."""
+    while run.iteration < run.profile.iterations:
+        search_candidates(run, candidates)
+        adapt(run)
+        measure_again(run)
+
+
 def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
     """Transfers with each adaptation mode from one and the same warm start.
 
@@ -158,11 +168,8 @@ def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
     fill_archive(warm)
     for mode in ("distribution", "uniform", "none"):
         run = copy.deepcopy(warm)
-        run.mode = mode
-        while run.iteration < QUICK.iterations:
-            search_candidates(run)
-            adapt(run)
-            measure_again(run)
+        run.settings = replace(run.settings, mode=mode)
+        iterate(run)
         about = {"task": task.name, "mode": mode, "seed": seed}
         history += [about | row for row in run.history]
         chosen += [about | row for row in report(run).to_dict("records")]
@@ -219,10 +226,9 @@ def record_many(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     warm_up(warm)
     fill_archive(warm)
     archives = []
-    for method, candidates in (("NSGA-III", search_candidates), ("random", random_candidates)):
+    for method, candidates in (("NSGA-III", propose), ("random", random_candidates)):
         run = copy.deepcopy(warm)
-        while run.searched < run.profile.iterations:
-            candidates(run)
+        iterate(run, candidates)
         about = {"task": task.name, "seed": seed, "method": method}
         archives.append(archive_table(run).assign(**about))
     return {"many.csv": pd.concat(archives).astype({"madds": int})}
