@@ -9,7 +9,7 @@ import pytest
 from natlib.cost import CostTable
 from natlib.data import DATA
 from natlib.explore import objectives_of
-from natlib.many import compare
+from natlib.paper.joined import compare
 from natlib.space import Architecture, SearchSpace
 
 ARCHIVES = DATA / "archives"

@@ -185,19 +185,18 @@ def throughput(net: Supernet, batch_size: int = 8, trials: int = 2) -> tuple[flo
     split = Split(torch.from_numpy(images), torch.zeros(batch_size, dtype=torch.int64))
     task = make_task("noise", ("noise",), dict.fromkeys(SPLITS, split))
     optimizer, sampler, X = make_optimizer(net), uniform_subnets(space, 3, 0), space.sample(4, 0)
-    common = {"batch_size": batch_size, "progress": False}
 
     def training() -> None:
-        train(net, optimizer, task, sampler, lambda _: 0.0, [next(numbers)], **common)
+        how = {"batch_size": batch_size, "progress": False}
+        train(net, optimizer, task, sampler, lambda step: 0.0, [next(numbers)], **how)
 
     def evaluation() -> None:  # sees as many pictures again to recalibrate batch norm
         evaluate(net, X, task, calibration=batch_size, progress=False)
 
-    def seconds(work: Callable[[], None]) -> float:
-        timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
-        return timer.timeit(trials).mean
-
-    return 4 * batch_size / seconds(training), 8 * batch_size / seconds(evaluation)
+    how = {"num_threads": torch.get_num_threads()}
+    timers = [Timer("work()", globals={"work": work}, **how) for work in (training, evaluation)]
+    seconds = [timer.timeit(trials).mean for timer in timers]
+    return 4 * batch_size / seconds[0], 8 * batch_size / seconds[1]
 
 
 def estimated_hours(profile: Profile, training: float, evaluation: float) -> pd.DataFrame:
