@@ -26,7 +26,7 @@ Its sentences stand in `sentences.toml`, in a table `[module.check_range]`:
 
 import copy
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +119,11 @@ def cases(ask: Callable, table: dict[str, tuple | list[tuple]], tolerance: float
     for message, tries in table.items():
         for *arguments, expected in tries if isinstance(tries, list) else [tries]:
             case(ask, tuple(arguments), expected, message, tolerance)
+
+
+def against(ask: Callable, right: Callable, draws: Iterable[tuple], message: str, tolerance=1e-9):
+    """Tries an answer on many tuples of arguments, where it should agree with a right function."""
+    cases(ask, {message: [(*draw, right(*draw)) for draw in draws]}, tolerance)
 
 
 def passed(message: str) -> None:
