@@ -27,17 +27,15 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torch.nn import functional
 from torchvision.datasets.folder import make_dataset
-from tqdm.auto import tqdm
+from tqdm.contrib.concurrent import thread_map
 
-SPLITS = ("train", "valid", "test")
 DATA = Path(__file__).parents[1] / "data"
 POCKET = DATA / "pocket"
-# Whether a mirrored picture keeps its class: a mirrored animal is an animal, a mirrored digit none.
-MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}
+MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}  # see `Task.flip`
 TARGETS = ("animals", "digits", "emoji")
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+SPLITS = ("train", "valid", "test")
 SPLIT_FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 CUT = 0.2  # share of the pictures that goes into a validation or test split that has to be cut
 MARGIN = 3  # pixels by which `shift_and_flip` shifts a picture at most, to every side
 DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
@@ -64,28 +62,18 @@ class Split:
 class Task:
     """One classification task.
 
-    `error_names`, `within` and `errors` are the hook for several tasks joined into one:
-    `natlib.paper.JoinedTask` overrides them, and training, evaluation and search ask only them.
-
-    Attributes:
-        name: Name of the task.
-        classes: Names of the classes.
-        train: Pictures to fit weights and batch-norm statistics on.
-        valid: Pictures to choose architectures by.
-        test: Pictures for the final report, and for nothing else.
-        mean: Mean of each channel of the train split, on the scale 0 to 1.
-        std: Standard deviation of each channel of the train split.
-        flip: Whether a mirrored picture keeps its class.
+    Of tasks that were joined into one, `natlib.paper.JoinedTask`, only `error_names`, `within` and
+    `errors` differ; training, evaluation and search ask nothing else.
     """
 
     name: str
     classes: tuple[str, ...]
-    train: Split
-    valid: Split
-    test: Split
-    mean: tuple[float, ...]
+    train: Split  # to fit weights and batch-norm statistics on
+    valid: Split  # to choose architectures by
+    test: Split  # for the final report, and for nothing else
+    mean: tuple[float, ...]  # of each channel of the train split, on the scale 0 to 1
     std: tuple[float, ...]
-    flip: bool
+    flip: bool  # whether a mirrored picture keeps its class, as an animal does and a digit does not
 
     @property
     def num_classes(self) -> int:
@@ -102,10 +90,10 @@ class Task:
         return logits
 
     def errors(self, correct: NDArray[np.bool_], labels: Tensor) -> NDArray[np.float64]:
-        """Returns the errors in percent, `(n, len(error_names))`.
+        """Returns the errors of `n` subnets in percent, `(n, len(error_names))`.
 
         Args:
-            correct: Which pictures each of `n` subnets classifies correctly, `(n, n_images)`.
+            correct: Which pictures each of them classifies correctly, `(n, n_images)`.
             labels: Classes of these pictures, `(n_images,)`.
         """
         return 100 * (1 - correct.mean(axis=1, keepdims=True))
@@ -114,13 +102,13 @@ class Task:
 def make_task(
     name: str, classes: tuple[str, ...], splits: dict[str, Split], flip: bool = True
 ) -> Task:
-    """Returns a task of the splits `train`, `valid` and `test`, with its channel statistics.
+    """Returns a task of three splits, with mean and standard deviation of the train split.
 
-    They come from the train split: of pictures in a tensor from all, else from 1,000 of them.
+    They come from all its pictures if these are a tensor, else from 1,000 of them.
     """
-    images = splits["train"].images
+    images, n = splits["train"].images, len(splits["train"])
     if isinstance(images, LazyImages):
-        images = images[np.linspace(0, len(images) - 1, min(1000, len(images))).astype(int)]
+        images = images[np.linspace(0, n - 1, min(1000, n)).astype(int)]
     pixels = images.double() / 255
     mean, std = (tuple(v.tolist()) for v in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
     return Task(name, classes, **splits, mean=mean, std=std, flip=flip)
@@ -153,38 +141,26 @@ def load_task(name: str, side: int = 32) -> Task:
 def read_task(path: Path, name: str, flip: bool) -> Task:
     """Reads a task from an npz file with `classes`, `train_images`, `train_labels` and so on."""
     with np.load(path, allow_pickle=False) as arrays:
-        splits = {
-            split: Split(*(torch.from_numpy(arrays[f"{split}_{k}"]) for k in ("images", "labels")))
-            for split in SPLITS
-        }
-        return make_task(name, tuple(arrays["classes"].tolist()), splits, flip)
+        tensors = {k: torch.from_numpy(v) for k, v in arrays.items() if k != "classes"}
+        classes = tuple(arrays["classes"].tolist())
+    splits = {k: Split(tensors[f"{k}_images"], tensors[f"{k}_labels"]) for k in SPLITS}
+    return make_task(name, classes, splits, flip)
 
 
 def verify_checksum(path: Path) -> None:
-    """Holds a shipped file against the SHA-256 in `checksums.json` beside it.
-
-    Raises:
-        ValueError: If the file differs.
-        FileNotFoundError: If it is missing.
-    """
+    """Raises where a shipped file is missing, or is not that of `checksums.json` beside it."""
+    restore = "restore it with 'git checkout data/pocket'"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing: it ships with the project, so restore it with "
-            f"'git checkout data/pocket' or clone again."
+            f"{path} is missing: it ships with the project, so {restore} or clone again."
         )
     expected = json.loads((path.parent / "checksums.json").read_text())[path.name]
     if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-        raise ValueError(
-            f"{path} is damaged (its checksum differs): restore it with 'git checkout data/pocket'."
-        )
+        raise ValueError(f"{path} is damaged (its checksum differs): {restore}.")
 
 
 def pretrained_path(space_name: str) -> Path:
-    """Returns the file of the pre-trained supernet of a space.
-
-    Raises:
-        FileNotFoundError: If none ships for the space or the file is missing.
-    """
+    """Returns the file of the pre-trained supernet of a space; raises where none ships."""
     if space_name != "pocket":
         raise FileNotFoundError(
             f"No supernet of the {space_name} space ships with the project: pass one as "
@@ -227,47 +203,55 @@ def folder_task(
             to `train`, or a picture lies in two places.
     """
     root = Path(path).expanduser()
-    classes, folders = _find_classes(root)
-    pictures = _list_pictures(classes, folders)
+    classes, pictures = _list_pictures(root)
     files = pictures.file.tolist()
     images = LazyImages(lambda i: _open(files[i], side), len(files), side)
-    unreadable = images.unreadable_rows(progress)
-    if unreadable:
-        names = ", ".join(str(files[i].relative_to(root)) for i in unreadable)
-        warnings.warn(
-            f"{len(unreadable)} of {len(files)} pictures cannot be read and are left out: {names}.",
-            stacklevel=2,
-        )
+    bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
+    readable = thread_map(images.is_readable, range(len(files)), max_workers=THREADS, **bar)
+    lost = [str(f.relative_to(root)) for f, ok in zip(files, readable, strict=True) if not ok]
+    if lost:
+        told = f"{len(lost)} of {len(files)} pictures cannot be read and are left out"
+        warnings.warn(f"{told}: {', '.join(lost)}.", stacklevel=2)
     if groups is not None:
         pictures["group"] = [str(groups(file)) for file in files]
-    pictures = _cut_missing_splits(pictures.drop(index=unreadable), classes, seed)
-    splits = {}
-    for split in SPLITS:
-        part = pictures[pictures.split == split]
-        labels = torch.from_numpy(part.label.to_numpy(np.int64, copy=True))
-        splits[split] = Split(images.take(part.index.to_numpy(copy=True)), labels)
+    whole = Split(images, torch.from_numpy(pictures.label.to_numpy(np.int64, copy=True)))
+    pictures = _cut_missing_splits(pictures[np.array(readable, dtype=bool)].copy(), classes, seed)
+    rows = {split: pictures.index[pictures.split == split].to_numpy(copy=True) for split in SPLITS}
+    splits = {split: whole.take(numbers) for split, numbers in rows.items()}
     return make_task(root.resolve().name, classes, splits, flip)
 
 
-def _find_classes(root: Path) -> tuple[tuple[str, ...], dict[str, Path]]:
-    """Returns the classes and the folder of each split; only `train` where there are no splits."""
+def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Returns the classes; and file, label and split of each picture, which counts once."""
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}: pass one that holds class folders.")
     folders = {SPLIT_FOLDERS[k]: root / k for k in _subfolders(root) if k in SPLIT_FOLDERS}
     folders = folders if "train" in folders else {"train": root}
-    classes = _subfolders(folders["train"])
+    classes, pictures = _subfolders(folders["train"]), {}
     if len(classes) < 2:
         raise ValueError(
             f"{folders['train']} holds {len(classes)} class folders, and a task needs at least "
             "two: put the pictures of each class into a folder of its own."
         )
+
+    def is_picture(file: str) -> bool:
+        hidden = any(map(_hidden, Path(file).relative_to(root).parts))
+        return file.lower().endswith(SUFFIXES) and not hidden
+
     for split, folder in folders.items():
-        unknown = sorted(set(_subfolders(folder)) - set(classes))
-        if unknown:
-            raise ValueError(
-                f"'{unknown[0]}' is a class in {split} but not in train: add it there."
-            )
-    return classes, folders
+        for name in sorted(set(_subfolders(folder)) - set(classes)):
+            raise ValueError(f"'{name}' is a class in {split} but not in train: add it there.")
+        numbers = {name: c for c, name in enumerate(classes)}
+        for file, label in make_dataset(
+            folder, numbers, is_valid_file=is_picture, allow_empty=True
+        ):
+            first = pictures.setdefault(os.path.realpath(file), (Path(file), label, split))
+            if first[1:] != (label, split):
+                raise ValueError(
+                    f"{file} and {first[0]} are the same file, in different classes or splits: "
+                    "remove one of them."
+                )
+    return classes, pd.DataFrame(list(pictures.values()), columns=["file", "label", "split"])
 
 
 def _hidden(name: str) -> bool:
@@ -278,37 +262,24 @@ def _subfolders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(f.name for f in folder.iterdir() if f.is_dir() and not _hidden(f.name)))
 
 
-def _list_pictures(classes: tuple[str, ...], folders: dict[str, Path]) -> pd.DataFrame:
-    """Returns file, label and split of every picture; a file with several links counts once."""
-    pictures = {}
-    numbers = {name: c for c, name in enumerate(classes)}
-    for split, folder in folders.items():
-
-        def is_picture(path: str, folder: Path = folder) -> bool:
-            below = Path(path).relative_to(folder).parts
-            return path.lower().endswith(SUFFIXES) and not any(map(_hidden, below))
-
-        for path, label in make_dataset(
-            folder, numbers, is_valid_file=is_picture, allow_empty=True
-        ):
-            first = pictures.setdefault(os.path.realpath(path), (Path(path), label, split))
-            if first[1:] != (label, split):
-                raise ValueError(
-                    f"{path} and {first[0]} are the same file, in different classes or "
-                    "splits: remove one of them."
-                )
-    return pd.DataFrame(list(pictures.values()), columns=["file", "label", "split"])
+def _open(file: Path, side: int) -> Image.Image:
+    """Opens a picture; a JPEG is decoded at a fraction of its size if that is enough for `side`."""
+    image = Image.open(file)
+    image.draft("RGB", (2 * side, 2 * side))
+    return image
 
 
 def _cut_missing_splits(
     pictures: pd.DataFrame, classes: tuple[str, ...], seed: int
 ) -> pd.DataFrame:
-    """Cuts the splits that have no pictures from `train`."""
-    pictures = pictures.copy()
-    missing = [split for split in ("test", "valid") if split not in set(pictures.split)]
-    counts = pictures.label[pictures.split == "train"].value_counts()
-    counts = {name: int(counts.get(c, 0)) for c, name in enumerate(classes)}
-    few = [f"'{name}' ({n})" for name, n in counts.items() if n <= len(missing)]
+    """Cuts the splits that have no pictures from `train`, in place."""
+    n, missing = (
+        round(CUT * len(pictures)),
+        [k for k in SPLITS[::-1] if k not in set(pictures.split)],
+    )
+    in_train = pictures.label[pictures.split == "train"].to_numpy(np.int64)
+    counts = np.bincount(in_train, minlength=len(classes))
+    few = [f"'{c}' ({n})" for c, n in zip(classes, counts, strict=True) if n <= len(missing)]
     if few:
         raise ValueError(
             f"Too few pictures that can be read: a class needs at least {1 + len(missing)} here, "
@@ -316,8 +287,7 @@ def _cut_missing_splits(
         )
     for split in missing:
         train = pictures[pictures.split == "train"]
-        groups = train.group.to_numpy() if "group" in train else None
-        rows = stratified_cut(train.label.to_numpy(), round(CUT * len(pictures)), seed, groups)
+        rows = stratified_cut(train.label.to_numpy(), n, seed, train.get("group"))
         pictures.loc[train.index[rows], "split"] = split
     for split in ("train", *missing):
         absent = set(range(len(classes))) - set(pictures.label[pictures.split == split])
@@ -332,28 +302,24 @@ def _cut_missing_splits(
 def stratified_cut(
     labels: NDArray[np.int64], n: int, seed: int, groups: NDArray | None = None
 ) -> NDArray[np.int64]:
-    """Draws `n` pictures, each class in proportion and with at least one.
+    """Draws `n` of the pictures, each class in proportion and with at least one.
 
     Args:
         labels: Class of every picture, `(m,)`.
         n: Number of pictures; with groups, about so many.
         seed: Seed of the draw.
-        groups: Group of every picture; groups are drawn as a whole.
+        groups: Group of every picture, `(m,)`; groups are drawn as a whole.
 
     Returns:
-        The drawn rows, ascending.
-
-    Raises:
-        ValueError: If there are too few groups.
+        The drawn rows, ascending. Raises a `ValueError` if there are too few groups.
     """
     if groups is not None:
         folds = StratifiedGroupKFold(round(len(labels) / n), shuffle=True, random_state=seed)
         try:
             return next(folds.split(labels, labels, groups))[1]
         except ValueError as error:
-            raise ValueError(
-                f"The groups cannot be cut ({error}): make smaller groups, or pass no groups."
-            ) from None
+            told = f"The groups cannot be cut ({error}): make smaller groups, or pass no groups."
+            raise ValueError(told) from None
     exact = np.bincount(labels) * n / len(labels)
     quota = np.maximum(1, exact.astype(np.int64))
     most_short = np.argsort(quota - exact, kind="stable")
@@ -382,15 +348,14 @@ class LazyImages:
         side: int,
         cache_bytes: int = DECODED_BYTES,
     ) -> None:
-        def decode(number: int) -> Tensor | OSError:
+        def decode(number: int) -> Tensor:
             try:
                 with load(number) as image:
                     return to_square(image, side)
             except Exception as error:  # a damaged file makes Pillow raise nearly anything
-                return OSError(f"Picture {number} cannot be decoded: {error}")
+                raise OSError(f"Picture {number} cannot be decoded: {error}") from None
 
-        self.shape = (n, 3, side, side)
-        self._numbers = torch.arange(n)
+        self.shape, self._numbers = (n, 3, side, side), torch.arange(n)
         self._decode = lru_cache(cache_bytes // (3 * side**2))(decode)
 
     def __len__(self) -> int:
@@ -398,10 +363,8 @@ class LazyImages:
 
     def __getitem__(self, index: int | slice | Tensor | NDArray) -> Tensor:
         numbers = self._numbers[index]
-        pictures = self._read(numbers)
-        for picture in pictures:
-            if isinstance(picture, OSError):
-                raise picture
+        with ThreadPoolExecutor(THREADS) as pool:
+            pictures = list(pool.map(self._decode, numbers.flatten().tolist()))
         flat = torch.stack(pictures) if pictures else torch.empty(0, dtype=torch.uint8)
         return flat.reshape(*numbers.shape, *self.shape[1:])
 
@@ -412,24 +375,12 @@ class LazyImages:
         taken.shape = (len(taken._numbers), *self.shape[1:])
         return taken
 
-    def unreadable_rows(self, progress: bool = True) -> list[int]:
-        """Decodes every picture once and returns the rows where that fails."""
-        parts = self._numbers.split(256)
-        bar = tqdm(parts, desc="reading pictures", disable=not progress, leave=False)
-        pictures = (picture for numbers in bar for picture in self._read(numbers))
-        return [row for row, picture in enumerate(pictures) if isinstance(picture, OSError)]
-
-    def _read(self, numbers: Tensor) -> list[Tensor | OSError]:
-        with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return list(pool.map(self._decode, numbers.flatten().tolist()))
-
-
-def _open(file: Path, side: int) -> Image.Image:
-    """Opens a picture; a JPEG is decoded at a fraction of its size if that is enough for `side`."""
-    image = Image.open(file)
-    image.draft("RGB", (2 * side, 2 * side))
-    return image
+    def is_readable(self, row: int) -> bool:
+        """Returns whether the picture of a row can be decoded."""
+        try:
+            return self._decode(int(self._numbers[row])) is not None
+        except OSError:
+            return False
 
 
 def to_square(image: Image.Image, side: int) -> Tensor:
@@ -458,9 +409,7 @@ def to_input(
     """
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
     if x.shape[2:] != (resolution, resolution):
-        x = functional.interpolate(
-            x, size=(resolution, resolution), mode="bilinear", antialias=True
-        )
+        x = functional.interpolate(x, (resolution, resolution), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
     return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
@@ -472,9 +421,6 @@ def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Te
         images: uint8 `(n, 3, h, w)`; the border is repeated where a shift uncovers it.
         generator: Source of randomness on the CPU, so that it is the same on every device.
         flip: Whether to mirror at all.
-
-    Returns:
-        uint8 of the same shape.
     """
     n, _, height, width = images.shape
     shift = torch.randint(-MARGIN, MARGIN + 1, (2, n, 1), generator=generator)
@@ -491,8 +437,7 @@ def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Te
 def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
     """Returns which of `n` pictures make the batch of a numbered step, int64 `(batch_size,)`.
 
-    Every epoch goes through the pictures in an order of its own; an incomplete batch at its end
-    is left out.
+    Every epoch has an order of its own; an incomplete batch at its end is left out.
     """
     epoch, batch = divmod(step, n // batch_size)
     return _epoch_order(n, epoch, seed)[batch * batch_size : (batch + 1) * batch_size]

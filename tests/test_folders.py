@@ -175,9 +175,8 @@ def test_huge_pictures(pets):
     Image.new("1", (20_000, 9_500), 1).save(pets / "cat" / "vast.png")  # Pillow refuses it
     with pytest.warns(UserWarning) as caught:
         task = load(pets)
-    assert [str(w.message) for w in caught] == [
-        "1 of 32 pictures cannot be read and are left out: cat/vast.png."
-    ]
+    told = [str(w.message) for w in caught if w.category is UserWarning]
+    assert told == ["1 of 32 pictures cannot be read and are left out: cat/vast.png."]
     assert sum(sizes(task)) == 31
 
 
