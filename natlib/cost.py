@@ -18,7 +18,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from natlib.space import Architecture, Block, IntMatrix, SearchSpace, squeezed_channels
@@ -39,13 +38,7 @@ def conv_cost(
 ) -> LayerCost:
     """Counts a convolution without bias, and the two parameters per channel of its batch norm.
 
-    Args:
-        c_in: Input channels.
-        c_out: Output channels.
-        kernel: Side of the kernel.
-        side: Side of the *output* in pixels.
-        groups: Groups of the convolution; `c_in` for a depthwise one.
-        batch_norm: Whether a batch norm follows.
+    `side` is that of the *output* in pixels; a depthwise convolution has `c_in` groups.
     """
     weights = c_out * (c_in // groups) * kernel**2
     return LayerCost(weights + 2 * c_out * batch_norm, weights * side**2)
@@ -71,6 +64,11 @@ def block_cost(block: Block) -> LayerCost:
     return cost
 
 
+def classifier_cost(features: int, num_classes: int) -> LayerCost:
+    """Counts the linear layer from the last block's channels to the classes."""
+    return LayerCost((features + 1) * num_classes, features * num_classes)
+
+
 def tabulate(
     space: SearchSpace,
     cost_of: Callable[[Block], ArrayLike],
@@ -90,17 +88,13 @@ def tabulate(
     """
     once = cache(lambda block: np.asarray(cost_of(block)))
     space = replace(space, resolutions=tuple(resolutions or space.resolutions))
-    genes = range(1, space.n_layer_choices + 1)
-    table = []
-    for r, w, gene in product(space.resolutions, space.widths, (1, *genes)):
-        stem, first, *layers, final, mix = (
-            once(block._replace(name="")) for block in space.blocks(_all_layers(space, r, w, gene))
-        )
-        table.append([stem + first + final + mix, *layers])
-    table = np.array(table)
-    table = table.reshape(
-        len(space.resolutions), len(space.widths), 1 + len(genes), *table.shape[1:]
-    )
+    genes, rows = range(1, space.n_layer_choices + 1), []
+    for resolution, width, gene in product(space.resolutions, space.widths, (1, *genes)):
+        blocks = space.blocks(_all_layers(space, resolution, width, gene))
+        stem, first, *layers, final, mix = (once(block._replace(name="")) for block in blocks)
+        rows.append([stem + first + final + mix, *layers])
+    shape = (len(space.resolutions), len(space.widths), 1 + len(genes))
+    table = np.array(rows).reshape(*shape, len(rows[0]), *np.shape(stem))
     table[:, :, 0, 1:] = 0
     return table
 
@@ -108,30 +102,20 @@ def tabulate(
 def _all_layers(space: SearchSpace, resolution: int, width: float, gene: int) -> Architecture:
     """Returns the deepest architecture all of whose layers have one gene."""
     layers = space.n_stages * space.max_depth
-    kernel = space.kernels[(gene - 1) % len(space.kernels)]
-    expand = space.expands[(gene - 1) // len(space.kernels)]
-    depths = (space.max_depth,) * space.n_stages
-    return Architecture(resolution, width, depths, (kernel,) * layers, (expand,) * layers)
+    kernels = (space.kernels[(gene - 1) % len(space.kernels)],) * layers
+    expands = (space.expands[(gene - 1) // len(space.kernels)],) * layers
+    return Architecture(resolution, width, (space.max_depth,) * space.n_stages, kernels, expands)
 
 
 def look_up(space: SearchSpace, X: ArrayLike, table: NDArray) -> NDArray:
-    """Adds up the entries of a table over the blocks of each architecture.
-
-    Args:
-        space: The search space.
-        X: Canonical encodings, integers `(n, n_var)`.
-        table: What `tabulate` returned for it.
-
-    Returns:
-        Costs, `(n, ...)`.
+    """Adds up the entries of a table of `tabulate` over the blocks of each row of `X`, `(n, ...)`.
 
     Raises:
         ValueError: If a row is no canonical encoding of the space.
     """
     X = space.validated(X)
-    genes = np.insert(X[:, 2:], 0, 0, axis=1)
-    places = np.arange(genes.shape[1])
-    return table[X[:, :1], X[:, 1:2], genes, places].sum(axis=1)
+    genes = np.insert(X[:, 2:], 0, 0, axis=1)  # in front, the blocks that every subnet has
+    return table[X[:, :1], X[:, 1:2], genes, np.arange(genes.shape[1])].sum(axis=1)
 
 
 class CostTable:
@@ -144,47 +128,15 @@ class CostTable:
 
     def __init__(self, space: SearchSpace, num_classes: int) -> None:
         self.space = space
-        self.num_classes = num_classes
         self._table = tabulate(space, block_cost)
         for w, width in enumerate(space.widths):
-            self._table[:, w, :, 0] += self._classifier(width)
+            features = space.blocks(space.smallest(width))[-1].c_out
+            self._table[:, w, :, 0] += classifier_cost(features, num_classes)
 
     def params(self, X: ArrayLike) -> IntMatrix:
-        """Returns the number of parameters of each row of `X`, int64 `(n,)`.
-
-        Raises:
-            ValueError: If a row is no canonical encoding of the space.
-        """
+        """Returns the number of parameters of each canonical row of `X`, int64 `(n,)`."""
         return look_up(self.space, X, self._table[..., 0])
 
     def madds(self, X: ArrayLike) -> IntMatrix:
-        """Returns the multiply-adds for one image of each row of `X`, int64 `(n,)`.
-
-        Raises:
-            ValueError: If a row is no canonical encoding of the space.
-        """
+        """Returns the multiply-adds for one image of each canonical row of `X`, int64 `(n,)`."""
         return look_up(self.space, X, self._table[..., 1])
-
-    def per_layer(self, x: ArrayLike) -> pd.DataFrame:
-        """Returns the cost of each layer of one architecture, input to output.
-
-        Args:
-            x: One canonical encoding, integers `(n_var,)`.
-
-        Returns:
-            Columns `layer`, `params` and `madds`; the rows add up to `params(x)` and `madds(x)`.
-
-        Raises:
-            ValueError: If `x` is not one canonical encoding of the space.
-        """
-        X = self.space.validated(x)
-        if len(X) != 1:
-            raise ValueError(f"per_layer takes one encoding, not {len(X)}: ask row by row.")
-        arch = self.space.decode(X[0])
-        rows = [(block.name, *block_cost(block)) for block in self.space.blocks(arch)]
-        rows.append(("classifier", *self._classifier(arch.width)))
-        return pd.DataFrame(rows, columns=["layer", *LayerCost._fields])
-
-    def _classifier(self, width: float) -> LayerCost:
-        features = self.space.blocks(self.space.smallest(width))[-1].c_out
-        return LayerCost((features + 1) * self.num_classes, features * self.num_classes)

@@ -49,7 +49,7 @@ def evaluate(
         n_images: Images of the split to measure on, the same for every subnet; all by default.
         calibration: Training images for the batch norm, the same for every subnet.
         progress: Whether to show a progress bar.
-        description: Label of the progress bar.
+        description: Its label.
 
     Returns:
         Which images each subnet classifies correctly, `(n, n_images)`; `Task.errors` makes
@@ -82,8 +82,7 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 
     Args:
         subnet: The module; it is left in `eval` mode.
-        batches: Training images and labels, as `InputBatches` gives them; the statistics are the
-            mean over batches.
+        batches: Training images and labels, as `InputBatches` gives them.
     """
     norms = [layer for layer in subnet.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in norms]
@@ -121,16 +120,9 @@ def correct_predictions(
 
 
 class InputBatches:
-    """The batches of a split at one resolution, kept where they fit in `KEPT_BYTES`.
+    """The batches of a split at one resolution, normalised as the task says, kept if they fit.
 
     Iterating gives pairs of inputs, float32 `(n, 3, r, r)`, and labels, int64 `(n,)`.
-
-    Args:
-        split: The pictures.
-        resolution: Side of the inputs in pixels.
-        task: Gives mean and standard deviation of the channels.
-        device: Where the batches lie.
-        batch_size: Images a batch.
     """
 
     def __init__(

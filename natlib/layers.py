@@ -27,10 +27,9 @@ ACTIVATIONS = {
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution whose weights are not set yet.
+    """A convolution whose weights are not set yet: whole networks do that, with `initialise`.
 
-    Filling them at random would take most of the time of reading a subnet out; whole networks do
-    it, with `initialise`.
+    Filling them at random would take most of the time of reading a subnet out.
     """
 
     def reset_parameters(self) -> None:
@@ -45,15 +44,9 @@ class Linear(nn.Linear):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, its batch norm, an activation.
+    """A convolution without bias, its batch norm, an activation (a key of `ACTIVATIONS`).
 
-    Args:
-        c_in: Input channels.
-        c_out: Output channels.
-        kernel: Side of the kernel; the padding keeps the side of the image at stride 1.
-        stride: Stride.
-        groups: Groups of the convolution; `c_in` for a depthwise one.
-        act: Activation, a key of `ACTIVATIONS`.
+    The padding keeps the side of the image at stride 1; a depthwise convolution has `c_in` groups.
     """
 
     def __init__(
@@ -84,8 +77,7 @@ class ConvNorm(nn.Module):
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation: scales each channel by a gate computed from all channel means.
 
-    Args:
-        channels: Channels of the input; a quarter of them are used inside.
+    A quarter of the channels of its input are used inside.
     """
 
     def __init__(self, channels: int) -> None:
@@ -109,11 +101,7 @@ class SqueezeExcite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise convolution, squeeze-and-excitation, project 1x1.
-
-    Args:
-        block: Its shape; without an expand ratio there is no expand convolution.
-    """
+    """Expand 1x1 (not without an expand ratio), depthwise, squeeze-and-excitation, project 1x1."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -162,16 +150,7 @@ class ElasticBlock(InvertedResidual):
         return weight
 
     def forward(self, x: Tensor, kernel: int, expand: float) -> Tensor:
-        """Works as the plain block of this kernel size and expand ratio.
-
-        Args:
-            x: Input, `(n, c_in, h, w)`.
-            kernel: Kernel size of the depthwise convolution.
-            expand: Expand ratio.
-
-        Returns:
-            Output, `(n, c_out, h / stride, w / stride)`.
-        """
+        """Does with `(n, c_in, h, w)` what the plain block of this kernel and ratio does."""
         mid, conv2d = expanded_channels(self.c_in, expand), functional.conv2d
         y = conv2d(x, self.inverted_bottleneck.conv.weight[:mid])
         y = self.inverted_bottleneck.act(sliced_norm(y, self.inverted_bottleneck.bn))
@@ -184,23 +163,14 @@ class ElasticBlock(InvertedResidual):
 
 
 def sliced_norm(x: Tensor, bn: nn.BatchNorm2d) -> Tensor:
-    """Applies the first channels of a batch norm, as many as `x` has.
-
-    In training mode the running statistics of those channels are updated in place.
-    """
+    """Applies the first channels of a batch norm, as many as `x` has, and trains only those."""
     c = x.shape[1]
     statistics, affine = (bn.running_mean[:c], bn.running_var[:c]), (bn.weight[:c], bn.bias[:c])
     return functional.batch_norm(x, *statistics, *affine, bn.training, bn.momentum, bn.eps)
 
 
 class PooledConv(nn.Module):
-    """Global average pooling, then a 1x1 convolution without batch norm and bias, activation.
-
-    Args:
-        c_in: Input channels.
-        c_out: Output channels.
-        act: Activation, a key of `ACTIVATIONS`.
-    """
+    """Global average pooling, then a 1x1 convolution without batch norm and bias, activation."""
 
     def __init__(self, c_in: int, c_out: int, act: str) -> None:
         super().__init__()
@@ -222,10 +192,9 @@ def build(block: Block) -> nn.Module:
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Returns images with the channels of a pixel side by side in memory.
+    """Returns images with the channels of a pixel side by side in memory; layers hand that on.
 
-    Every layer hands the layout on, and to convolutions of few channels memory traffic is what
-    matters. Apple's MPS keeps the usual layout.
+    To convolutions of few channels memory traffic is what matters. Apple's MPS keeps its layout.
     """
     if images.device.type == "mps":
         return images
@@ -244,12 +213,7 @@ def initialise(module: nn.Module) -> None:
 
 
 def copy_slices(target: nn.Module, source: nn.Module) -> None:
-    """Fills a module with the first channels of another one's weights and statistics.
-
-    Args:
-        target: The module to fill.
-        source: A module with tensors of the same names, as large or larger.
-    """
+    """Fills a module with the first channels of a larger one with tensors of the same names."""
     for name, module in target._modules.items():
         if module is not None:
             copy_slices(module, source._modules[name])
@@ -260,9 +224,7 @@ def copy_slices(target: nn.Module, source: nn.Module) -> None:
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """Folds every batch norm of a plain module into its convolution, in place.
-
-    For inference: same outputs, less memory traffic.
+    """Folds every batch norm of a plain module into its convolution, in place; outputs stay.
 
     Raises:
         ValueError: If the module is not in `eval` mode.

@@ -31,15 +31,11 @@ class Subnet(nn.Module):
     """One subnet as a plain module, independent of any supernet.
 
     Args:
-        space: The search space that the architecture belongs to.
-        arch: The architecture.
+        space: The search space.
+        arch: The architecture; one outside the space is a `ValueError`.
         num_classes: Outputs of the classifier.
-        activation: Replaces every activation, for example `"mish"`; `None` keeps the space's.
+        activation: Replaces every activation, for example by `"mish"`; `None` keeps the space's.
         random: Whether to fill the weights at random; without, they must be set before use.
-
-    Raises:
-        ValueError: If the architecture is outside the space, or the activation is none of
-            `natlib.layers.ACTIVATIONS`.
     """
 
     def __init__(
@@ -73,13 +69,7 @@ class Subnet(nn.Module):
 
 
 class WeightSet(nn.Module):
-    """The shared weights of all subnets of one width multiplier.
-
-    Args:
-        space: The search space.
-        width: Width multiplier.
-        num_classes: Outputs of the classifier.
-    """
+    """The shared weights of all subnets of one width multiplier."""
 
     def __init__(self, space: SearchSpace, width: float, num_classes: int) -> None:
         super().__init__()
@@ -124,30 +114,20 @@ class Supernet(nn.Module):
         self.apply(initialise)
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
-        """Computes the logits of one subnet.
+        """Returns the logits `(n, num_classes)` of one subnet.
 
         Args:
             images: float32 `(n, 3, h, w)`, resized to the architecture's resolution already.
-            arch: The architecture.
-
-        Returns:
-            Logits, `(n, num_classes)`.
-
-        Raises:
-            ValueError: If the architecture is outside the space.
+            arch: The architecture; one outside the space is a `ValueError`.
         """
-        x = self.space.encode(arch)  # complains where it is outside
-        return self.weight_sets[x[1]](images, arch)
+        return self.weight_sets[self.space.encode(arch)[1]](images, arch)
 
     @torch.no_grad()
     def extract(self, arch: Architecture) -> Subnet:
-        """Reads a subnet out: a plain module with its own copy of the first channels.
+        """Reads a subnet out: a plain module with its own copy of the weights that it uses.
 
         Its running batch-norm statistics are the supernet's, which no subnet can use as they are:
         see `natlib.evaluate.recalibrate`.
-
-        Raises:
-            ValueError: If the architecture is outside the space.
         """
         subnet = Subnet(self.space, arch, self.num_classes, random=False)
         weights = self.weight_sets[self.space.widths.index(arch.width)]
@@ -163,11 +143,7 @@ class Supernet(nn.Module):
         return subnet.train(self.training)
 
     def replace_classifier(self, num_classes: int) -> None:
-        """Gives every weight set a new, untrained classifier (NAT, warm-up).
-
-        Args:
-            num_classes: Classes of the new task.
-        """
+        """Gives every weight set a new, untrained classifier for a new task (NAT, warm-up)."""
         for weights in self.weight_sets:
             old = weights.classifier
             weights.classifier = Linear(old.in_features, num_classes).to(old.weight.device)
@@ -175,11 +151,9 @@ class Supernet(nn.Module):
         self.num_classes = num_classes
 
     def save(self, path: str | Path, **metadata: str) -> None:
-        """Writes the weights as safetensors, with the space and the classes in the metadata.
+        """Writes the weights as safetensors, with space, classes and further metadata.
 
-        Args:
-            path: The file; it is written under a temporary name and renamed.
-            **metadata: Further strings to keep, such as how the weights were made.
+        The file is written under a temporary name and renamed.
         """
         path = Path(path)
         about = {"space": self.space.to_json(), "num_classes": str(self.num_classes)}
@@ -235,17 +209,10 @@ def state_problems(module: nn.Module, state: Mapping[str, Tensor]) -> str:
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Loads a state dict whose names and shapes fit exactly.
+    """Loads a state dict whose names and shapes all fit; else a `ValueError` says which do not.
 
-    Args:
-        module: The module; it is unchanged where the state does not fit.
-        state: The tensors by name.
-        what: What they are, at the beginning of a sentence.
-
-    Raises:
-        ValueError: Naming the missing, unexpected or misshapen keys.
+    `what` names the tensors at the beginning of that sentence.
     """
-    problems = state_problems(module, state)
-    if problems:
+    if problems := state_problems(module, state):
         raise ValueError(f"{what} does not fit: {problems}; nothing was loaded.")
     module.load_state_dict(state)

@@ -25,10 +25,11 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from natlib.data import Task, batch_indices, shift_and_flip, to_input
-from natlib.space import Architecture, SearchSpace
+from natlib.space import Architecture, IntMatrix, SearchSpace
 
 SubnetSampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
+Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
 
 
 def train(
@@ -42,11 +43,11 @@ def train(
     batch_size: int,
     seed: int = 0,
     teacher: nn.Module | str | None = "first",
-    augment: Callable[[Tensor, torch.Generator, bool], Tensor] = shift_and_flip,
+    augment: Augmentation = shift_and_flip,
     dtype: torch.dtype | str | None = "auto",
     clip: float = 5.0,
     micro_batches: int = 1,
-    after_step: Callable[[int], None] | None = None,
+    after_step: Callable[[int], None] = lambda step: None,
     description: str = "training",
     progress: bool = True,
 ) -> None:
@@ -61,9 +62,8 @@ def train(
         steps: Numbers of the steps to do.
         batch_size: Images a step, over all processes.
         seed: Seed of the batches and of their augmentation.
-        teacher: Whose predictions the subnets learn besides the labels: `"first"`, the first subnet
-            of each step teaches the others; a subnet of its own, which stays as it is, all of
-            them; `None`, nobody.
+        teacher: Whose predictions the subnets learn besides the labels: `"first"`, the first of
+            each step teaches the others; a frozen subnet teaches all; `None`.
         augment: Changes uint8 images `(n, 3, h, w)`, given a random generator and whether a
             mirrored picture keeps its class.
         dtype: Type that autocast computes in; `"auto"` is `half_precision`, `None` float32.
@@ -72,7 +72,7 @@ def train(
             memory. Batch norm sees one part at a time.
         after_step: Called with the number of each finished step.
         description: Label of the progress bar.
-        progress: Whether to show the progress bar.
+        progress: Whether to show it.
 
     Raises:
         FloatingPointError: If the loss of a subnet is not finite, naming subnet and step. The
@@ -86,16 +86,15 @@ def train(
     hidden = not progress or rank() > 0
     bar = tqdm(steps, desc=description, unit="step", disable=hidden, leave=False)
     for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = schedule(step)
+        optimizer.param_groups[0]["lr"] = schedule(step)
         optimizer.zero_grad(set_to_none=True)
         images, labels = training_batch(task, batch_size, step, seed, device, augment)
         archs, losses = sampler(step), []
+        how = {"teacher": teacher, "dtype": dtype, "share": 1 / micro_batches}
         with _memory_advice(device, len(images) // parts, micro_batches):
             for part in range(rank() * micro_batches, (rank() + 1) * micro_batches):
                 piece = images[part::parts], labels[part::parts]
-                how = {"teacher": teacher, "dtype": dtype, "share": 1 / micro_batches}
-                losses.append(add_gradients(net, task, *piece, archs, **how, scale=scaler.scale))
+                losses.append(add_gradients(net, task, *piece, archs, scale=scaler.scale, **how))
         loss = _finite_mean(torch.stack(losses), archs, step)
         scaler.unscale_(optimizer)
         average_gradients(net)
@@ -103,8 +102,7 @@ def train(
         scaler.step(optimizer)
         scaler.update()
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if after_step is not None:
-            after_step(step)
+        after_step(step)
 
 
 def add_gradients(
@@ -121,10 +119,9 @@ def add_gradients(
 ) -> Tensor:
     r"""Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
 
-    A subnet that predicts :math:`\pi` minimises the cross-entropy with the labels and, where a
-    teacher predicts :math:`\pi_0`, also that with the teacher (CE + KD):
-
-    .. math:: \mathrm{CE}(\text{label}, \pi) + \mathrm{CE}(\pi_0, \pi)
+    A subnet that predicts :math:`\pi` minimises :math:`\mathrm{CE}(\text{label}, \pi)`, and with a
+    teacher that predicts :math:`\pi_0` the sum of that and :math:`\mathrm{CE}(\pi_0, \pi)`:
+    knowledge distillation, CE + KD.
 
     Args:
         net: The supernet.
@@ -168,18 +165,17 @@ def training_batch(
     step: int,
     seed: int,
     device: torch.device | str,
-    augment: Callable[[Tensor, torch.Generator, bool], Tensor] = shift_and_flip,
+    augment: Augmentation = shift_and_flip,
 ) -> tuple[Tensor, Tensor]:
     """Returns the augmented images, uint8 `(n, 3, h, w)`, and the labels of a numbered step."""
-    size = len(task.train)
-    index = batch_indices(size, min(batch_size, size), step, seed)
+    n = len(task.train)
+    index = batch_indices(n, min(batch_size, n), step, seed)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     images = augment(task.train.images[index].to(device), generator, task.flip)
     return images, task.train.labels[index].to(device)
 
 
 def _finite_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:
-    """Returns the mean of the losses `(parts, len(archs))` of a step, if they are finite."""
     mean = losses.mean().item()
     if not math.isfinite(mean):
         wrong = int((~losses.isfinite()).any(dim=0).nonzero()[0])
@@ -201,22 +197,15 @@ def _memory_advice(device: torch.device, images: int, micro_batches: int) -> Ite
         ) from None
 
 
-def make_optimizer(
-    net: nn.Module, momentum: float = 0.9, weight_decay: float = 3e-4
-) -> torch.optim.SGD:
+def make_optimizer(net: nn.Module) -> torch.optim.SGD:
     """Returns SGD with momentum; the learning rate is set at each step by a schedule."""
-    how = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": True}
-    return torch.optim.SGD(net.parameters(), lr=0.0, **how)
+    return torch.optim.SGD(net.parameters(), 0.0, momentum=0.9, weight_decay=3e-4, nesterov=True)
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
-    """Returns a learning rate that rises linearly over `warmup` steps, then falls as a cosine.
+    """Returns a learning rate that rises to `peak` over `warmup` steps, then falls as a cosine.
 
-    Args:
-        peak: Largest learning rate.
-        total: Number of steps until it reaches zero.
-        warmup: Number of steps of the rise.
-        first: Number of the step at which the schedule begins.
+    It begins at the step with the number `first` and reaches zero after `total` steps.
     """
 
     def schedule(step: int) -> float:
@@ -233,45 +222,29 @@ def largest_subnets(space: SearchSpace) -> SubnetSampler:
     return lambda step: [space.largest(width) for width in space.widths]
 
 
-def uniform_subnets(
-    space: SearchSpace, n: int, seed: int, with_smallest: bool = False
-) -> SubnetSampler:
-    """Returns a sampler that gives the largest subnet and `n` uniformly drawn ones.
-
-    Args:
-        space: The search space.
-        n: Subnets a step besides the first.
-        seed: Seed; the subnets of a step depend on it and on the step's number only.
-        with_smallest: Whether the first of them is the smallest subnet (the *sandwich rule*).
-    """
-    return subnets_from(
-        space, lambda rng: space.sample(n - with_smallest, rng), seed, with_smallest
-    )
+def uniform_subnets(space: SearchSpace, n: int, seed: int) -> SubnetSampler:
+    """Returns a sampler that gives the largest subnet and `n` uniformly drawn ones."""
+    return subnets_from(space, lambda rng: space.sample(n, rng), seed)
 
 
 def subnets_from(
-    space: SearchSpace,
-    draw: Callable[[np.random.Generator], NDArray[np.int64]],
-    seed: int,
-    with_smallest: bool = False,
+    space: SearchSpace, draw: Callable[[np.random.Generator], IntMatrix], seed: int
 ) -> SubnetSampler:
     """Returns a sampler that gives the largest subnet and those that `draw` draws.
 
-    With several widths a step trains subnets of one width, in turn.
+    The subnets of a step depend on the seed and on the step's number only. With several widths a
+    step trains subnets of one width, in turn.
 
     Args:
         space: The search space.
         draw: Maps a random generator to canonical encodings `(n, n_var)`.
-        seed: Seed; the subnets of a step depend on it and on the step's number only.
-        with_smallest: Whether the smallest subnet comes right after the largest.
+        seed: Seed of the draws.
     """
 
     def sampler(step: int) -> list[Architecture]:
         X = draw(np.random.default_rng((seed, step)))
         X[:, 1] = step % len(space.widths)
-        width = space.widths[step % len(space.widths)]
-        smallest = [space.smallest(width)] if with_smallest else []
-        return [space.largest(width), *smallest, *map(space.decode, X)]
+        return [space.largest(space.widths[step % len(space.widths)]), *map(space.decode, X)]
 
     return sampler
 
@@ -279,10 +252,8 @@ def subnets_from(
 def pick_device(name: str | None = None) -> torch.device:
     """Returns the named device, or the best there is: CUDA, then Apple's MPS, then the CPU.
 
-    Where `torchrun` started several processes, each takes a CUDA card of its own.
-
-    Raises:
-        ValueError: If the named device is not available.
+    Where `torchrun` started several processes, each takes a CUDA card of its own. A device that is
+    not available is a `ValueError`.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     available = [*(kind for kind in there if there[kind]), "cpu"]
@@ -303,8 +274,7 @@ def device_of(net: nn.Module) -> torch.device:
 def half_precision(device: torch.device) -> torch.dtype | None:
     """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none.
 
-    Not on the CPU: there bfloat16 speeds matrix products up, but not these networks
-    (`benchmarks/training.py` compares).
+    On a CPU bfloat16 speeds up matrix products, but not these networks (`benchmarks/training.py`).
     """
     if device.type != "cuda":
         return None
@@ -342,15 +312,14 @@ def wait_for_all() -> None:
 
 def average_gradients(net: nn.Module) -> None:
     """Replaces each gradient by its mean over the processes, in one exchange."""
-    if world_size() == 1:
-        return
-    gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= world_size()
-    pieces = flat.split([gradient.numel() for gradient in gradients])
-    for gradient, piece in zip(gradients, pieces, strict=True):
-        gradient.copy_(piece.view_as(gradient))
+    if world_size() > 1:
+        gradients = [p.grad for p in net.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= world_size()
+        pieces = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, piece in zip(gradients, pieces, strict=True):
+            gradient.copy_(piece.view_as(gradient))
 
 
 def add_up(values: NDArray, device: torch.device) -> NDArray:
@@ -365,16 +334,13 @@ def add_up(values: NDArray, device: torch.device) -> NDArray:
 def from_first(make: Callable[[], NDArray], device: torch.device) -> NDArray:
     """Lets the first process make a float64 matrix, and returns it on every process.
 
-    For whatever is computed once for all, such as a search: rounding may differ from process to
-    process, and a choice that differs would spoil an archive.
+    Rounding may differ from process to process, and a choice that differs spoils an archive.
     """
     if world_size() == 1:
         return make()
-    matrix = torch.from_numpy(make()) if rank() == 0 else torch.zeros(0, 0, dtype=torch.float64)
-    shape = torch.tensor(matrix.shape, device=device)
+    made = torch.from_numpy(make()).to(device) if rank() == 0 else None
+    shape = torch.tensor([0, 0] if made is None else made.shape, device=device)
     dist.broadcast(shape, 0)
-    matrix = (matrix if rank() == 0 else torch.zeros(*shape.tolist(), dtype=torch.float64)).to(
-        device
-    )
+    matrix = torch.empty(*shape, dtype=torch.float64, device=device) if made is None else made
     dist.broadcast(matrix, 0)
     return matrix.cpu().numpy()

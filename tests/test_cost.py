@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from natlib.cost import CostTable
+from natlib.cost import CostTable, block_cost, classifier_cost
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
 
@@ -53,14 +53,12 @@ def test_table_agrees_with_the_flop_counter(name):
 
 @every_space
 def test_layers_add_up(name):
-    table = TABLES[name]
-    for x in SPACES[name].sample(20, 1):
-        layers = table.per_layer(x)
-        assert len(layers) == 5 + np.count_nonzero(x[2:])
-        assert layers["params"].sum() == table.params(x)[0]
-        assert layers["madds"].sum() == table.madds(x)[0]
-    names = ["stem", "first block", "stage 1, layer 1", "classifier"]
-    assert layers["layer"].iloc[[0, 1, 2, -1]].tolist() == names
+    space, table = SPACES[name], TABLES[name]
+    for x in space.sample(20, 1):
+        blocks = space.blocks(space.decode(x))
+        assert len(blocks) == 4 + np.count_nonzero(x[2:])
+        costs = [*map(block_cost, blocks), classifier_cost(blocks[-1].c_out, CLASSES[name])]
+        assert np.sum(costs, axis=0).tolist() == [table.params(x)[0], table.madds(x)[0]]
 
 
 @every_space
@@ -78,5 +76,3 @@ def test_bad_matrices_are_refused():
         table.params(x[:-1])
     with pytest.raises(ValueError, match="no canonical encoding of the pocket space"):
         table.madds(x - 1)
-    with pytest.raises(ValueError, match="per_layer takes one encoding, not 2"):
-        table.per_layer([x, x])

@@ -22,7 +22,7 @@ from natlib.train import (
 
 def run_steps(net, task, *ranges, lr=0.05):
     optimizer = make_optimizer(net)
-    sampler = uniform_subnets(net.space, 2, seed=3, with_smallest=True)
+    sampler = uniform_subnets(net.space, 2, seed=3)
     for steps in ranges:
         train(
             net, optimizer, task, sampler, cosine(lr, 10, warmup=2), steps,
@@ -82,9 +82,9 @@ def test_cosine_rises_then_falls():
 
 
 def test_samplers_begin_with_the_teacher(tiny_space):
-    step = uniform_subnets(tiny_space, 3, seed=0, with_smallest=True)(5)
-    assert step[:2] == [tiny_space.largest(), tiny_space.smallest()] and len(step) == 4
-    assert step == uniform_subnets(tiny_space, 3, seed=0, with_smallest=True)(5)
+    step = uniform_subnets(tiny_space, 3, seed=0)(5)
+    assert step[0] == tiny_space.largest() and len(step) == 4
+    assert step == uniform_subnets(tiny_space, 3, seed=0)(5)
     assert largest_subnets(tiny_space)(0) == [tiny_space.largest()]
 
 
