@@ -6,9 +6,9 @@ from pymoo.indicators.igd import IGD
 from pymoo.indicators.igd_plus import IGDPlus
 from scipy.stats import rankdata, spearmanr
 
-from natlib.explore import choose
 from natlib.search import non_dominated
 from natlib.space import Architecture
+from natlib.teach.explorer import choose
 
 
 def scaled(F):
