@@ -1,8 +1,8 @@
 """Tasks: pictures and classes in three splits, and batches of them at any resolution.
 
 `load_task` takes the name of a pocket task, which ships with the project in `data/pocket/`, or a
-folder of pictures of yours. A task keeps its pictures as uint8; they are augmented, resized and
-normalised batch by batch, where the network is.
+folder of pictures of yours. Pictures are kept as uint8; a batch of them is augmented, resized and
+normalised where the network is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,11 +36,11 @@ MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}  # 
 TARGETS = ("animals", "digits", "emoji")
 SPLITS = ("train", "valid", "test")
 SPLIT_FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
+HIDDEN = re.compile(r"\.|__MACOSX$")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 CUT = 0.2  # share of the pictures that goes into a validation or test split that has to be cut
 MARGIN = 3  # pixels by which `shift_and_flip` shifts a picture at most, to every side
 DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
-THREADS = min(16, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,9 @@ class Task:
         return logits
 
     def errors(self, correct: NDArray[np.bool_], labels: Tensor) -> NDArray[np.float64]:
-        """Returns the errors of `n` subnets in percent, `(n, len(error_names))`.
+        """Returns the errors in percent, `(n, len(error_names))`, of `n` subnets.
 
-        Args:
-            correct: Which pictures each of them classifies correctly, `(n, n_images)`.
-            labels: Classes of these pictures, `(n_images,)`.
+        `correct` says which pictures each classifies correctly, `(n, n_images)`.
         """
         return 100 * (1 - correct.mean(axis=1, keepdims=True))
 
@@ -102,7 +101,7 @@ class Task:
 def make_task(
     name: str, classes: tuple[str, ...], splits: dict[str, Split], flip: bool = True
 ) -> Task:
-    """Returns a task of three splits, with mean and standard deviation of the train split.
+    """Returns a task of three splits; its `mean` and `std` are those of the train split.
 
     They come from all its pictures if these are a tensor, else from 1,000 of them.
     """
@@ -121,10 +120,6 @@ def load_task(name: str, side: int = 32) -> Task:
         name: A pocket task: `"source"`, or a target, `"animals"`, `"digits"` or `"emoji"`. Or the
             path of a folder of pictures, see `folder_task`.
         side: Side in pixels at which pictures of a folder are kept; pocket tasks have 32.
-
-    Raises:
-        ValueError: If there is no such task, or a file is damaged.
-        FileNotFoundError: If a file is missing.
     """
     if name in MIRRORED:
         verify_checksum(POCKET / f"{name}.npz")
@@ -196,18 +191,13 @@ def folder_task(
         flip: Whether a mirrored picture keeps its class.
         seed: Seed of the cuts.
         progress: Whether to show progress.
-
-    Raises:
-        FileNotFoundError: If the directory is missing.
-        ValueError: If there are fewer than two classes, a class has too few pictures or is unknown
-            to `train`, or a picture lies in two places.
     """
     root = Path(path).expanduser()
     classes, pictures = _list_pictures(root)
     files = pictures.file.tolist()
     images = LazyImages(lambda i: _open(files[i], side), len(files), side)
     bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
-    readable = thread_map(images.is_readable, range(len(files)), max_workers=THREADS, **bar)
+    readable = thread_map(images.is_readable, range(len(files)), **bar)
     lost = [str(f.relative_to(root)) for f, ok in zip(files, readable, strict=True) if not ok]
     if lost:
         told = f"{len(lost)} of {len(files)} pictures cannot be read and are left out"
@@ -235,16 +225,14 @@ def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
         )
 
     def is_picture(file: str) -> bool:
-        hidden = any(map(_hidden, Path(file).relative_to(root).parts))
+        hidden = any(map(HIDDEN.match, Path(file).relative_to(root).parts))
         return file.lower().endswith(SUFFIXES) and not hidden
 
     for split, folder in folders.items():
         for name in sorted(set(_subfolders(folder)) - set(classes)):
             raise ValueError(f"'{name}' is a class in {split} but not in train: add it there.")
         numbers = {name: c for c, name in enumerate(classes)}
-        for file, label in make_dataset(
-            folder, numbers, is_valid_file=is_picture, allow_empty=True
-        ):
+        for file, label in make_dataset(folder, numbers, None, is_picture, allow_empty=True):
             first = pictures.setdefault(os.path.realpath(file), (Path(file), label, split))
             if first[1:] != (label, split):
                 raise ValueError(
@@ -254,12 +242,10 @@ def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
     return classes, pd.DataFrame(list(pictures.values()), columns=["file", "label", "split"])
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
 def _subfolders(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(f.name for f in folder.iterdir() if f.is_dir() and not _hidden(f.name)))
+    return tuple(
+        sorted(f.name for f in folder.iterdir() if f.is_dir() and not HIDDEN.match(f.name))
+    )
 
 
 def _open(file: Path, side: int) -> Image.Image:
@@ -292,17 +278,15 @@ def _cut_missing_splits(
     for split in ("train", *missing):
         absent = set(range(len(classes))) - set(pictures.label[pictures.split == split])
         if absent:
-            raise ValueError(
-                f"The groups leave no picture of '{classes[min(absent)]}' for {split}: "
-                "make smaller groups, or pass no groups."
-            )
+            told = f"The groups leave no picture of '{classes[min(absent)]}' for {split}"
+            raise ValueError(f"{told}: make smaller groups, or pass no groups.")
     return pictures
 
 
 def stratified_cut(
     labels: NDArray[np.int64], n: int, seed: int, groups: NDArray | None = None
 ) -> NDArray[np.int64]:
-    """Draws `n` of the pictures, each class in proportion and with at least one.
+    """Draws `n` of `m` pictures, each class in proportion and with at least one.
 
     Args:
         labels: Class of every picture, `(m,)`.
@@ -311,7 +295,7 @@ def stratified_cut(
         groups: Group of every picture, `(m,)`; groups are drawn as a whole.
 
     Returns:
-        The drawn rows, ascending. Raises a `ValueError` if there are too few groups.
+        The drawn rows, ascending.
     """
     if groups is not None:
         folds = StratifiedGroupKFold(round(len(labels) / n), shuffle=True, random_state=seed)
@@ -333,21 +317,10 @@ class LazyImages:
 
     Behaves as a uint8 tensor `(n, 3, side, side)` that can only be read: `images[5]`, `images[:8]`
     and `images[rows]` are such tensors, or raise an `OSError` that names what cannot be decoded.
-
-    Args:
-        load: Opens the picture of a number.
-        n: Number of pictures.
-        side: Side of the decoded pictures in pixels.
-        cache_bytes: Memory for the decoded pictures that were used last.
+    Those that were used last are kept, up to `DECODED_BYTES`. `load` opens the picture of a number.
     """
 
-    def __init__(
-        self,
-        load: Callable[[int], Image.Image],
-        n: int,
-        side: int,
-        cache_bytes: int = DECODED_BYTES,
-    ) -> None:
+    def __init__(self, load: Callable[[int], Image.Image], n: int, side: int) -> None:
         def decode(number: int) -> Tensor:
             try:
                 with load(number) as image:
@@ -356,14 +329,14 @@ class LazyImages:
                 raise OSError(f"Picture {number} cannot be decoded: {error}") from None
 
         self.shape, self._numbers = (n, 3, side, side), torch.arange(n)
-        self._decode = lru_cache(cache_bytes // (3 * side**2))(decode)
+        self._decode = lru_cache(DECODED_BYTES // (3 * side**2))(decode)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: int | slice | Tensor | NDArray) -> Tensor:
         numbers = self._numbers[index]
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor() as pool:
             pictures = list(pool.map(self._decode, numbers.flatten().tolist()))
         flat = torch.stack(pictures) if pictures else torch.empty(0, dtype=torch.uint8)
         return flat.reshape(*numbers.shape, *self.shape[1:])
@@ -384,10 +357,9 @@ class LazyImages:
 
 
 def to_square(image: Image.Image, side: int) -> Tensor:
-    """Returns the middle square of a picture, uint8 `(3, side, side)`.
+    """Returns the middle square of a picture in RGB, uint8 `(3, side, side)`.
 
-    Turns it as its EXIF orientation says, lays transparent pictures on white, and makes RGB of
-    grey, palette and other pictures.
+    Turns it as its EXIF orientation says, and lays a transparent one on white.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
@@ -402,10 +374,10 @@ def to_square(image: Image.Image, side: int) -> Tensor:
 def to_input(
     images: Tensor, resolution: int, task: Task, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Resizes pictures, uint8 `(n, 3, h, w)`, and normalises them with the task's mean and std.
+    """Resizes and normalises pictures, uint8 `(n, 3, h, w)`, on the device.
 
     Returns:
-        float32 `(n, 3, resolution, resolution)` on the device, channels last in memory.
+        float32 `(n, 3, resolution, resolution)`, channels last in memory.
     """
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
     if x.shape[2:] != (resolution, resolution):
@@ -440,12 +412,8 @@ def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
     Every epoch has an order of its own; an incomplete batch at its end is left out.
     """
     epoch, batch = divmod(step, n // batch_size)
-    return _epoch_order(n, epoch, seed)[batch * batch_size : (batch + 1) * batch_size]
-
-
-@lru_cache(maxsize=4)
-def _epoch_order(n: int, epoch: int, seed: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))
+    order = np.random.default_rng((seed, epoch)).permutation(n)
+    return torch.from_numpy(order[batch * batch_size : (batch + 1) * batch_size])
 
 
 def fixed_rows(n: int, k: int | None) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from natlib import data
 from natlib.data import LazyImages, folder_task, load_task, stratified_cut, to_square
 
 SPLITS = ("train", "valid", "test")
@@ -181,14 +182,15 @@ def test_huge_pictures(pets):
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 2**20])
-def test_lazy_images_are_indexed_like_a_tensor(cache_bytes):
+def test_lazy_images_are_indexed_like_a_tensor(cache_bytes, monkeypatch):
+    monkeypatch.setattr(data, "DECODED_BYTES", cache_bytes)
     loaded = []
 
     def load_one(i):
         loaded.append(i)
         return Image.new("RGB", (5, 5), (i, i, i))
 
-    lazy = LazyImages(load_one, 10, 4, cache_bytes)
+    lazy = LazyImages(load_one, 10, 4)
     plain = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 4, 4)
     mask = np.arange(10) % 3 == 0
     for index in (3, slice(2, 5), [4, 4, 1], np.array([7, 0]), torch.tensor([[9], [8]]), mask, []):
