@@ -101,10 +101,7 @@ class Task:
 def make_task(
     name: str, classes: tuple[str, ...], splits: dict[str, Split], flip: bool = True
 ) -> Task:
-    """Returns a task of three splits; its `mean` and `std` are those of the train split.
-
-    They come from all its pictures if these are a tensor, else from 1,000 of them.
-    """
+    """Returns a task of three splits, with mean and std of the train split (of 1,000 if lazy)."""
     images, n = splits["train"].images, len(splits["train"])
     if isinstance(images, LazyImages):
         images = images[np.linspace(0, n - 1, min(1000, n)).astype(int)]
@@ -159,8 +156,7 @@ def pretrained_path(space_name: str) -> Path:
     if space_name != "pocket":
         raise FileNotFoundError(
             f"No supernet of the {space_name} space ships with the project: pass one as "
-            "'supernet', for example one that natlib.paper.load_ofa has filled with the official "
-            "Once-for-all checkpoints."
+            "'supernet', such as the official Once-for-all weights from natlib.paper.load_ofa."
         )
     verify_checksum(POCKET / "supernet.safetensors")
     return POCKET / "supernet.safetensors"
@@ -192,10 +188,16 @@ def folder_task(
         seed: Seed of the cuts.
         progress: Whether to show progress.
     """
+
+    def load(row: int) -> Image.Image:
+        image = Image.open(files[row])
+        image.draft("RGB", (2 * side, 2 * side))  # of a JPEG no more is decoded than is needed
+        return image
+
     root = Path(path).expanduser()
     classes, pictures = _list_pictures(root)
     files = pictures.file.tolist()
-    images = LazyImages(lambda i: _open(files[i], side), len(files), side)
+    images = LazyImages(load, len(files), side)
     bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
     readable = thread_map(images.is_readable, range(len(files)), **bar)
     lost = [str(f.relative_to(root)) for f, ok in zip(files, readable, strict=True) if not ok]
@@ -205,9 +207,10 @@ def folder_task(
     if groups is not None:
         pictures["group"] = [str(groups(file)) for file in files]
     whole = Split(images, torch.from_numpy(pictures.label.to_numpy(np.int64, copy=True)))
-    pictures = _cut_missing_splits(pictures[np.array(readable, dtype=bool)].copy(), classes, seed)
-    rows = {split: pictures.index[pictures.split == split].to_numpy(copy=True) for split in SPLITS}
-    splits = {split: whole.take(numbers) for split, numbers in rows.items()}
+    pictures = pictures[np.array(readable, dtype=bool)].copy()
+    _cut_missing(pictures, classes, seed)
+    parts = pictures.groupby("split")
+    splits = {split: whole.take(part.index.to_numpy(copy=True)) for split, part in parts}
     return make_task(root.resolve().name, classes, splits, flip)
 
 
@@ -243,26 +246,13 @@ def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
 
 
 def _subfolders(folder: Path) -> tuple[str, ...]:
-    return tuple(
-        sorted(f.name for f in folder.iterdir() if f.is_dir() and not HIDDEN.match(f.name))
-    )
+    names = (below.name for below in folder.iterdir() if below.is_dir())
+    return tuple(sorted(name for name in names if not HIDDEN.match(name)))
 
 
-def _open(file: Path, side: int) -> Image.Image:
-    """Opens a picture; a JPEG is decoded at a fraction of its size if that is enough for `side`."""
-    image = Image.open(file)
-    image.draft("RGB", (2 * side, 2 * side))
-    return image
-
-
-def _cut_missing_splits(
-    pictures: pd.DataFrame, classes: tuple[str, ...], seed: int
-) -> pd.DataFrame:
+def _cut_missing(pictures: pd.DataFrame, classes: tuple[str, ...], seed: int) -> None:
     """Cuts the splits that have no pictures from `train`, in place."""
-    n, missing = (
-        round(CUT * len(pictures)),
-        [k for k in SPLITS[::-1] if k not in set(pictures.split)],
-    )
+    missing = [split for split in ("test", "valid") if split not in set(pictures.split)]
     in_train = pictures.label[pictures.split == "train"].to_numpy(np.int64)
     counts = np.bincount(in_train, minlength=len(classes))
     few = [f"'{c}' ({n})" for c, n in zip(classes, counts, strict=True) if n <= len(missing)]
@@ -271,6 +261,7 @@ def _cut_missing_splits(
             f"Too few pictures that can be read: a class needs at least {1 + len(missing)} here, "
             f"but look at {', '.join(few)}: add pictures, or remove the folder."
         )
+    n = round(CUT * len(pictures))
     for split in missing:
         train = pictures[pictures.split == "train"]
         rows = stratified_cut(train.label.to_numpy(), n, seed, train.get("group"))
@@ -280,22 +271,15 @@ def _cut_missing_splits(
         if absent:
             told = f"The groups leave no picture of '{classes[min(absent)]}' for {split}"
             raise ValueError(f"{told}: make smaller groups, or pass no groups.")
-    return pictures
 
 
 def stratified_cut(
     labels: NDArray[np.int64], n: int, seed: int, groups: NDArray | None = None
 ) -> NDArray[np.int64]:
-    """Draws `n` of `m` pictures, each class in proportion and with at least one.
+    """Draws `n` of the pictures, each class in proportion and with at least one.
 
-    Args:
-        labels: Class of every picture, `(m,)`.
-        n: Number of pictures; with groups, about so many.
-        seed: Seed of the draw.
-        groups: Group of every picture, `(m,)`; groups are drawn as a whole.
-
-    Returns:
-        The drawn rows, ascending.
+    `labels` holds the class of every picture, `(m,)`, and `groups` its group: they are drawn as a
+    whole, so that about `n` pictures come together. Returns the drawn rows, ascending.
     """
     if groups is not None:
         folds = StratifiedGroupKFold(round(len(labels) / n), shuffle=True, random_state=seed)
@@ -374,11 +358,7 @@ def to_square(image: Image.Image, side: int) -> Tensor:
 def to_input(
     images: Tensor, resolution: int, task: Task, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Resizes and normalises pictures, uint8 `(n, 3, h, w)`, on the device.
-
-    Returns:
-        float32 `(n, 3, resolution, resolution)`, channels last in memory.
-    """
+    """Resizes and normalises pictures to float32 `(n, 3, r, r)`, channels last in memory."""
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
     if x.shape[2:] != (resolution, resolution):
         x = functional.interpolate(x, (resolution, resolution), mode="bilinear", antialias=True)
@@ -387,12 +367,10 @@ def to_input(
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Shifts every picture by up to `MARGIN` pixels each way and mirrors every second one.
+    """Shifts pictures, uint8 `(n, 3, h, w)`, by up to `MARGIN` pixels, and mirrors every second.
 
-    Args:
-        images: uint8 `(n, 3, h, w)`; the border is repeated where a shift uncovers it.
-        generator: Source of randomness on the CPU, so that it is the same on every device.
-        flip: Whether to mirror at all.
+    The border is repeated where a shift uncovers it; `flip` says whether to mirror at all. The
+    generator lies on the CPU, so that the result is the same on every device.
     """
     n, _, height, width = images.shape
     shift = torch.randint(-MARGIN, MARGIN + 1, (2, n, 1), generator=generator)
