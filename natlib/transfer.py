@@ -11,9 +11,9 @@ The loop of the paper (NAT, "The loop"), each step a function that can be called
         measure_again(run)               2f   the weights changed, so did the accuracies
     report(run)                          3.   M1 to M4, and their accuracy on test
 
-`transfer` does all of it and keeps a run folder. There `checkpoint.safetensors` is the truth:
-weights, momentum, archive and history in one file, so that at any moment a complete state is on
-disk. `config.json`, `archive.csv`, `front.csv` and `history.csv` are views of it for people.
+`transfer` does all of it and keeps a run folder. There `checkpoint.pt` is the truth: weights,
+momentum, archive and history in one file, so that at any moment a complete state is on disk.
+`config.json`, `archive.csv`, `front.csv` and `history.csv` are views of it for people.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -32,7 +32,6 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, NDArray
-from safetensors.torch import save_file
 
 from natlib import search, train
 from natlib.cost import CostTable
@@ -40,12 +39,17 @@ from natlib.data import Task, fixed_sample, load_task, pretrained_path, write_te
 from natlib.evaluate import evaluate
 from natlib.profiles import Profile, get_profile
 from natlib.space import IntMatrix, SearchSpace
-from natlib.supernet import Supernet, read_tensors
+from natlib.supernet import Supernet
 from natlib.surrogate import SURROGATES, rank_metrics
 
 MODES = ("distribution", "uniform", "none")
-CHECKPOINT, CONFIG, FORMAT = "checkpoint.safetensors", "config.json", "natlib run 2"
+CHECKPOINT = "checkpoint.pt"  # in the run folder
+PROGRESS = ("history", "step", "iteration", "phase")  # what a checkpoint keeps of a run as it is
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints in training
+LINE = (
+    "iteration {iteration:2d}: hypervolume {hypervolume:.4f}, best error {best_err:.1f}%, "
+    "{archive} architectures, surrogate tau {kendall:+.2f}"
+)
 FloatMatrix = NDArray[np.float64]
 Costs = dict[str, Callable[[IntMatrix], ArrayLike]]
 
@@ -162,33 +166,24 @@ class Transfer:
 
 
 def start(
-    task: Task | str,
-    profile: Profile | str | None = None,
-    *,
-    objectives: Sequence[str] = ("top1_err", "madds"),
-    mode: str = "distribution",
-    limits: dict[str, float] | None = None,
-    seed: int = 0,
-    supernet: Supernet | str | Path | None = None,
-    costs: Costs | None = None,
-    run_dir: str | Path | None = None,
-    device: str | None = None,
-    progress: bool = True,
-) -> Transfer:
+    task: Task | str, profile: Profile | str | None = None, *,
+    objectives: Sequence[str] = ("top1_err", "madds"), mode: str = "distribution",
+    limits: dict[str, float] | None = None, seed: int = 0,
+    supernet: Supernet | str | Path | None = None, costs: Costs | None = None,
+    run_dir: str | Path | None = None, device: str | None = None, progress: bool = True,
+) -> Transfer:  # fmt: skip
     """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
 
     Args:
         task: The target task, or its name or folder as `load_task` takes it.
         profile: The numbers, or their name; `NATLIB_PROFILE` by default.
-        objectives: What to minimise: `top1_err` (of a joined task, on each part) first, then
-            `madds`, `params` or further costs.
-        mode: `"distribution"` adapts the subnets that the archive's best suggest (the paper's
-            way), `"uniform"` any subnets, `"none"` only searches.
+        objectives: What to minimise: `top1_err` first, then `madds`, `params` or further costs.
+        mode: `"distribution"` adapts what the archive's best suggest, `"uniform"` any subnets,
+            `"none"` only searches.
         limits: Upper bounds that candidates must keep, such as `{"madds": 2e6}`.
         seed: Seed of everything random.
         supernet: A supernet or its file; the profile's pre-trained one by default.
-        costs: Further costs by name, functions of encodings, such as
-            `{"latency_ms": table.latency_ms}`.
+        costs: Further costs by name, such as `{"latency_ms": table.latency_ms}`.
         run_dir: The run folder, or `None` to keep nothing.
         device: Device name; the best available by default.
         progress: Whether to show progress.
@@ -213,15 +208,10 @@ def start(
     known = {"madds": table.madds, "params": table.params} | (costs or {})
     empty = np.zeros((0, net.space.n_var), int), np.zeros((0, len(names))), np.zeros(0, int)
     return Transfer(
-        task,
-        Settings(profile, names, mode, limits, seed),
-        net,
-        train.make_optimizer(net),
-        {name: known[name] for name in objectives[1:]},
-        Archive(*empty, n_errors=len(task.error_names)),
-        None if run_dir is None else Path(run_dir),
-        progress,
-    )
+        task, Settings(profile, names, mode, limits, seed), net, train.make_optimizer(net),
+        {name: known[name] for name in objectives[1:]}, Archive(*empty, len(task.error_names)),
+        None if run_dir is None else Path(run_dir), progress,
+    )  # fmt: skip
 
 
 def _one_of(objectives: tuple[str, ...], costs: list[str], mode: str) -> None:
@@ -236,11 +226,7 @@ def _one_of(objectives: tuple[str, ...], costs: list[str], mode: str) -> None:
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:
-    """Makes a function a step of the loop: called out of turn it says what is next instead.
-
-    Args:
-        then: Name of the step that follows.
-    """
+    """Makes a function a step of the loop, followed by `then`: out of turn it is refused."""
 
     def decorate(function: Callable) -> Callable:
         @wraps(function)
@@ -296,15 +282,14 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
     def find() -> FloatMatrix:
         surrogate = SURROGATES[p.surrogate](run.space, settings.seed)
         surrogate.fit(archive.X, archive.errors if archive.n_errors > 1 else archive.errors[:, 0])
+        limits = [settings.limits.get(name, np.inf) for name in settings.objectives]
         found = search.nsga3(
             run.space,
             lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
             archive.X[archive.front],
-            limits=[settings.limits.get(name, np.inf) for name in settings.objectives],
-            population=p.population,
-            generations=p.generations,
+            limits=limits, population=p.population, generations=p.generations,
             seed=int(run.rng(2).integers(2**31)),
-        )
+        )  # fmt: skip
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
         return np.hstack([found.X[rows], found.F[rows, : archive.n_errors]])
 
@@ -316,10 +301,7 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
 def search_candidates(run: Transfer, proposal: Callable = propose) -> None:
     """Searches architectures that fill the gaps of the front; measures them (NAT, 2a to 2c).
 
-    Args:
-        run: The transfer.
-        proposal: Gives new encodings `(k, n_var)`, and the errors predicted for them
-            `(k, n_errors)`, or `None` where nothing is predicted.
+    Another `proposal` than `propose` may predict nothing, and give `None` for the errors.
     """
     X, predicted = proposal(run)
     quality = {}
@@ -369,8 +351,8 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
     Nothing before this looks at the test split. Of a joined task, accuracies are means.
 
     Returns:
-        One row per network: `name`, `architecture`, `params`, `madds`, `valid_top1` and
-        `test_top1` (percent), `test_se` (standard error of the test accuracy).
+        One row per network: `name`, `architecture`, `params`, `madds`, and in percent
+        `valid_top1`, `test_top1` and `test_se`, the standard error of the latter.
     """
     archive, table = run.archive, CostTable(run.space, run.task.num_classes)
     rows = archive.front[search.knee_points(archive.summary[archive.front], n)]
@@ -380,32 +362,24 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
     columns = {
         "name": [f"M{i + 1}" for i in range(len(rows))],
         "architecture": [str(run.space.decode(x)) for x in X],
-        "params": table.params(X),
-        "madds": table.madds(X),
-        "valid_top1": 100 - archive.summary[rows, 0],
-        "test_top1": test,
+        "params": table.params(X), "madds": table.madds(X),
+        "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
-    }
+    }  # fmt: skip
     return pd.DataFrame(columns)
 
 
 def transfer(
-    task: Task | str,
-    profile: Profile | str | None = None,
-    *,
-    run_dir: str | Path | None = None,
-    resume: bool = True,
-    on_iteration: Callable[[Transfer], None] = lambda run: None,
-    **options,
-) -> Transfer:
+    task: Task | str, profile: Profile | str | None = None, *, run_dir: str | Path | None = None,
+    resume: bool = True, on_iteration: Callable[[Transfer], None] = lambda run: None, **options,
+) -> Transfer:  # fmt: skip
     """Transfers a supernet to a task and returns the finished run.
 
     Args:
-        task: The target task, or its name or folder as `load_task` takes it.
-        profile: The numbers, or their name; `NATLIB_PROFILE` by default.
+        task: The target task, or its name or folder; this and `profile` as for `start`.
+        profile: The numbers, or their name.
         run_dir: The run folder, or `None` to keep nothing.
-        resume: Whether to go on with what the folder holds; otherwise a folder that holds a run
-            is refused.
+        resume: Whether to go on with a run that the folder holds, rather than refuse it.
         on_iteration: Called with the run after the archive was filled and after each iteration.
         **options: As for `start`.
 
@@ -421,7 +395,8 @@ def transfer(
             step(run)
             save(run)
             if run.phase == "search_candidates":
-                _say(run, _line(run.history[-1]))
+                row = {"kendall": np.nan} | run.history[-1]
+                _say(run, LINE.format(**row))
                 on_iteration(run)
 
     with _run_folder(run, resume):
@@ -464,23 +439,10 @@ def train_to(
 
 
 def _figures(run: Transfer) -> dict:
-    return {
-        "iteration": run.iteration,
-        "hypervolume": run.archive.hypervolume,
-        "best_err": float(run.archive.summary[:, 0].min()),
-        "archive": len(run.archive.X),
-        "evaluations": run.evaluations,
-        "steps": run.step,
-    }
-
-
-def _line(row: dict) -> str:
-    tau = f", surrogate tau {row['kendall']:+.2f}" if "kendall" in row else ""
-    return (
-        f"iteration {row['iteration']:2d}: hypervolume {row['hypervolume']:.4f}, "
-        f"best error {row['best_err']:.1f}%, {row['archive']} architectures{tau}, "
-        f"{sum(v for k, v in row.items() if k.startswith('seconds')):.0f} seconds"
-    )
+    archive = run.archive
+    figures = {"iteration": run.iteration, "hypervolume": archive.hypervolume}
+    figures |= {"best_err": float(archive.summary[:, 0].min()), "archive": len(archive.X)}
+    return figures | {"evaluations": run.evaluations, "steps": run.step}
 
 
 def _say(run: Transfer, text: str) -> None:
@@ -495,106 +457,80 @@ def archive_table(run: Transfer) -> pd.DataFrame:
     return table.assign(iteration=run.archive.born)
 
 
+def _settings(run: Transfer) -> dict:
+    """Returns what must be equal for a run to be resumed, as JSON gives it back."""
+    ends = np.stack([run.space.encode(a) for a in (run.space.smallest(), run.space.largest())])
+    costs = {"costs of smallest and largest": run.costs_of(ends).tolist()}
+    return json.loads(json.dumps(asdict(run.settings) | {"task": run.task.name} | costs))
+
+
 def save(run: Transfer) -> None:
     """Writes the checkpoint and the views of it, under temporary names that are then changed."""
     if run.run_dir is None or train.rank() > 0:
         return
-    archive, learned = run.archive, run.optimizer.state
-    tensors = {f"net.{name}": tensor for name, tensor in run.net.state_dict().items()}
-    for name, p in run.net.named_parameters():
-        if p in learned:
-            tensors[f"momentum.{name}"] = learned[p]["momentum_buffer"]
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    for name in ("X", "F", "born"):
-        tensors[f"archive.{name}"] = torch.from_numpy(getattr(archive, name))
-    state = {name: getattr(run, name) for name in ("history", "step", "iteration", "phase")}
-    about = {"format": FORMAT, "state": json.dumps(state | {"box": archive.box})}
-    save_file(tensors, run.run_dir / f"{CHECKPOINT}.part", metadata=about)
+    archive = {name: torch.from_numpy(getattr(run.archive, name)) for name in ("X", "F", "born")}
+    content = {name: getattr(run, name) for name in PROGRESS}
+    content |= {"settings": _settings(run), "archive": archive, "box": run.archive.box}
+    content |= {"net": run.net.state_dict(), "optimizer": run.optimizer.state_dict()}
+    torch.save(content, run.run_dir / f"{CHECKPOINT}.part")
     (run.run_dir / f"{CHECKPOINT}.part").replace(run.run_dir / CHECKPOINT)
+    write_text(run.run_dir / "config.json", json.dumps(content["settings"], indent=1))
     table = archive_table(run)
-    for name, view in (
-        ("archive", table),
-        ("front", table.iloc[archive.front if len(table) else []]),
-        ("history", pd.DataFrame(run.history)),
-    ):
+    front = table.iloc[run.archive.front if len(table) else []]
+    views = {"archive": table, "front": front, "history": pd.DataFrame(run.history)}
+    for name, view in views.items():
         write_text(run.run_dir / f"{name}.csv", view.to_csv(index=False))
 
 
-def load_checkpoint(run: Transfer) -> None:
+def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     """Takes up the last checkpoint of the run folder.
 
     Raises:
-        ValueError: If the file is truncated, damaged or foreign.
+        ValueError: If it is of a run with other settings, damaged, or not to be resumed.
     """
-    path = run.run_dir / CHECKPOINT
-    tensors, about = read_tensors(path)
-    if about.get("format") != FORMAT:
-        raise ValueError(f"{path} was not written by a transfer of this version of natlib.")
-    state = json.loads(about["state"])
-    run.archive.box = state.pop("box")
-    vars(run).update(state)
-    for name in ("X", "F", "born"):
-        setattr(run.archive, name, tensors.pop(f"archive.{name}").numpy())
-    run.net.load_state_dict({n[4:]: t for n, t in tensors.items() if n.startswith("net.")})
-    for name, p in run.net.named_parameters():
-        if f"momentum.{name}" in tensors:
-            momentum = torch.empty_like(p).copy_(tensors[f"momentum.{name}"])
-            run.optimizer.state[p]["momentum_buffer"] = momentum
+    path, wanted = run.run_dir / CHECKPOINT, _settings(run)
+    try:
+        content = torch.load(path, map_location=train.device_of(run.net), weights_only=True)
+        found = content["settings"]
+    except Exception as error:  # damaged archives fail in many ways
+        raise ValueError(
+            f"{path} is damaged or was not written by a transfer ({error}): choose another run "
+            "folder, or delete the file to begin anew."
+        ) from None
+    if not resume:
+        raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
+    for key in wanted:
+        if found.get(key) != wanted[key]:
+            raise ValueError(
+                f"{run.run_dir} belongs to a run with {key} = {found.get(key)!r}, not "
+                f"{wanted[key]!r}: choose another run folder, or resume with the same settings."
+            )
+    run.net.load_state_dict(content["net"])
+    run.optimizer.load_state_dict(content["optimizer"])
+    vars(run).update({name: content[name] for name in PROGRESS})
+    archive = {name: tensor.cpu().numpy() for name, tensor in content["archive"].items()}
+    vars(run.archive).update(archive, box=content["box"])
 
 
 @contextmanager
 def _run_folder(run: Transfer, resume: bool) -> Iterator[None]:
     """Holds the run folder for this run, and takes up the checkpoint in it."""
-    folder, lock = run.run_dir, None
-    if folder is not None:
-        if train.rank() == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise RuntimeError(
-                    f"Another process is working in {folder}: wait for it or choose another run "
-                    "folder."
-                ) from None
+    lock = nullcontext()
+    if run.run_dir is not None and train.rank() == 0:
+        run.run_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run.run_dir / ".lock", timeout=0)
     try:
-        if folder is not None:
-            _open(run, resume)
-        on = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
-        after = f": going on after step {run.step} and iteration {run.iteration}" * bool(run.step)
-        _say(run, f"{run.task.name}, profile {run.profile.name}, on {on}{after}")
-        yield
-    finally:
-        if lock is not None:
-            lock.release()
-
-
-def _open(run: Transfer, resume: bool) -> None:
-    """Compares the settings with those of the folder, and takes up its checkpoint."""
-    exists, path = (run.run_dir / CHECKPOINT).exists(), run.run_dir / CONFIG
-    if exists and not resume:
-        raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
-    ends = np.stack([run.space.encode(a) for a in (run.space.smallest(), run.space.largest())])
-    costs = {"costs of smallest and largest": run.costs_of(ends).tolist()}
-    settings = json.loads(json.dumps(asdict(run.settings) | {"task": run.task.name} | costs))
-    if train.rank() == 0 and not path.exists():
-        about = {"settings": settings, "torch": torch.__version__}
-        write_text(path, json.dumps(about | {"device": str(train.device_of(run.net))}, indent=1))
-    train.wait_for_all()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["settings"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise ValueError(
-            f"{path} is damaged or was not written by a transfer: choose another run folder."
+        with lock:
+            if run.run_dir is not None and (run.run_dir / CHECKPOINT).exists():
+                load_checkpoint(run, resume)
+            on = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
+            after = f": going on after step {run.step}, iteration {run.iteration}" * (run.step > 0)
+            _say(run, f"{run.task.name}, profile {run.profile.name}, on {on}{after}")
+            yield
+    except Timeout:
+        raise RuntimeError(
+            f"Another process is working in {run.run_dir}: wait for it, or choose another folder."
         ) from None
-    for key, value in settings.items():
-        if found.get(key) != value:
-            raise ValueError(
-                f"{run.run_dir} belongs to a run with {key} = {found.get(key)!r}, not {value!r}: "
-                "choose another run folder, or resume with the same settings."
-            )
-    if exists:
-        load_checkpoint(run)
 
 
 if __name__ == "__main__":  # the older command line

@@ -31,9 +31,7 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
     trial.progress, trial.run_dir = False, None
     sampler = uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
     X = run.space.sample(trials + 1, run.settings.seed)
-    step = seconds_each(
-        lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0, "trial"), trials
-    )
+    step = seconds_each(lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0), trials)
     evaluation = seconds_each(lambda i: measure(trial, X[i : i + 1]), trials)
     again = p.archive + p.candidates * (p.iterations + 1) / 2 if adapts else 0
     counts = {
