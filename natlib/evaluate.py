@@ -26,16 +26,9 @@ PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU, so that feature maps fit its ca
 
 
 def evaluate(
-    net: Supernet,
-    X: IntMatrix,
-    task: Task,
-    split: str = "valid",
-    *,
-    n_images: int | None = None,
-    calibration: int = 1000,
-    progress: bool = True,
-    description: str = "evaluating",
-) -> NDArray[np.bool_]:
+    net: Supernet, X: IntMatrix, task: Task, split: str = "valid", *, n_images: int | None = None,
+    calibration: int = 1000, progress: bool = True, description: str = "evaluating",
+) -> NDArray[np.bool_]:  # fmt: skip
     """Measures subnets on a split, each after recalibrating its batch norm.
 
     Subnets of one resolution are measured together, so that images are resized once. Several
@@ -80,9 +73,7 @@ def evaluate(
 def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Computes the running batch-norm statistics of a module anew, in place, in one pass.
 
-    Args:
-        subnet: The module; it is left in `eval` mode.
-        batches: Training images and labels, as `InputBatches` gives them.
+    It is left in `eval` mode; `batches` are training images as `InputBatches` gives them.
     """
     norms = [layer for layer in subnet.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in norms]
@@ -102,12 +93,9 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 def correct_predictions(
     subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Task | None = None
 ) -> Tensor:
-    """Returns which images a module classifies correctly, bool `(n,)`.
+    """Returns which images of `InputBatches` a module in `eval` mode gets right, bool `(n,)`.
 
-    Args:
-        subnet: A module in `eval` mode.
-        batches: Images and labels, as `InputBatches` gives them.
-        task: The task, where it restricts the classes that an image may get (`Task.within`).
+    A task may restrict the classes that an image can get (`Task.within`).
     """
     hits = []
     for inputs, labels in batches:
@@ -126,13 +114,9 @@ class InputBatches:
     """
 
     def __init__(
-        self,
-        split: Split,
-        resolution: int,
-        task: Task,
-        device: torch.device | str = "cpu",
-        batch_size: int = 100,
-    ) -> None:
+        self, split: Split, resolution: int, task: Task,
+        device: torch.device | str = "cpu", batch_size: int = 100,
+    ) -> None:  # fmt: skip
         self.split, self.resolution, self.task = split, resolution, task
         self.device, self.batch_size = device, batch_size
         small = len(split) * 3 * resolution**2 * 4 <= KEPT_BYTES

@@ -15,15 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from natlib.layers import (
-    ACTIVATIONS,
-    ElasticBlock,
-    Linear,
-    build,
-    channels_last,
-    copy_slices,
-    initialise,
-)
+from natlib import layers
 from natlib.space import Architecture, SearchSpace
 
 
@@ -39,30 +31,26 @@ class Subnet(nn.Module):
     """
 
     def __init__(
-        self,
-        space: SearchSpace,
-        arch: Architecture,
-        num_classes: int,
-        activation: str | None = None,
-        random: bool = True,
-    ) -> None:
+        self, space: SearchSpace, arch: Architecture, num_classes: int,
+        activation: str | None = None, random: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        if activation is not None and activation not in ACTIVATIONS:
+        if activation is not None and activation not in layers.ACTIVATIONS:
             raise ValueError(
-                f"There is no activation '{activation}': choose from {[*ACTIVATIONS]}."
+                f"There is no activation '{activation}': choose from {[*layers.ACTIVATIONS]}."
             )
         self.arch = arch
         blocks = [block._replace(act=activation or block.act) for block in space.blocks(arch)]
-        stem, *residuals, final, mix = map(build, blocks)
+        stem, *residuals, final, mix = map(layers.build, blocks)
         self.first_conv, self.blocks = stem, nn.ModuleList(residuals)
         self.final_expand_layer, self.feature_mix_layer = final, mix
-        self.classifier = Linear(blocks[-1].c_out, num_classes)
+        self.classifier = layers.Linear(blocks[-1].c_out, num_classes)
         if random:
-            self.apply(initialise)
+            self.apply(layers.initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`."""
-        x = self.first_conv(channels_last(images))
+        x = self.first_conv(layers.channels_last(images))
         for block in self.blocks:
             x = block(x)
         return self.classifier(self.feature_mix_layer(self.final_expand_layer(x)))
@@ -74,23 +62,26 @@ class WeightSet(nn.Module):
     def __init__(self, space: SearchSpace, width: float, num_classes: int) -> None:
         super().__init__()
         self.max_depth = space.max_depth
-        stem, first, *layers, final, mix = space.blocks(space.largest(width))
-        elastic = [ElasticBlock(block, space.kernels) for block in layers]
-        self.first_conv, self.blocks = build(stem), nn.ModuleList([build(first), *elastic])
-        self.final_expand_layer, self.feature_mix_layer = build(final), build(mix)
-        self.classifier = Linear(mix.c_out, num_classes)
+        stem, first, *inner, final, mix = space.blocks(space.largest(width))
+        elastic = [layers.ElasticBlock(block, space.kernels) for block in inner]
+        self.first_conv, self.blocks = (
+            layers.build(stem),
+            nn.ModuleList([layers.build(first), *elastic]),
+        )
+        self.final_expand_layer, self.feature_mix_layer = layers.build(final), layers.build(mix)
+        self.classifier = layers.Linear(mix.c_out, num_classes)
 
-    def layers_of(self, arch: Architecture) -> list[tuple[ElasticBlock, int, float]]:
+    def layers_of(self, arch: Architecture) -> list[tuple[layers.ElasticBlock, int, float]]:
         """Returns the elastic blocks that the architecture uses, with kernel and expand ratio."""
         return [
             (self.blocks[1 + stage * self.max_depth + position], kernel, expand)
-            for stage, layers in enumerate(arch.stages())
-            for position, (kernel, expand) in enumerate(layers)
+            for stage, pairs in enumerate(arch.stages())
+            for position, (kernel, expand) in enumerate(pairs)
         ]
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
         """Maps images `(n, 3, h, w)` to the subnet's logits `(n, num_classes)`."""
-        x = self.blocks[0](self.first_conv(channels_last(images)))
+        x = self.blocks[0](self.first_conv(layers.channels_last(images)))
         for block, kernel, expand in self.layers_of(arch):
             x = block(x, kernel, expand)
         return self.classifier(self.feature_mix_layer(self.final_expand_layer(x)))
@@ -111,7 +102,7 @@ class Supernet(nn.Module):
         self.weight_sets = nn.ModuleList(
             [WeightSet(space, width, num_classes) for width in space.widths]
         )
-        self.apply(initialise)
+        self.apply(layers.initialise)
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
         """Returns the logits `(n, num_classes)` of one subnet.
@@ -132,12 +123,12 @@ class Supernet(nn.Module):
         subnet = Subnet(self.space, arch, self.num_classes, random=False)
         weights = self.weight_sets[self.space.widths.index(arch.width)]
         for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier"):
-            copy_slices(getattr(subnet, name), getattr(weights, name))
-        copy_slices(subnet.blocks[0], weights.blocks[0])
+            layers.copy_slices(getattr(subnet, name), getattr(weights, name))
+        layers.copy_slices(subnet.blocks[0], weights.blocks[0])
         for plain, (elastic, kernel, _) in zip(
             subnet.blocks[1:], weights.layers_of(arch), strict=True
         ):
-            copy_slices(plain, elastic)
+            layers.copy_slices(plain, elastic)
             channels = plain.depth_conv.bn.num_features
             plain.depth_conv.conv.weight.copy_(elastic.depthwise_weight(kernel, channels))
         return subnet.train(self.training)
@@ -146,8 +137,8 @@ class Supernet(nn.Module):
         """Gives every weight set a new, untrained classifier for a new task (NAT, warm-up)."""
         for weights in self.weight_sets:
             old = weights.classifier
-            weights.classifier = Linear(old.in_features, num_classes).to(old.weight.device)
-            initialise(weights.classifier)
+            weights.classifier = layers.Linear(old.in_features, num_classes).to(old.weight.device)
+            layers.initialise(weights.classifier)
         self.num_classes = num_classes
 
     def save(self, path: str | Path, **metadata: str) -> None:
@@ -172,25 +163,17 @@ class Supernet(nn.Module):
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"There is no supernet at {path}.")
-        state, about = read_tensors(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}
+                about = file.metadata() or {}
+        except SafetensorError as error:
+            raise ValueError(f"{path} is no complete safetensors file: {error}.") from None
         if "space" not in about:
             raise ValueError(f"{path} was not written by Supernet.save: it names no search space.")
         net = cls(SearchSpace.from_json(about["space"]), int(about["num_classes"]))
         load_state(net, state, str(path))
         return net
-
-
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Returns the tensors and the metadata of a safetensors file.
-
-    Raises:
-        ValueError: If the file is truncated or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no complete safetensors file: {error}.") from None
 
 
 def state_problems(module: nn.Module, state: Mapping[str, Tensor]) -> str:

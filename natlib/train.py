@@ -33,24 +33,13 @@ Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
 
 
 def train(
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    task: Task,
-    sampler: SubnetSampler,
-    schedule: Schedule,
-    steps: range,
-    *,
-    batch_size: int,
-    seed: int = 0,
-    teacher: nn.Module | str | None = "first",
-    augment: Augmentation = shift_and_flip,
-    dtype: torch.dtype | str | None = "auto",
-    clip: float = 5.0,
-    micro_batches: int = 1,
+    net: nn.Module, optimizer: torch.optim.Optimizer, task: Task, sampler: SubnetSampler,
+    schedule: Schedule, steps: range, *, batch_size: int, seed: int = 0,
+    teacher: nn.Module | str | None = "first", augment: Augmentation = shift_and_flip,
+    dtype: torch.dtype | str | None = "auto", clip: float = 5.0, micro_batches: int = 1,
     after_step: Callable[[int], None] = lambda step: None,
-    description: str = "training",
-    progress: bool = True,
-) -> None:
+    description: str = "training", progress: bool = True,
+) -> None:  # fmt: skip
     """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
 
     Args:
@@ -64,12 +53,10 @@ def train(
         seed: Seed of the batches and of their augmentation.
         teacher: Whose predictions the subnets learn besides the labels: `"first"`, the first of
             each step teaches the others; a frozen subnet teaches all; `None`.
-        augment: Changes uint8 images `(n, 3, h, w)`, given a random generator and whether a
-            mirrored picture keeps its class.
+        augment: Changes uint8 images; takes them, a random generator, and `Task.flip`.
         dtype: Type that autocast computes in; `"auto"` is `half_precision`, `None` float32.
         clip: Largest norm of the gradient.
-        micro_batches: Parts into which each process cuts its images, one after another, to save
-            memory. Batch norm sees one part at a time.
+        micro_batches: Parts into which each process cuts its images, to save memory.
         after_step: Called with the number of each finished step.
         description: Label of the progress bar.
         progress: Whether to show it.
@@ -106,17 +93,10 @@ def train(
 
 
 def add_gradients(
-    net: nn.Module,
-    task: Task,
-    images: Tensor,
-    labels: Tensor,
-    archs: Sequence[Architecture],
-    *,
-    teacher: nn.Module | str | None = "first",
-    dtype: torch.dtype | None = None,
-    share: float = 1.0,
-    scale: Callable[[Tensor], Tensor] = lambda loss: loss,
-) -> Tensor:
+    net: nn.Module, task: Task, images: Tensor, labels: Tensor, archs: Sequence[Architecture], *,
+    teacher: nn.Module | str | None = "first", dtype: torch.dtype | None = None,
+    share: float = 1.0, scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+) -> Tensor:  # fmt: skip
     r"""Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
 
     A subnet that predicts :math:`\pi` minimises :math:`\mathrm{CE}(\text{label}, \pi)`, and with a
@@ -129,8 +109,8 @@ def add_gradients(
         images: uint8 `(n, 3, h, w)`.
         labels: int64 `(n,)`.
         archs: The subnets.
-        teacher: As for `train`.
-        dtype: Type that autocast computes in; `None` is float32.
+        teacher: As for `train`, and so is `dtype`.
+        dtype: Type that autocast computes in.
         share: Factor of the gradients.
         scale: Scales the loss before it is differentiated.
 
@@ -160,13 +140,9 @@ def add_gradients(
 
 
 def training_batch(
-    task: Task,
-    batch_size: int,
-    step: int,
-    seed: int,
-    device: torch.device | str,
+    task: Task, batch_size: int, step: int, seed: int, device: torch.device | str,
     augment: Augmentation = shift_and_flip,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Returns the augmented images, uint8 `(n, 3, h, w)`, and the labels of a numbered step."""
     n = len(task.train)
     index = batch_indices(n, min(batch_size, n), step, seed)
@@ -232,13 +208,8 @@ def subnets_from(
 ) -> SubnetSampler:
     """Returns a sampler that gives the largest subnet and those that `draw` draws.
 
-    The subnets of a step depend on the seed and on the step's number only. With several widths a
-    step trains subnets of one width, in turn.
-
-    Args:
-        space: The search space.
-        draw: Maps a random generator to canonical encodings `(n, n_var)`.
-        seed: Seed of the draws.
+    `draw` maps a random generator, of the seed and the step's number, to canonical encodings
+    `(n, n_var)`. With several widths a step trains subnets of one width, in turn.
     """
 
     def sampler(step: int) -> list[Architecture]:
@@ -302,12 +273,6 @@ def world_size() -> int:
 def rank() -> int:
     """Returns the number of this process, 0 for the one that decides, writes and prints."""
     return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
-
-
-def wait_for_all() -> None:
-    """Waits until every process has come here."""
-    if dist.is_initialized():
-        dist.barrier()
 
 
 def average_gradients(net: nn.Module) -> None:

@@ -45,6 +45,7 @@ from natlib.surrogate import SURROGATES, rank_metrics
 MODES = ("distribution", "uniform", "none")
 CHECKPOINT = "checkpoint.pt"  # in the run folder
 PROGRESS = ("history", "step", "iteration", "phase")  # what a checkpoint keeps of a run as it is
+ARRAYS = ("X", "errors", "costs", "born")  # and of its archive
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints in training
 LINE = (
     "iteration {iteration:2d}: hypervolume {hypervolume:.4f}, best error {best_err:.1f}%, "
@@ -70,36 +71,31 @@ class Archive:
     """All architectures that were measured."""
 
     X: IntMatrix  # canonical encodings (n, n_var)
-    F: FloatMatrix  # objectives, all minimised (n, n_objectives): errors in percent, then costs
+    errors: FloatMatrix  # measured objectives in percent (n, n_errors)
+    costs: FloatMatrix  # computed objectives (n, n_costs)
     born: IntMatrix  # iteration in which each joined (n,)
-    n_errors: int = 1  # how many of the first columns of F are measured; the others are costs
     box: tuple[list, list] | None = None  # ideal and reference point of the hypervolume
 
     def add(self, X: IntMatrix, errors: FloatMatrix, costs: FloatMatrix, iteration: int) -> None:
-        """Adds rows: encodings, errors `(k, n_errors)`, costs, and when they join."""
-        self.X = np.vstack([self.X, X])
-        self.F = np.vstack([self.F, np.hstack([errors, costs])])
-        self.born = np.concatenate([self.born, np.full(len(X), iteration)])
+        """Adds rows, and notes the iteration in which they join."""
+        rows = {"X": X, "errors": errors, "costs": costs, "born": np.full(len(X), iteration)}
+        vars(self).update({k: np.concatenate([vars(self)[k], rows[k]]) for k in rows})
 
     @property
-    def errors(self) -> FloatMatrix:
-        """The measured objectives, `(n, n_errors)`; assign to them when weights have changed."""
-        return self.F[:, : self.n_errors]
-
-    @errors.setter
-    def errors(self, errors: FloatMatrix) -> None:
-        self.F[:, : self.n_errors] = errors
+    def F(self) -> FloatMatrix:
+        """All objectives, minimised, `(n, n_objectives)`: errors, then costs."""
+        return np.hstack([self.errors, self.costs])
 
     @property
     def summary(self) -> FloatMatrix:
-        """The mean of the errors, which stands for many of them, and costs, `(n, 1 + costs)`."""
-        return np.column_stack([self.errors.mean(axis=1), self.F[:, self.n_errors :]])
+        """The mean of the errors, which stands for many of them, and costs, `(n, 1 + n_costs)`."""
+        return np.column_stack([self.errors.mean(axis=1), self.costs])
 
     @property
     def front(self) -> IntMatrix:
         """Rows that no other row dominates, cheapest first."""
         rows = np.flatnonzero(search.non_dominated(self.F))
-        return rows[np.argsort(self.F[rows, self.n_errors])]
+        return rows[np.argsort(self.costs[rows, 0])]
 
     @property
     def hypervolume(self) -> float:
@@ -206,10 +202,16 @@ def start(
     net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
     table = CostTable(net.space, task.num_classes)
     known = {"madds": table.madds, "params": table.params} | (costs or {})
-    empty = np.zeros((0, net.space.n_var), int), np.zeros((0, len(names))), np.zeros(0, int)
+    n, m = len(task.error_names), len(objectives) - 1
+    empty = (
+        np.zeros((0, net.space.n_var), int),
+        np.zeros((0, n)),
+        np.zeros((0, m)),
+        np.zeros(0, int),
+    )
     return Transfer(
         task, Settings(profile, names, mode, limits, seed), net, train.make_optimizer(net),
-        {name: known[name] for name in objectives[1:]}, Archive(*empty, len(task.error_names)),
+        {name: known[name] for name in objectives[1:]}, Archive(*empty),
         None if run_dir is None else Path(run_dir), progress,
     )  # fmt: skip
 
@@ -278,23 +280,22 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
         New encodings, int64 `(k, n_var)`, and the errors predicted for them, `(k, n_errors)`.
     """
     p, archive, settings = run.profile, run.archive, run.settings
+    n_var, n_errors = run.space.n_var, archive.errors.shape[1]
 
     def find() -> FloatMatrix:
         surrogate = SURROGATES[p.surrogate](run.space, settings.seed)
-        surrogate.fit(archive.X, archive.errors if archive.n_errors > 1 else archive.errors[:, 0])
-        limits = [settings.limits.get(name, np.inf) for name in settings.objectives]
+        surrogate.fit(archive.X, archive.errors if n_errors > 1 else archive.errors[:, 0])
         found = search.nsga3(
-            run.space,
-            lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
-            archive.X[archive.front],
-            limits=limits, population=p.population, generations=p.generations,
+            run.space, lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
+            archive.X[archive.front], population=p.population, generations=p.generations,
+            limits=[settings.limits.get(name, np.inf) for name in settings.objectives],
             seed=int(run.rng(2).integers(2**31)),
         )  # fmt: skip
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
-        return np.hstack([found.X[rows], found.F[rows, : archive.n_errors]])
+        return np.hstack([found.X[rows], found.F[rows, :n_errors]])
 
     chosen = train.from_first(find, train.device_of(run.net))
-    return chosen[:, : run.space.n_var].astype(np.int64), chosen[:, run.space.n_var :]
+    return chosen[:, :n_var].astype(np.int64), chosen[:, n_var:]
 
 
 @in_turn(then="adapt")
@@ -468,7 +469,7 @@ def save(run: Transfer) -> None:
     """Writes the checkpoint and the views of it, under temporary names that are then changed."""
     if run.run_dir is None or train.rank() > 0:
         return
-    archive = {name: torch.from_numpy(getattr(run.archive, name)) for name in ("X", "F", "born")}
+    archive = {name: torch.from_numpy(getattr(run.archive, name)) for name in ARRAYS}
     content = {name: getattr(run, name) for name in PROGRESS}
     content |= {"settings": _settings(run), "archive": archive, "box": run.archive.box}
     content |= {"net": run.net.state_dict(), "optimizer": run.optimizer.state_dict()}

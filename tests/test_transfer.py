@@ -167,7 +167,7 @@ def test_objectives_that_are_added_and_limits():
 def test_nothing_new_to_measure(fresh):
     for step in STEPS[:2]:
         getattr(MODULE, step)(fresh)
-    none = fresh.archive.X[:0], fresh.archive.F[:0, :1]
+    none = fresh.archive.X[:0], fresh.archive.errors[:0]
     MODULE.search_candidates(fresh, lambda run: none)
     MODULE.adapt(fresh)
     MODULE.measure_again(fresh)
