@@ -21,10 +21,11 @@
 import pandas as pd
 
 import natlib
-from natlib import course, data, plots
-from natlib.explore import ObjectiveExplorer
+from natlib import data
 from natlib.profiles import get_profile
 from natlib.search import non_dominated
+from natlib.teach import explorer, plots
+from natlib.teach.source import show_source
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is this machine ready?
@@ -60,7 +61,7 @@ print(f"Profile '{get_profile().name}': the notebooks say at their top how long 
 # The map shows every step; you need not understand each box yet.
 
 # %%
-plots.show(course.draw_map(), course.ALT)
+plots.show_map()
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # The same as a table, with a link to the section that explains each step (both [on a page](map.md)):
@@ -77,10 +78,18 @@ plots.show(course.draw_map(), course.ALT)
 # | 2e | Adapt the supernet | `transfer.adapt` | [04: Step 2e and 2f · Adapt, and measure again](04_online_adaptation.ipynb#Step-2e-and-2f-·-Adapt,-and-measure-again) |
 # | 2f | Measure the archive again | `transfer.measure_again` | [04: Step 2e and 2f · Adapt, and measure again](04_online_adaptation.ipynb#Step-2e-and-2f-·-Adapt,-and-measure-again) |
 # | 3 | Report M1 to M4 on test | `transfer.report` | [04: Step 3 · Report](04_online_adaptation.ipynb#Step-3-·-Report) |
-# | B | Choose one by your wishes | `explore.ObjectiveExplorer` | [06: From wishes to a choice](06_many_objectives.ipynb#From-wishes-to-a-choice) |
-# | C | Export it | `export.export` | [06: Take it home](06_many_objectives.ipynb#Take-it-home) |
+# | B | Choose one by your wishes | `teach.explorer.ObjectiveExplorer` | [06: From wishes to a choice](06_many_objectives.ipynb#From-wishes-to-a-choice) |
+# | C | Export it | `deploy.export` | [06: Take it home](06_many_objectives.ipynb#Take-it-home) |
 #
-# And the notebooks, each with the question that it answers:
+# In code the steps are a loop. `natlib` is meant to be read: where the course explains a function, it
+# shows the lines that run, without their docstrings. This one is the whole transfer. What counts are
+# its last lines; `do` takes a step unless it was done before an interruption, and saves.
+
+# %%
+show_source(natlib.transfer)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# The notebooks, each with the question that it answers:
 #
 # | notebook | question | in `natlib` |
 # |---|---|---|
@@ -88,8 +97,8 @@ plots.show(course.draw_map(), course.ALT)
 # | [02 surrogate](02_surrogate.ipynb) | Can accuracy be predicted from a few measurements? | `surrogate` |
 # | [03 NSGA-III](03_nsga3.ipynb) | How are cheap and accurate networks searched for at once? | `search` |
 # | [04 online adaptation](04_online_adaptation.ipynb) | How do weights and search help each other? | `train`, `evaluate`, `transfer` |
-# | [05 reproduction](05_reproduction.ipynb) | What did the paper find, and what do you find? | `datasets`, `paper`, `reproduce` |
-# | [06 many objectives](06_many_objectives.ipynb) | How do I choose, and take a network home? | `explore`, `export` |
+# | [05 reproduction](05_reproduction.ipynb) | What did the paper find, and what do you find? | `paper` |
+# | [06 many objectives](06_many_objectives.ipynb) | How do I choose, and take a network home? | `teach.explorer`, `deploy` |
 #
 # You need Python, numpy and the basics of PyTorch and of image classification; nothing of
 # architecture search. The [glossary](glossary.md) explains the words of the course.
@@ -101,9 +110,9 @@ plots.show(course.draw_map(), course.ALT)
 # was pre-trained on the *source* task, clothes and clip art.
 
 # %%
-source = data.load_task("source")
-figure = plots.plot_images(source, 8)
-plots.show(figure, f"Eight pictures of each of {source.num_classes} classes: clothes and clip art.")
+task = data.load_task("source")
+figure = plots.plot_images(task.train.images, task.train.labels, task.classes)
+plots.show(figure, f"Eight pictures of each of {task.num_classes} classes: clothes and clip art.")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # The *target* tasks are what it is transferred to: animal silhouettes, digits on drawings, emoji. The
@@ -115,7 +124,8 @@ for name in data.TARGETS:
     task = data.load_task(name)
     sizes = ", ".join(f"{len(getattr(task, split))} {split}" for split in data.SPLITS)
     print(f"{name}: {task.num_classes} classes; pictures: {sizes}")
-    plots.show(plots.plot_images(task, 8), f"Eight pictures of each class of the task {name}.")
+    figure = plots.plot_images(task.train.images, task.train.labels, task.classes)
+    plots.show(figure, f"Eight pictures of each class of the task {name}.")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A trade-off to play with
@@ -146,7 +156,7 @@ plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best
 # see a picture of the choice with equal weights.)
 
 # %%
-ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
+explorer.ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check yourself

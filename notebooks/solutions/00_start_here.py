@@ -21,9 +21,10 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, explore, plots
-from natlib.checks import start_here as checks
+from natlib import data
 from natlib.search import non_dominated
+from natlib.teach import explorer, plots
+from natlib.teach.checks import start_here as checks
 
 # %% [markdown]
 # The recording of the lesson: subnets measured on the animals (validation split, pocket scale).
@@ -166,7 +167,7 @@ checks.check_weighted_sum(weighted_sum_choice)
 F = archive[["top1_err", "madds"]].to_numpy()
 weights = [np.array([w, 1 - w]) for w in np.linspace(0, 1, 201)]
 by_sum = np.unique([weighted_sum_choice(F, w) for w in weights])
-by_largest = np.unique([explore.choose(F, w) for w in weights])
+by_largest = np.unique([explorer.choose(F, w) for w in weights])
 front = np.flatnonzero(non_dominated(F))
 print(f"the front has {len(front)} subnets; a sum reaches {len(by_sum)} of them,", end=" ")
 print(f"the largest weighted objective {len(by_largest)}")
