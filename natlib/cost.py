@@ -70,21 +70,18 @@ def classifier_cost(features: int, num_classes: int) -> LayerCost:
 
 
 def tabulate(
-    space: SearchSpace,
-    cost_of: Callable[[Block], ArrayLike],
-    resolutions: Sequence[int] | None = None,
+    space: SearchSpace, cost_of: Callable[[Block], ArrayLike], resolutions: Sequence[int] = ()
 ) -> NDArray:
     """Asks for the cost of each distinct block once and arranges the answers by place and gene.
 
     Args:
         space: The search space.
         cost_of: Gives one cost of a block, or several.
-        resolutions: Sides of the image in pixels; the space's by default.
+        resolutions: Sides of the image in pixels; without any, the space's.
 
     Returns:
-        Array `(resolutions, widths, genes, 1 + stages * max_depth, ...)`. The first place is that
-        of the blocks that every subnet has, the same for all genes; gene 0 costs nothing at the
-        other places.
+        Array `(resolutions, widths, genes, 1 + stages * max_depth, ...)`. Place 0 has the blocks of
+        every subnet, the same for all genes; at the other places gene 0 costs nothing.
     """
     once = cache(lambda block: np.asarray(cost_of(block)))
     space = replace(space, resolutions=tuple(resolutions or space.resolutions))
@@ -119,12 +116,7 @@ def look_up(space: SearchSpace, X: ArrayLike, table: NDArray) -> NDArray:
 
 
 class CostTable:
-    """Parameters and MAdds of subnets, exact, by look-up.
-
-    Args:
-        space: The search space.
-        num_classes: Outputs of the classifier.
-    """
+    """Parameters and MAdds of the subnets of a space with `num_classes` outputs, by look-up."""
 
     def __init__(self, space: SearchSpace, num_classes: int) -> None:
         self.space = space

@@ -32,15 +32,13 @@ class Conv2d(nn.Conv2d):
     Filling them at random would take most of the time of reading a subnet out.
     """
 
-    def reset_parameters(self) -> None:
-        """Leaves the weights as they are."""
+    def reset_parameters(self) -> None: ...  # noqa: D102
 
 
 class Linear(nn.Linear):
     """A linear layer whose weights are not set yet, for the same reason."""
 
-    def reset_parameters(self) -> None:
-        """Leaves the weights as they are."""
+    def reset_parameters(self) -> None: ...  # noqa: D102
 
 
 class ConvNorm(nn.Module):

@@ -88,11 +88,11 @@ class Architecture:
     expands: tuple[float, ...]  # expand ratio of each active layer, stage after stage
 
     def __post_init__(self) -> None:
-        layers = sum(self.depths)
-        if not layers == len(self.kernels) == len(self.expands):
+        if not sum(self.depths) == len(self.kernels) == len(self.expands):
             raise ValueError(
-                f"An architecture with depths {list(self.depths)} has {layers} layers and needs as "
-                f"many kernels and expand ratios, not {len(self.kernels)} and {len(self.expands)}."
+                f"An architecture with depths {list(self.depths)} has {sum(self.depths)} layers "
+                "and needs as many kernels and expand ratios, not "
+                f"{len(self.kernels)} and {len(self.expands)}."
             )
 
     @classmethod
@@ -106,8 +106,8 @@ class Architecture:
         missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
         if missing:
             raise ValueError(f"The architecture has no {', '.join(missing)}: give r, w, ks, e, d.")
-        whole = {"r": [description["r"]], **{key: description[key] for key in ("d", "ks", "e")}}
-        for key, values in whole.items():
+        for key in ("r", "d", "ks", "e"):
+            values = np.atleast_1d(description[key]).tolist()
             if any(value != int(value) for value in values):
                 raise ValueError(f"'{key}' of the architecture takes whole numbers, not {values}.")
         lists = (tuple(map(int, description[key])) for key in ("d", "ks", "e"))
@@ -125,14 +125,14 @@ class Architecture:
         Spaces do not count. The number of digits tells the space, the paper's or the pocket one,
         else there is a `ValueError`; for a space of your own use `SearchSpace.parse`.
         """
-        digits = "".join(text.split())
-        for space in (SearchSpace.paper(), SearchSpace.pocket()):
-            if len(digits) == space.n_var + 1:
-                return space.parse(digits)
-        raise ValueError(
-            f"'{text}' has {len(digits)} digits: an architecture string of the paper's space has "
-            "23, one of the pocket space has 12."
-        )
+        spaces = {space.n_var + 1: space for space in (SearchSpace.paper(), SearchSpace.pocket())}
+        digits = len("".join(text.split()))
+        if digits not in spaces:
+            raise ValueError(
+                f"'{text}' has {digits} digits: an architecture string of the paper's space has "
+                "23, one of the pocket space has 12."
+            )
+        return spaces[digits].parse(text)
 
     def __str__(self) -> str:
         """The published string where the paper's or the pocket space holds it, else the dict."""
@@ -233,7 +233,7 @@ class SearchSpace:
 
     @property
     def n_layer_choices(self) -> int:
-        """Number of `(kernel, expand ratio)` pairs: the largest layer gene."""
+        """Number of `(kernel, expand ratio)` pairs, and so the largest layer gene."""
         return len(self.kernels) * len(self.expands)
 
     @property
@@ -343,14 +343,13 @@ class SearchSpace:
         x = np.zeros(self.n_var, dtype=np.int64)
         x[0] = _index("resolution", arch.resolution, self.resolutions)
         x[1] = _index("width", arch.width, self.widths)
-        depth_choices = range(self.min_depth, self.max_depth + 1)
         for stage, layers in enumerate(arch.stages()):
-            _index(f"depth of stage {stage + 1}", len(layers), depth_choices)
-            first = 2 + stage * self.max_depth
-            for position, (kernel, expand) in enumerate(layers, start=first):
-                kernel_index = _index("kernel", kernel, self.kernels)
+            depths = range(self.min_depth, self.max_depth + 1)
+            _index(f"depth of stage {stage + 1}", len(layers), depths)
+            for i, (kernel, expand) in enumerate(layers, start=2 + stage * self.max_depth):
                 expand_index = _index("expand ratio", expand, self.expands)
-                x[position] = 1 + kernel_index + len(self.kernels) * expand_index
+                kernel_index = _index("kernel", kernel, self.kernels)
+                x[i] = 1 + kernel_index + len(self.kernels) * expand_index
         return x
 
     def decode(self, x: ArrayLike) -> Architecture:
@@ -380,11 +379,7 @@ class SearchSpace:
         return " ".join([f"{x[0]:02d}", str(x[1]), *("".join(map(str, s)) for s in stages)])
 
     def parse(self, text: str) -> Architecture:
-        """Reads the string form back; spaces do not count.
-
-        Raises:
-            ValueError: If the number of digits is wrong or the string is not canonical.
-        """
+        """Reads the string form back; one that is not canonical or too long is a `ValueError`."""
         digits = "".join(text.split())
         if len(digits) != self.n_var + 1 or not digits.isdecimal():
             raise ValueError(
