@@ -8,9 +8,9 @@ import pytest
 
 from natlib.cost import CostTable
 from natlib.data import DATA
-from natlib.explore import objectives_of
 from natlib.paper.joined import compare
 from natlib.space import Architecture, SearchSpace
+from natlib.teach.explorer import objectives_of
 
 ARCHIVES = DATA / "archives"
 

@@ -25,7 +25,7 @@ from natlib.paper.results import (
     to_markdown,
     write_table,
 )
-from natlib.teach.plots_paper import plot_mobile, plot_reproduction
+from natlib.teach.plots_lessons import plot_mobile, plot_reproduction
 
 NETWORKS = json.loads((PAPER / "published_subnets.json").read_text())
 with (PAPER / "results.csv").open() as results_file:
