@@ -98,11 +98,10 @@ lint: $(STAMP) ## check style and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-pair: $(STAMP) ## generate every .ipynb from its .py, without outputs; the exercises and the map too
+pair: $(STAMP) ## generate every .ipynb from its .py, without outputs; the exercises too
 	$(PY) -m jupytext --to ipynb --update $(SCRIPTS)
 	$(PY) -m nbconvert --log-level WARN --clear-output --inplace $(NOTEBOOKS)
 	$(PY) notebooks/generate.py
-	$(PY) -m natlib.course
 
 peers: $(STAMP) ## install the packages that some tests compare natlib with
 	$(PY) -m pip install --constraint requirements.lock --editable '.[peers]'
