@@ -12,6 +12,7 @@ from natlib.deploy import latency
 from natlib.deploy.latency import LatencyTable, for_run, measure_in_turn, measure_ms
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet, Supernet
+from natlib.transfer import CHECKPOINT
 from tests.helpers.phone_tables import read_phone_table
 
 SPACE = SearchSpace.pocket()
@@ -161,7 +162,7 @@ def test_a_table_of_another_machine_is_told(net, tmp_path, monkeypatch):
 
 
 def test_a_run_that_lost_its_table_does_not_get_another(net, tmp_path):
-    (tmp_path / "checkpoint.safetensors").touch()
+    (tmp_path / CHECKPOINT).touch()
     with pytest.raises(ValueError, match="latencies of the run in .* are lost: put latency.json"):
         for_run(net, tmp_path)
 

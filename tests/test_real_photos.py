@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from natlib.folders import folder_task
+from natlib.data import folder_task
 from natlib.transfer import report, transfer
 
 

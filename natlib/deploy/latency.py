@@ -77,7 +77,7 @@ class LatencyTable:
         batch_size: int = 1,
         *,
         num_classes: int = 1000,
-        repeats: int = 10,
+        repeats: int = 5,
         rounds: int = 3,
         threads: int = 1,
     ) -> LatencyTable:
@@ -88,7 +88,7 @@ class LatencyTable:
             device: Where to measure.
             batch_size: Images a batch.
             num_classes: Outputs of the classifier.
-            repeats: Timed runs of each block in a round; their mean counts.
+            repeats: Timed runs of each block in a round; their median counts.
             rounds: How often all is measured; the shortest time counts, for what else the machine
                 does makes it longer, never shorter.
             threads: Threads on a CPU; small blocks gain nothing from several.
@@ -176,9 +176,8 @@ def for_run(
 
 
 def measure_ms(module: nn.Module, images: Tensor, repeats: int = 30, threads: int = 1) -> float:
-    """Returns the mean milliseconds of a forward pass of a module in `eval` mode."""
-    with torch.inference_mode():
-        return 1e3 * _timer(module, images, threads).timeit(repeats).mean
+    """Returns the median milliseconds of a forward pass of a module in `eval` mode."""
+    return float(measure_in_turn([module], [images], repeats, threads)[0])
 
 
 def measure_in_turn(
