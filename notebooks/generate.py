@@ -2,7 +2,8 @@
 
 A script in `solutions/` is the only source of two notebooks. The solution notebook holds all its
 cells. The exercise notebook leaves out the cells with the tag `solution`, puts an empty cell where
-code is left out that no stub stands for, and folds the cells with the tag `hint`. The id of a cell follows from what it holds, so generating again changes nothing.
+code is left out that no stub stands for, and folds the cells with the tag `hint`. The id of a cell
+follows from what it holds, so generating again changes nothing.
 
     python notebooks/generate.py
 """
@@ -13,12 +14,14 @@ import copy
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
 import nbformat
+from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
+
+from natlib.data import write_text
 
 SOLUTIONS = Path(__file__).parent / "solutions"
 EXERCISES = Path(__file__).parent / "exercises"
@@ -46,11 +49,7 @@ def heading(cell: NotebookNode) -> re.Match | None:
 
 
 def to_solution(script: Path) -> NotebookNode:
-    """Returns the notebook of a script with all its cells.
-
-    Args:
-        script: A percent script in `solutions/`.
-    """
+    """Returns the notebook of a script in `solutions/` with all its cells."""
     notebook = jupytext.read(script)
     metadata = {"jupytext": PAIRED, "kernelspec": notebook.metadata["kernelspec"]}
     notebook.metadata = nbformat.from_dict(metadata)
@@ -65,7 +64,8 @@ def to_exercise(solution: NotebookNode) -> NotebookNode:
     """
     notebook = copy.deepcopy(solution)
     notebook.metadata.pop("jupytext")
-    notebook.cells = list(_without_solutions(notebook.cells))
+    _leave_places(notebook.cells)
+    notebook, _ = TagRemovePreprocessor(remove_cell_tags={"solution"}).preprocess(notebook, {})
     number = 0
     for cell in notebook.cells:
         number = 0 if heading(cell) else number
@@ -75,16 +75,14 @@ def to_exercise(solution: NotebookNode) -> NotebookNode:
     return _with_stable_ids(notebook)
 
 
-def _without_solutions(cells: list[NotebookNode]) -> Iterator[NotebookNode]:
-    """Yields all cells but solutions, and a blank one for each run of code that has no stub."""
+def _leave_places(cells: list[NotebookNode]) -> None:
+    """Makes the first cell of each solution's code a blank one, where no stub stands for it."""
     has_place = True
     for cell in cells:
         if "solution" not in tags(cell):
             has_place = bool({"stub", "hint"} & set(tags(cell)))
-            yield cell
         elif cell.cell_type == "code" and not has_place:
-            has_place = True
-            yield nbformat.v4.new_code_cell(BLANK)
+            has_place, cell.source, cell.metadata = True, BLANK, NotebookNode()
 
 
 def _with_stable_ids(notebook: NotebookNode) -> NotebookNode:
@@ -99,22 +97,15 @@ def _with_stable_ids(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _write(notebook: NotebookNode, path: Path) -> None:
-    """Writes a notebook under a temporary name and renames it; one in step stays as it is."""
-    text = nbformat.writes(notebook) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def main() -> None:
-    """Writes the notebooks of all solutions and exercises."""
+    """Writes the notebooks of all solutions and exercises; what is in step stays as it is."""
     for script in scripts():
         solution = to_solution(script)
-        _write(solution, script.with_suffix(".ipynb"))
-        _write(to_exercise(solution), EXERCISES / f"{script.stem}.ipynb")
+        exercise = to_exercise(solution)
+        for folder, notebook in ((SOLUTIONS, solution), (EXERCISES, exercise)):
+            path, text = folder / f"{script.stem}.ipynb", nbformat.writes(notebook) + "\n"
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                write_text(path, text)
         print(f"{script.stem}: solutions and exercises are in step")
 
 
