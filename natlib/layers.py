@@ -85,17 +85,23 @@ class SqueezeExcite(nn.Module):
         self.expand = Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, c, h, w)` to the same shape, with the first `c` channels of the gate.
+        """Maps `(n, c, h, w)` to the same shape."""
+        gate = self.expand(functional.relu(self.reduce(x.mean((2, 3), keepdim=True))))
+        return scale_channels(x, functional.hardsigmoid(gate))
 
-        Fewer channels than the weights have are squeezed to a quarter of *those*.
-        """
+    def sliced(self, x: Tensor) -> Tensor:
+        """Does the same with the first `c` channels, squeezed to a quarter of *those*."""
         c, squeezed = x.shape[1], squeezed_channels(x.shape[1])
         gate = x.mean((2, 3), keepdim=True)
         weight, bias = self.reduce.weight[:squeezed, :c], self.reduce.bias[:squeezed]
         gate = functional.relu(functional.conv2d(gate, weight, bias))
         weight, bias = self.expand.weight[:c, :squeezed], self.expand.bias[:c]
-        gate = functional.hardsigmoid(functional.conv2d(gate, weight, bias))
-        return x * gate if torch.is_grad_enabled() else x.mul_(gate)
+        return scale_channels(x, functional.hardsigmoid(functional.conv2d(gate, weight, bias)))
+
+
+def scale_channels(x: Tensor, gate: Tensor) -> Tensor:
+    """Multiplies each channel of `x` by its gate, in place unless the gradient needs `x`."""
+    return x * gate if torch.is_grad_enabled() else x.mul_(gate)
 
 
 class InvertedResidual(nn.Module):
@@ -155,7 +161,7 @@ class ElasticBlock(InvertedResidual):
         weight = self.depthwise_weight(kernel, mid)
         y = conv2d(y, weight, stride=self.stride, padding=kernel // 2, groups=mid)
         y = self.depth_conv.act(sliced_norm(y, self.depth_conv.bn))
-        y = y if self.se is None else self.se(y)
+        y = y if self.se is None else self.se.sliced(y)
         y = self.point_linear.bn(conv2d(y, self.point_linear.conv.weight[:, :mid]))
         return y.add_(x) if self.residual else y
 
