@@ -132,7 +132,7 @@ def record_archive(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     net = new_supernet(task, seed, pretrained=True)
     train_on(net, task, seed, lr=lr)
     table = CostTable(net.space, task.num_classes)
-    X = np.vstack([sample_spread(net.space, table, 200, seed), net.space.sample(220, seed)])
+    X = np.vstack([sample_spread(net.space, table.madds, 200, seed), net.space.sample(220, seed)])
     X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
     correct = evaluate(net, X, task, progress=False)
     archive = pd.DataFrame(

@@ -47,10 +47,6 @@ CHECKPOINT = "checkpoint.pt"  # in the run folder
 PROGRESS = ("history", "step", "iteration", "phase")  # what a checkpoint keeps of a run as it is
 ARRAYS = ("X", "errors", "costs", "born")  # and of its archive
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints in training
-LINE = (
-    "iteration {iteration:2d}: hypervolume {hypervolume:.4f}, best error {best_err:.1f}%, "
-    "{archive} architectures, surrogate tau {kendall:+.2f}"
-)
 FloatMatrix = NDArray[np.float64]
 Costs = dict[str, Callable[[IntMatrix], ArrayLike]]
 
@@ -115,7 +111,7 @@ class Transfer:
     settings: Settings
     net: Supernet  # which adapts
     optimizer: torch.optim.Optimizer
-    costs: Costs  # the objectives that are computed, by name: encodings (n, n_var) to (n,)
+    costs: Costs  # what can be computed, by name: functions of encodings (n, n_var) to (n,)
     archive: Archive
     run_dir: Path | None = None
     progress: bool = True
@@ -142,8 +138,9 @@ class Transfer:
         return len(self.archive.X) + sum(measured_again)
 
     def costs_of(self, X: IntMatrix) -> FloatMatrix:
-        """Returns the computed objectives, float64 `(n, costs)`."""
-        return np.column_stack([cost(X) for cost in self.costs.values()]).astype(np.float64)
+        """Returns the computed objectives, float64 `(n, n_costs)`."""
+        names = self.settings.objectives[len(self.task.error_names) :]
+        return np.column_stack([self.costs[name](X) for name in names]).astype(np.float64)
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Returns the random generator of a purpose in this iteration."""
@@ -162,34 +159,34 @@ class Transfer:
 
 
 def start(
-    task: Task | str, profile: Profile | str | None = None, *,
-    objectives: Sequence[str] = ("top1_err", "madds"), mode: str = "distribution",
-    limits: dict[str, float] | None = None, seed: int = 0,
-    supernet: Supernet | str | Path | None = None, costs: Costs | None = None,
-    run_dir: str | Path | None = None, device: str | None = None, progress: bool = True,
-) -> Transfer:  # fmt: skip
+    task: Task | str,  # the target task, or its name or folder as load_task takes it
+    profile: Profile | str | None = None,  # the numbers, or their name; None: NATLIB_PROFILE
+    *,
+    objectives: Sequence[str] = ("top1_err", "madds"),  # top1_err first, then costs
+    mode: str = "distribution",  # adapts what the best suggest; "uniform" any subnets; "none"
+    limits: dict[str, float] | None = None,  # that candidates must keep, such as {"madds": 2e6}
+    seed: int = 0,  # of everything random
+    supernet: Supernet | str | Path | None = None,  # or its file; None: the pre-trained one
+    costs: Costs | None = None,  # further ones, such as {"latency_ms": table.latency_ms}
+    run_dir: str | Path | None = None,  # the run folder; None keeps nothing
+    device: str | None = None,  # None: the best available
+    progress: bool = True,
+) -> Transfer:
     """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
-
-    Args:
-        task: The target task, or its name or folder as `load_task` takes it.
-        profile: The numbers, or their name; `NATLIB_PROFILE` by default.
-        objectives: What to minimise: `top1_err` first, then `madds`, `params` or further costs.
-        mode: `"distribution"` adapts what the archive's best suggest, `"uniform"` any subnets,
-            `"none"` only searches.
-        limits: Upper bounds that candidates must keep, such as `{"madds": 2e6}`.
-        seed: Seed of everything random.
-        supernet: A supernet or its file; the profile's pre-trained one by default.
-        costs: Further costs by name, such as `{"latency_ms": table.latency_ms}`.
-        run_dir: The run folder, or `None` to keep nothing.
-        device: Device name; the best available by default.
-        progress: Whether to show progress.
 
     Raises:
         ValueError: If an argument is not among the choices.
         FileNotFoundError: If the data or the supernet is missing.
     """
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
-    _one_of(objectives, ["madds", "params", *(costs or {})], mode)
+    known = ["madds", "params", *(costs or {})]
+    if objectives[:1] != ("top1_err",) or not set(objectives[1:]) or {*objectives[1:]} - {*known}:
+        raise ValueError(
+            f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err' and add "
+            f"at least one of {known}."
+        )
+    if mode not in MODES:
+        raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
     if not isinstance(task, Task):
@@ -200,31 +197,15 @@ def start(
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
     net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
-    table = CostTable(net.space, task.num_classes)
-    known = {"madds": table.madds, "params": table.params} | (costs or {})
-    n, m = len(task.error_names), len(objectives) - 1
-    empty = (
-        np.zeros((0, net.space.n_var), int),
-        np.zeros((0, n)),
-        np.zeros((0, m)),
-        np.zeros(0, int),
-    )
-    return Transfer(
-        task, Settings(profile, names, mode, limits, seed), net, train.make_optimizer(net),
-        {name: known[name] for name in objectives[1:]}, Archive(*empty),
-        None if run_dir is None else Path(run_dir), progress,
-    )  # fmt: skip
-
-
-def _one_of(objectives: tuple[str, ...], costs: list[str], mode: str) -> None:
-    known = objectives[:1] == ("top1_err",) and set(objectives[1:]) <= set(costs)
-    if not known or len(objectives) < 2:
-        raise ValueError(
-            f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err' and add "
-            f"at least one of {costs}."
-        )
-    if mode not in MODES:
-        raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
+    table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
+    costs = {"madds": table.madds, "params": table.params} | (costs or {})
+    settings = Settings(profile, names, mode, limits, seed)
+    empty = [
+        np.zeros((0, k)) for k in (net.space.n_var, len(task.error_names), len(objectives) - 1)
+    ]
+    archive = Archive(empty[0].astype(int), *empty[1:], np.zeros(0, int))
+    optimizer = train.make_optimizer(net)
+    return Transfer(task, settings, net, optimizer, costs, archive, run_dir, progress)
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:
@@ -263,8 +244,8 @@ def warm_up(run: Transfer) -> None:
 @in_turn(then="search_candidates")
 def fill_archive(run: Transfer) -> None:
     """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
-    table, archive = CostTable(run.space, run.task.num_classes), run.archive
-    X = search.sample_spread(run.space, table, run.profile.archive, run.rng(1))
+    archive, madds = run.archive, run.costs["madds"]
+    X = search.sample_spread(run.space, madds, run.profile.archive, run.rng(1))
     archive.add(X, measure(run, X), run.costs_of(X), iteration=0)
     worst = archive.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
@@ -355,7 +336,7 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
         One row per network: `name`, `architecture`, `params`, `madds`, and in percent
         `valid_top1`, `test_top1` and `test_se`, the standard error of the latter.
     """
-    archive, table = run.archive, CostTable(run.space, run.task.num_classes)
+    archive, costs = run.archive, run.costs
     rows = archive.front[search.knee_points(archive.summary[archive.front], n)]
     X, how = archive.X[rows], {"calibration": run.profile.calibration, "progress": run.progress}
     correct = evaluate(run.net, X, run.task, "test", description="test accuracy", **how)
@@ -363,7 +344,7 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
     columns = {
         "name": [f"M{i + 1}" for i in range(len(rows))],
         "architecture": [str(run.space.decode(x)) for x in X],
-        "params": table.params(X), "madds": table.madds(X),
+        "params": costs["params"](X), "madds": costs["madds"](X),
         "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
     }  # fmt: skip
@@ -374,15 +355,10 @@ def transfer(
     task: Task | str, profile: Profile | str | None = None, *, run_dir: str | Path | None = None,
     resume: bool = True, on_iteration: Callable[[Transfer], None] = lambda run: None, **options,
 ) -> Transfer:  # fmt: skip
-    """Transfers a supernet to a task and returns the finished run.
+    """Transfers a supernet to a task and returns the finished run; arguments are those of `start`.
 
-    Args:
-        task: The target task, or its name or folder; this and `profile` as for `start`.
-        profile: The numbers, or their name.
-        run_dir: The run folder, or `None` to keep nothing.
-        resume: Whether to go on with a run that the folder holds, rather than refuse it.
-        on_iteration: Called with the run after the archive was filled and after each iteration.
-        **options: As for `start`.
+    A run that the folder holds is taken up, or refused without `resume`. `on_iteration` is called
+    with the run after the archive was filled and after each iteration.
 
     Raises:
         ValueError: If an argument is not among the choices, or the folder holds something else.
@@ -396,8 +372,9 @@ def transfer(
             step(run)
             save(run)
             if run.phase == "search_candidates":
-                row = {"kendall": np.nan} | run.history[-1]
-                _say(run, LINE.format(**row))
+                row = run.history[-1]
+                told = f"hypervolume {row['hypervolume']:.4f}, best error {row['best_err']:.1f}%"
+                _say(run, f"iteration {run.iteration:2d}: {told}, {row['archive']} architectures")
                 on_iteration(run)
 
     with _run_folder(run, resume):
@@ -412,12 +389,12 @@ def transfer(
 
 def measure(run: Transfer, X: IntMatrix) -> FloatMatrix:
     """Returns the top-1 errors on the validation split in percent, `(n, n_errors)`."""
-    p, how = run.profile, {"progress": run.progress, "description": f"measuring {len(X)} subnets"}
-    data = fixed_sample(run.task.valid, p.validation)
+    p = run.profile
     correct = evaluate(
-        run.net, X, run.task, n_images=p.validation, calibration=p.calibration, **how
-    )
-    return run.task.errors(correct, data.labels)
+        run.net, X, run.task, n_images=p.validation, calibration=p.calibration,
+        progress=run.progress, description=f"measuring {len(X)} subnets",
+    )  # fmt: skip
+    return run.task.errors(correct, fixed_sample(run.task.valid, p.validation).labels)
 
 
 def train_to(
