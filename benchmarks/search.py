@@ -1,5 +1,7 @@
 """Times and judges surrogates and search: `python benchmarks/search.py [--seeds 5] [--parts abc]`.
 
+Part c takes `--methods`, names of its rows, to run some of them only.
+
 a. The RBF ensemble, 500 members on 300 points asked 10,000 times, beside the same members one by
    one, and one by one for one architecture at a time.
 b. One inner iteration of the search: fit, 20 generations of 100, choose 8.
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.optimize import minimize
+from pymoo.core.problem import Problem
 from scipy.interpolate import RBFInterpolator
 from threadpoolctl import threadpool_info
 
@@ -123,14 +125,14 @@ def inner_iteration(name, X, F, seed=0):
 def search_with(predict, X, F, seed):
     """Returns the encodings that NSGA-III and the choice of candidates make of a prediction."""
     start = X[search.non_dominated(F)]
-    found = search.nsga3(SPACE, {"top1_err": predict, "madds": COST.madds}, start, seed=seed)
+    found = search.nsga3(SPACE, lambda X: measure(predict, X), start, seed=seed)
     rows = search.choose_candidates(found.F, F, CHOSEN, X_new=found.X, X_archive=X)
     return found.X[rows]
 
 
 def iteration_table(top1_err):
     """Part b: seconds of one inner iteration with an archive of 300."""
-    X = search.sample_spread(SPACE, COST, 300, 0)
+    X = search.sample_spread(SPACE, COST.madds, 300, 0)
     F = measure(top1_err, X)
     inner_iteration("ridge", X, F)
     seconds = {name: timed(inner_iteration, name, X, F)[1] for name in SURROGATES}
@@ -147,7 +149,7 @@ def with_surrogate(name):
     """Returns the search of the paper without training: archive, surrogate, NSGA-III, choice."""
 
     def run(top1_err, seed):
-        X = search.sample_spread(SPACE, COST, FIRST, seed)
+        X = search.sample_spread(SPACE, COST.madds, FIRST, seed)
         F = measure(top1_err, X)
         for i in range(ITERATIONS):
             s = 1000 * seed + i
@@ -159,55 +161,63 @@ def with_surrogate(name):
 
 
 def without_surrogate(algorithm, sample, population=SMALL_POPULATION, budget=BUDGET):
-    """Returns a search that measures every individual of NSGA-II or NSGA-III."""
+    """Returns a search that measures every individual of an algorithm."""
 
     def run(top1_err, seed):
         seen = []
 
         def recorded(X):
             seen.append(measure(top1_err, X))
-            return seen[-1][:, 0]
+            return seen[-1]
 
-        objectives, generations = {"top1_err": recorded, "madds": COST.madds}, budget // population
-        start = sample(population, seed)
-        if algorithm == "nsga3":
-            options = {"population": population, "generations": generations - 1, "seed": seed}
-            search.nsga3(SPACE, objectives, start, **options)
-        else:
-            nsga2 = NSGA2(population, start, **search.operators())
-            problem = search.SubnetProblem(SPACE, objectives, {})
-            minimize(problem, nsga2, ("n_gen", generations), seed=seed)
+        algorithm(recorded, sample(population, seed), population, budget // population - 1, seed)
         return np.vstack(seen)
 
     return run
 
 
+def nsga3(evaluate, start, population, generations, seed):
+    """Searches as `natlib` does, without a surrogate."""
+    options = {"population": population, "generations": generations, "seed": seed}
+    search.nsga3(SPACE, evaluate, start, **options)
+
+
+def nsga2(evaluate, start, population, generations, seed):
+    """Searches with NSGA-II and the same operators."""
+    algorithm = NSGA2(population, start, **search.operators(SPACE))
+    problem = Problem(SPACE.n_var, 2, xl=SPACE.lower, xu=SPACE.upper)
+    algorithm.setup(problem, termination=("n_gen", generations + 1), seed=seed)
+    while algorithm.has_next():
+        individuals = algorithm.ask()
+        algorithm.tell(individuals.set("F", evaluate(individuals.get("X"))))
+
+
 def spread(n, seed):
     """Returns the even first sample."""
-    return search.sample_spread(SPACE, COST, n, seed)
+    return search.sample_spread(SPACE, COST.madds, n, seed)
 
 
 OPPONENTS = {
     "random": lambda top1_err, seed: measure(top1_err, SPACE.sample(BUDGET, seed)),
     "even sample alone": lambda top1_err, seed: measure(top1_err, spread(BUDGET, seed)),
-    "NSGA-II, random start": without_surrogate("nsga2", SPACE.sample),
-    "NSGA-III, random start": without_surrogate("nsga3", SPACE.sample),
-    "NSGA-II, even start": without_surrogate("nsga2", spread),
-    "NSGA-III, even start": without_surrogate("nsga3", spread),
+    "NSGA-II, random start": without_surrogate(nsga2, SPACE.sample),
+    "NSGA-III, random start": without_surrogate(nsga3, SPACE.sample),
+    "NSGA-II, even start": without_surrogate(nsga2, spread),
+    "NSGA-III, even start": without_surrogate(nsga3, spread),
 }
-OURS = {f"NAT, {name}": with_surrogate(name) for name in ("rbf", "rbf_steps", "ridge", "gp")}
-OURS["NAT, gp_onehot"] = with_surrogate("gp_onehot")
+RIVALS = ("rbf", "rbf_thermometer", "ridge", "gp", "gp_onehot")
+OURS = {f"NAT, {name}": with_surrogate(name) for name in RIVALS}
 CEILING = {"NAT, oracle as surrogate": with_surrogate(None)}
 
 
-def oracle_table(top1_err, seeds):
+def oracle_table(top1_err, seeds, methods):
     """Part c: hypervolume relative to the reference front, by method and seed."""
-    long_run = without_surrogate("nsga2", spread, population=400, budget=80_000)
+    long_run = without_surrogate(nsga2, spread, population=400, budget=80_000)
     fronts = np.vstack([long_run(top1_err, seed) for seed in range(3)])
     best = search.hypervolume(fronts[search.non_dominated(fronts)], REFERENCE, IDEAL)
     print(f"reference front: {best:.4f} of the box")
     rows = {}
-    for name, method in (OPPONENTS | OURS | CEILING).items():
+    for name, method in methods.items():
         begin = time.perf_counter()
         reached = [
             search.hypervolume(method(top1_err, seed), REFERENCE, IDEAL) / best
@@ -225,6 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--parts", default="abc")
+    parser.add_argument("--methods", nargs="+", default=[], help="such as 'NAT, gp'; else all")
     options = parser.parse_args()
     oracle = load_oracle()
     threads = {pool["num_threads"] for pool in threadpool_info()}
@@ -240,11 +251,13 @@ def main():
         print(iteration_table(oracle or stand_in).to_string(float_format="%.3f"))
     if "c" in options.parts and oracle is not None:
         print(f"\nc. Hypervolume at {BUDGET} evaluations relative to the reference front")
-        table = oracle_table(oracle, options.seeds)
+        methods = OPPONENTS | OURS | CEILING
+        methods = {name: methods[name] for name in options.methods or methods}
+        table = oracle_table(oracle, options.seeds, methods)
         print(table.to_string(float_format="%.3f"))
         columns = [f"seed {seed}" for seed in range(options.seeds)]
-        strongest = table.loc[list(OPPONENTS), columns].max()
-        for name in OURS:
+        strongest = table.loc[table.index.isin(OPPONENTS), columns].max()
+        for name in table.index.intersection(list(OURS)):
             ahead = int((table.loc[name, columns] > strongest).sum())
             print(f"{name}: ahead of every opponent on {ahead} of {options.seeds} seeds")
     elif "c" in options.parts:
