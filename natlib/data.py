@@ -63,8 +63,8 @@ class Split:
 class Task:
     """One classification task.
 
-    Of tasks that were joined into one, `natlib.paper.JoinedTask`, only `error_names`, `within` and
-    `errors` differ; training, evaluation and search ask nothing else.
+    Tasks that were joined into one (`natlib.paper.joined`) differ in `error_names`, `within` and
+    `errors` only; training, evaluation and search ask nothing else.
     """
 
     name: str
@@ -91,10 +91,7 @@ class Task:
         return logits
 
     def errors(self, correct: NDArray[np.bool_], labels: Tensor) -> NDArray[np.float64]:
-        """Returns the errors in percent, `(n, len(error_names))`, of `n` subnets.
-
-        `correct` says which pictures each classifies correctly, `(n, n_images)`.
-        """
+        """Returns errors in percent, `(n, n_errors)`, of hits `(n, n_images)` on such labels."""
         return 100 * (1 - correct.mean(axis=1, keepdims=True))
 
 
@@ -111,12 +108,9 @@ def make_task(
 
 
 def load_task(name: str, side: int = 32) -> Task:
-    """Loads a task by its name.
+    """Loads a pocket task, `"source"` or one of `TARGETS`, or a folder of pictures by its path.
 
-    Args:
-        name: A pocket task: `"source"`, or a target, `"animals"`, `"digits"` or `"emoji"`. Or the
-            path of a folder of pictures, see `folder_task`.
-        side: Side in pixels at which pictures of a folder are kept; pocket tasks have 32.
+    Those of a folder are kept at `side` pixels; pocket tasks have 32.
     """
     if name in MIRRORED:
         verify_checksum(POCKET / f"{name}.npz")
@@ -165,10 +159,10 @@ def pretrained_path(space_name: str) -> Path:
 def folder_task(
     path: str | Path,
     *,
-    side: int = 32,
-    groups: Callable[[Path], Hashable] | None = None,
-    flip: bool = True,
-    seed: int = 0,
+    side: int = 32,  # in pixels: the largest resolution of the search space
+    groups: Callable[[Path], Hashable] | None = None,  # whom a picture shows: keeps these together
+    flip: bool = True,  # whether a mirrored picture keeps its class
+    seed: int = 0,  # of the cuts
     progress: bool = True,
 ) -> Task:
     """Makes a task of a directory with one folder of pictures per class.
@@ -177,16 +171,6 @@ def folder_task(
     there is no `test`, a fifth of all pictures is cut from the training pictures, each class in
     proportion, and likewise for `valid`. Class folders may hold further folders and links.
     Pictures that cannot be read are left out, and a warning lists them.
-
-    Args:
-        path: The directory.
-        side: Side in pixels at which the pictures are kept: the largest resolution of the search
-            space, 32 for the pocket space and 256 for the paper's.
-        groups: Maps a picture's path to what it belongs to, for example the person it shows;
-            pictures of one group stay together.
-        flip: Whether a mirrored picture keeps its class.
-        seed: Seed of the cuts.
-        progress: Whether to show progress.
     """
 
     def load(row: int) -> Image.Image:
@@ -276,10 +260,9 @@ def _cut_missing(pictures: pd.DataFrame, classes: tuple[str, ...], seed: int) ->
 def stratified_cut(
     labels: NDArray[np.int64], n: int, seed: int, groups: NDArray | None = None
 ) -> NDArray[np.int64]:
-    """Draws `n` of the pictures, each class in proportion and with at least one.
+    """Draws `n` rows of `labels`, ascending, each class in proportion and with at least one.
 
-    `labels` holds the class of every picture, `(m,)`, and `groups` its group: they are drawn as a
-    whole, so that about `n` pictures come together. Returns the drawn rows, ascending.
+    Groups, given for each row, are drawn as a whole, so that about `n` rows come together.
     """
     if groups is not None:
         folds = StratifiedGroupKFold(round(len(labels) / n), shuffle=True, random_state=seed)
@@ -299,9 +282,8 @@ def stratified_cut(
 class LazyImages:
     """Pictures that are decoded when they are indexed, for data sets too large for the memory.
 
-    Behaves as a uint8 tensor `(n, 3, side, side)` that can only be read: `images[5]`, `images[:8]`
-    and `images[rows]` are such tensors, or raise an `OSError` that names what cannot be decoded.
-    Those that were used last are kept, up to `DECODED_BYTES`. `load` opens the picture of a number.
+    Behaves as a uint8 tensor `(n, 3, side, side)` to read. `load` opens the picture of a number;
+    an `OSError` names one that cannot be decoded. The last used stay, up to `DECODED_BYTES`.
     """
 
     def __init__(self, load: Callable[[int], Image.Image], n: int, side: int) -> None:
@@ -341,10 +323,7 @@ class LazyImages:
 
 
 def to_square(image: Image.Image, side: int) -> Tensor:
-    """Returns the middle square of a picture in RGB, uint8 `(3, side, side)`.
-
-    Turns it as its EXIF orientation says, and lays a transparent one on white.
-    """
+    """Returns the middle square in RGB, uint8 `(3, side, side)`, turned as EXIF says, on white."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -355,9 +334,7 @@ def to_square(image: Image.Image, side: int) -> Tensor:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
 
-def to_input(
-    images: Tensor, resolution: int, task: Task, device: torch.device | str = "cpu"
-) -> Tensor:
+def to_input(images: Tensor, resolution: int, task: Task, device: object = "cpu") -> Tensor:
     """Resizes and normalises pictures to float32 `(n, 3, r, r)`, channels last in memory."""
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
     if x.shape[2:] != (resolution, resolution):
@@ -367,10 +344,10 @@ def to_input(
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Shifts pictures, uint8 `(n, 3, h, w)`, by up to `MARGIN` pixels, and mirrors every second.
+    """Shifts pictures, uint8 `(n, 3, h, w)`, by up to `MARGIN` pixels; with `flip` mirrors half.
 
-    The border is repeated where a shift uncovers it; `flip` says whether to mirror at all. The
-    generator lies on the CPU, so that the result is the same on every device.
+    The border is repeated where a shift uncovers it. The generator lies on the CPU, so that the
+    result is the same on every device.
     """
     n, _, height, width = images.shape
     shift = torch.randint(-MARGIN, MARGIN + 1, (2, n, 1), generator=generator)
@@ -385,10 +362,7 @@ def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Te
 
 
 def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
-    """Returns which of `n` pictures make the batch of a numbered step, int64 `(batch_size,)`.
-
-    Every epoch has an order of its own; an incomplete batch at its end is left out.
-    """
+    """Returns the rows of a step's batch, int64 `(batch_size,)`; each epoch has its own order."""
     epoch, batch = divmod(step, n // batch_size)
     order = np.random.default_rng((seed, epoch)).permutation(n)
     return torch.from_numpy(order[batch * batch_size : (batch + 1) * batch_size])

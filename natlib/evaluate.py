@@ -39,7 +39,7 @@ def evaluate(
         X: Canonical encodings, `(n, n_var)`.
         task: The task.
         split: `"valid"` to choose by, `"test"` only to report.
-        n_images: Images of the split to measure on, the same for every subnet; all by default.
+        n_images: Images to measure on, the same for every subnet; all by default.
         calibration: Training images for the batch norm, the same for every subnet.
         progress: Whether to show a progress bar.
         description: Its label.

@@ -3,8 +3,7 @@
 An *elastic* layer holds the weights of the largest layer that the search space allows and works
 as any smaller one: it takes kernel size and expand ratio as arguments of `forward` and slices its
 weights accordingly (NAT, "Elastic weights"). A plain layer is what such a slice becomes when it
-is read out. Both have the same submodule names, so that weights pass from one to the other by
-name.
+is read out; both have the same submodule names.
 """
 
 from __future__ import annotations
@@ -126,15 +125,11 @@ class InvertedResidual(nn.Module):
 
 
 class ElasticBlock(InvertedResidual):
-    """An inverted residual that works with any kernel size and expand ratio of the space.
+    """An inverted residual that works with any of the kernel sizes and with smaller ratios.
 
     The first `expanded_channels(c_in, expand)` channels are used. A smaller kernel is the centre
     of the next larger one, flattened and multiplied by a learned matrix, one per step (7 to 5,
-    then 5 to 3) and shared by all channels.
-
-    Args:
-        block: The largest shape that it can take.
-        kernels: Kernel sizes, ascending.
+    then 5 to 3) and shared by all channels. `block` is the largest shape that it can take.
     """
 
     def __init__(self, block: Block, kernels: Sequence[int]) -> None:
@@ -196,13 +191,12 @@ def build(block: Block) -> nn.Module:
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Returns images with the channels of a pixel side by side in memory; layers hand that on.
+    """Returns images with the channels of a pixel side by side in memory, but on Apple's MPS.
 
-    To convolutions of few channels memory traffic is what matters. Apple's MPS keeps its layout.
+    Layers hand that on, and to convolutions of few channels memory traffic is what matters.
     """
-    if images.device.type == "mps":
-        return images
-    return images.contiguous(memory_format=torch.channels_last)
+    on_mps = images.device.type == "mps"
+    return images if on_mps else images.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -228,11 +222,7 @@ def copy_slices(target: nn.Module, source: nn.Module) -> None:
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
-    """Folds every batch norm of a plain module into its convolution, in place; outputs stay.
-
-    Raises:
-        ValueError: If the module is not in `eval` mode.
-    """
+    """Folds each batch norm of a plain module in `eval` mode into its convolution, in place."""
     if module.training:
         raise ValueError("Batch norm can be folded in eval mode only: call .eval() first.")
     for layer in list(module.modules()):

@@ -33,33 +33,25 @@ Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
 
 
 def train(
-    net: nn.Module, optimizer: torch.optim.Optimizer, task: Task, sampler: SubnetSampler,
-    schedule: Schedule, steps: range, *, batch_size: int, seed: int = 0,
-    teacher: nn.Module | str | None = "first", augment: Augmentation = shift_and_flip,
-    dtype: torch.dtype | str | None = "auto", clip: float = 5.0, micro_batches: int = 1,
+    net: nn.Module,  # the supernet, or whatever else takes images and an architecture
+    optimizer: torch.optim.Optimizer,
+    task: Task,  # only its train split is touched
+    sampler: SubnetSampler,  # gives the subnets of a step
+    schedule: Schedule,  # gives the learning rate of a step
+    steps: range,  # numbers of the steps to do
+    *,
+    batch_size: int,  # images a step, over all processes
+    seed: int = 0,  # of the batches and their augmentation
+    teacher: nn.Module | str | None = "first",  # of each step; or a frozen subnet; or nobody
+    augment: Augmentation = shift_and_flip,
+    dtype: torch.dtype | str | None = "auto",  # of autocast: half_precision; None is float32
+    clip: float = 5.0,  # largest norm of the gradient
+    micro_batches: int = 1,  # parts into which a process cuts its images, to save memory
     after_step: Callable[[int], None] = lambda step: None,
-    description: str = "training", progress: bool = True,
-) -> None:  # fmt: skip
+    description: str = "training",  # label of the progress bar
+    progress: bool = True,
+) -> None:
     """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
-
-    Args:
-        net: The supernet, or whatever else takes images and an architecture; its device is used.
-        optimizer: Optimizer over its parameters.
-        task: The task; only its train split is touched.
-        sampler: Gives the subnets of a step.
-        schedule: Gives the learning rate of a step.
-        steps: Numbers of the steps to do.
-        batch_size: Images a step, over all processes.
-        seed: Seed of the batches and of their augmentation.
-        teacher: Whose predictions the subnets learn besides the labels: `"first"`, the first of
-            each step teaches the others; a frozen subnet teaches all; `None`.
-        augment: Changes uint8 images; takes them, a random generator, and `Task.flip`.
-        dtype: Type that autocast computes in; `"auto"` is `half_precision`, `None` float32.
-        clip: Largest norm of the gradient.
-        micro_batches: Parts into which each process cuts its images, to save memory.
-        after_step: Called with the number of each finished step.
-        description: Label of the progress bar.
-        progress: Whether to show it.
 
     Raises:
         FloatingPointError: If the loss of a subnet is not finite, naming subnet and step. The
@@ -94,25 +86,15 @@ def train(
 
 def add_gradients(
     net: nn.Module, task: Task, images: Tensor, labels: Tensor, archs: Sequence[Architecture], *,
-    teacher: nn.Module | str | None = "first", dtype: torch.dtype | None = None,
-    share: float = 1.0, scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+    teacher: nn.Module | str | None = "first", dtype: torch.dtype | None = None,  # as for train
+    share: float = 1.0,  # factor of the gradients
+    scale: Callable[[Tensor], Tensor] = lambda loss: loss,  # of the loss that is differentiated
 ) -> Tensor:  # fmt: skip
     r"""Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
 
     A subnet that predicts :math:`\pi` minimises :math:`\mathrm{CE}(\text{label}, \pi)`, and with a
     teacher that predicts :math:`\pi_0` the sum of that and :math:`\mathrm{CE}(\pi_0, \pi)`:
-    knowledge distillation, CE + KD.
-
-    Args:
-        net: The supernet.
-        task: The task.
-        images: uint8 `(n, 3, h, w)`.
-        labels: int64 `(n,)`.
-        archs: The subnets.
-        teacher: As for `train`, and so is `dtype`.
-        dtype: Type that autocast computes in.
-        share: Factor of the gradients.
-        scale: Scales the loss before it is differentiated.
+    knowledge distillation, CE + KD. Images are uint8 `(n, 3, h, w)`, labels int64 `(n,)`.
 
     Returns:
         Cross-entropy of each subnet with the labels, `(len(archs),)`.
@@ -221,10 +203,9 @@ def subnets_from(
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """Returns the named device, or the best there is: CUDA, then Apple's MPS, then the CPU.
+    """Returns the named device, or the best there is: CUDA (a card a process), MPS, then the CPU.
 
-    Where `torchrun` started several processes, each takes a CUDA card of its own. A device that is
-    not available is a `ValueError`.
+    A device that is not available is a `ValueError`.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     available = [*(kind for kind in there if there[kind]), "cpu"]
@@ -243,11 +224,8 @@ def device_of(net: nn.Module) -> torch.device:
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
-    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none.
-
-    On a CPU bfloat16 speeds up matrix products, but not these networks (`benchmarks/training.py`).
-    """
-    if device.type != "cuda":
+    """Returns the type to compute in besides float32: bfloat16 or float16 on CUDA, else none."""
+    if device.type != "cuda":  # a CPU computes these networks no faster (benchmarks/training.py)
         return None
     real = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if real else torch.float16
