@@ -187,21 +187,21 @@ def measure_in_turn(
 
     Every round times each once, so that a slow moment of the machine hits all alike.
     """
-    timers = [_timer(*pair, threads) for pair in zip(modules, images, strict=True)]
+    inputs = [channels_last(x) if x.ndim == 4 else x for x in images]
+    pairs = [dict(module=m, inputs=x) for m, x in zip(modules, inputs, strict=True)]
+    timers = [timer("module(inputs)", names, threads) for names in pairs]
     with torch.inference_mode():
-        times = [[timer.timeit(1).mean for timer in timers] for _ in range(rounds)]
+        times = [[one.timeit(1).mean for one in timers] for _ in range(rounds)]
     return 1e3 * np.median(times, axis=0)
 
 
-def _timer(module: nn.Module, images: Tensor, threads: int):
-    """Returns torch's timer, which warms up, waits for the device and sets the threads."""
+def timer(code: str, names: dict, threads: int):
+    """Returns torch's timer of a line of code, which warms up and waits for the device."""
     # It looks for a CUDA compiler, which is not needed, and would complain where a GPU is missing.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     from torch.utils.benchmark import Timer
 
-    images = channels_last(images) if images.ndim == 4 else images
-    names = {"module": module, "images": images}
-    return Timer("module(images)", globals=names, num_threads=threads)
+    return Timer(code, globals=names, num_threads=threads)
 
 
 def machine(device: torch.device | str) -> dict[str, str]:

@@ -2,9 +2,8 @@
 
     python -m natlib reproduce --tasks cifar10 flowers102 --profile paper --out runs/
 
-Interrupt it whenever you like: the same command goes on where it stopped. With `--index` it does
-one of the tasks only, for the array jobs of a cluster (see `examples/reproduce.slurm`). Where
-`NATLIB_DATA` holds rehearsal miniatures, the same command rehearses.
+The same command goes on where it was interrupted, and rehearses where `NATLIB_DATA` holds rehearsal
+miniatures. `examples/reproduce.slurm` shares the data sets out over the jobs of a cluster.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.benchmark import Timer
 
 from natlib import __version__
 from natlib.data import SPLITS, Split, Task, make_task, write_text
+from natlib.deploy.latency import timer
 from natlib.evaluate import InputBatches, correct_predictions, evaluate
 from natlib.paper import results
 from natlib.paper.checkpoints import load_ofa, load_published, read_weights
@@ -44,31 +43,19 @@ FAILURES = (ValueError, OSError, RuntimeError, FloatingPointError)
 
 
 def reproduce(
-    names: Sequence[str],
-    profile: Profile | str | None = None,
+    names: Sequence[str],  # of data sets
+    profile: Profile | str | None = None,  # None: NATLIB_PROFILE
     *,
-    out: str | Path,
-    data: str | Path | None = None,
-    seed: int = 0,
-    supernet: str | Path | None = None,
-    **options,
+    out: str | Path,  # folder in which each data set gets a run folder
+    data: str | Path | None = None,  # folder of the data sets; None: what NATLIB_DATA names
+    seed: int = 0,  # of everything random
+    supernet: str | Path | None = None,  # its file; None: the pocket one, or data/ofa's
+    **options,  # as for natlib.transfer.start, such as device and progress
 ) -> dict[str, str]:
     """Transfers to data sets, one after the other; finished ones are left alone.
 
-    A data set that fails, for example because it is not there, does not stop the others.
-
-    Args:
-        names: Names of the data sets.
-        profile: The settings, or their name; `NATLIB_PROFILE` by default.
-        out: Folder in which each data set gets a run folder.
-        data: Folder of the data sets; the one that `NATLIB_DATA` names by default.
-        seed: Seed of everything random.
-        supernet: File of a pre-trained supernet; by default the pocket one that ships, or the
-            official Once-for-all checkpoints in `ofa` below the data folder.
-        **options: As for `natlib.transfer.start`, such as `device` and `progress`.
-
-    Returns:
-        The reason for each data set that failed.
+    A data set that fails, for example because it is not there, does not stop the others: the reason
+    for each of these is returned.
     """
     profile = get_profile(profile)
     for name in names:
@@ -166,9 +153,8 @@ def _official_supernet(profile: Profile, data: str | Path | None) -> Supernet | 
     files = {width: data_folder(data) / file for width, file in OFA_FILES.items()}
     if missing := [str(file) for file in files.values() if not file.is_file()]:
         raise FileNotFoundError(
-            "The paper's space starts from the official Once-for-all checkpoints, but "
-            f"{' and '.join(missing)} cannot be found: get them from "
-            "https://github.com/mit-han-lab/once-for-all, and put them there."
+            f"{' and '.join(missing)} cannot be found: get them from Once-for-all's authors "
+            "(https://github.com/mit-han-lab/once-for-all), and put them there."
         )
     net = Supernet(SearchSpace.paper(), num_classes=1000)
     load_ofa(net, {width: read_weights(file) for width, file in files.items()})
@@ -193,23 +179,17 @@ def throughput(net: Supernet, batch_size: int = 8, trials: int = 2) -> tuple[flo
     def evaluation() -> None:  # sees as many pictures again to recalibrate batch norm
         evaluate(net, X, task, calibration=batch_size, progress=False)
 
-    how = {"num_threads": torch.get_num_threads()}
-    timers = [Timer("work()", globals={"work": work}, **how) for work in (training, evaluation)]
-    seconds = [timer.timeit(trials).mean for timer in timers]
+    threads, work = torch.get_num_threads(), (training, evaluation)
+    seconds = [timer("f()", {"f": f}, threads).timeit(trials).mean for f in work]
     return 4 * batch_size / seconds[0], 8 * batch_size / seconds[1]
 
 
 def estimated_hours(profile: Profile, training: float, evaluation: float) -> pd.DataFrame:
-    """Predicts the hours that a transfer to each of the eleven data sets takes.
-
-    Args:
-        profile: The settings.
-        training: Images a second and subnet in training, as `throughput` measures them.
-        evaluation: The same in evaluation.
+    """Predicts what a transfer to each of the eleven data sets takes, from what `throughput` gives.
 
     Returns:
-        One row per data set: `training`, `evaluation` and `hours` in all, without loading pictures
-        and searching.
+        Hours, one row per data set: `training`, `evaluation`, and both together, `hours`. Loading
+        pictures and searching are left out.
     """
     p, index = profile, pd.Index(DATA_SETS, name="data set")
     sets = pd.DataFrame([*DATA_SETS.values()], index)

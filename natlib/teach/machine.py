@@ -113,8 +113,8 @@ def _data() -> Finding:
 
 def _minutes() -> Finding:
     import torch
-    from torch.utils.benchmark import Timer
 
+    from natlib.deploy.latency import timer
     from natlib.space import SearchSpace
     from natlib.supernet import Supernet
     from natlib.train import pick_device
@@ -123,7 +123,7 @@ def _minutes() -> Finding:
     known = {"net": Supernet(space, num_classes=10).to(device), "arch": space.largest()}
     known["images"] = torch.zeros(32, 3, 32, 32, device=device)
     run, threads = "net(images, arch).sum().backward()", torch.get_num_threads()
-    step = 1e3 * Timer(run, globals=known, num_threads=threads).timeit(5).median  # two warm up
+    step = 1e3 * timer(run, known, threads).timeit(5).median  # two warm up
     minutes = max(2, REFERENCE_MINUTES * step / REFERENCE_STEP_MS)
     found = f"about {minutes:.0f} minutes, judged by a training step of {step:.0f} ms"
     advice = "close other programs, or start with notebook 00"
