@@ -1,5 +1,6 @@
 """Map, glossary and instructor's notes name only what exists; the map is the same everywhere."""
 
+import html
 import importlib
 import re
 from pathlib import Path
@@ -7,12 +8,20 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from natlib import course
+from docs.book import anchor
+from natlib.profiles import PROFILES
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAGES = ("map.md", "glossary.md", "instructor.md")
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 TERM = re.compile(r"^- \*\*(.+?)\*\* \(\[(\d\d)\]\((\S+?)\)\): (.+(?:\n  .+)*)$", re.M)
+STEP = re.compile(
+    r"^\| (?P<step>\w+) \| (?P<title>.+?) \| `(?P<function>[\w.]+)` \| "
+    r"\[(?P<number>\d\d): (?P<heading>.+?)\]\((?P<notebook>\w+)\.ipynb#(?P<place>\S+)\) \|$",
+    re.M,
+)
+MAP = (NOTEBOOKS / "map.md").read_text(encoding="utf-8")
+ROWS = list(STEP.finditer(MAP))
 SYMBOLS = re.compile(r"^\| (?!symbol|---)(.+?) \| .+? \| \[\d\d\]\((\S+?)\) \|$", re.M)
 
 
@@ -35,7 +44,7 @@ def broken_links(text: str) -> list[str]:
             continue
         target, _, place = link.partition("#")
         path = NOTEBOOKS / target
-        there = {course.anchor(heading) for heading in headings(path.stem)} if place else set()
+        there = {anchor(heading) for heading in headings(path.stem)} if place else set()
         if not path.exists() or (place and place not in there):
             broken.append(link)
     return broken
@@ -60,43 +69,27 @@ def test_links_of_a_notebook_lead_somewhere(name):
     assert not broken_links(cells(name))
 
 
-@pytest.mark.parametrize("step", course.STEPS.values(), ids=list(course.STEPS))
-def test_a_step_of_the_map_names_what_exists(step):
-    module, function = step.function.split(".")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["step"])
+def test_a_step_of_the_map_names_what_exists(row):
+    module, function = row["function"].rsplit(".", 1)
     assert callable(getattr(importlib.import_module(f"natlib.{module}"), function))
-    assert step.heading in headings(step.notebook)
-    assert step.kind in course.KINDS
+    assert row["notebook"].startswith(row["number"])
+    assert row["heading"] in headings(row["notebook"])
+    assert row["place"] == anchor(row["heading"])
 
 
 def test_the_map_is_the_same_everywhere():
-    assert course.map_table() in cells("00_start_here")
-    again = "run 'python -m natlib.course'"
-    assert (NOTEBOOKS / "map.md").read_text(encoding="utf-8") == course.map_page(), again
-    drawn = (NOTEBOOKS / "map.svg").read_text(encoding="utf-8")
-    missing = [s.title for name, s in course.STEPS.items() if f"{name} · {s.title}" not in drawn]
-    assert not missing, again
-    assert course.ALT in drawn
-
-
-def test_the_map_shows_every_step_once_and_fits():
-    figure = course.draw_map()
-    [ax] = figure.axes
-    figure.draw_without_rendering()
-    inside = ax.get_window_extent()
-    boxes = [patch.get_window_extent() for patch in ax.patches if patch.get_linewidth() > 2]
-    assert len(boxes) == len(course.STEPS)
-    for text in ax.texts:
-        assert inside.x0 <= text.get_window_extent().x0, text.get_text()
-        assert text.get_window_extent().x1 <= inside.x1, text.get_text()
-    for name, step in course.STEPS.items():
-        [title] = [t for t in ax.texts if t.get_text() == f"{name} · {step.title}"]
-        words = title.get_window_extent()
-        assert any(b.x0 < words.x0 and words.x1 < b.x1 and b.y0 < words.y0 < b.y1 for b in boxes)
-
-
-def test_the_map_is_written_anew(tmp_path):
-    course.main(["--out", str(tmp_path)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.md", "map.svg"]
+    drawn = html.unescape((NOTEBOOKS / "map.svg").read_text(encoding="utf-8"))
+    lesson = cells("00_start_here")
+    for row in ROWS:
+        heading = row["heading"].split(" · ")[-1]
+        for words in (f"{row['step']} · {row['title']}", row["function"], heading):
+            assert f">{words}<" in drawn, "change notebooks/map.svg as notebooks/map.md"
+        assert row[0] in lesson, "change the table in notebook 00 as that in notebooks/map.md"
+    [alt] = re.findall(r"!\[(.+?)\]\(map\.svg\)", MAP)
+    assert f"<dc:description>{alt}</dc:description>" in drawn
+    for name in ("quick", "paper"):
+        assert re.search(rf"{PROFILES[name].iterations} times with (the profile )?`{name}`", MAP)
 
 
 def test_each_term_of_the_glossary_occurs_in_the_notebook_it_names():

@@ -1,4 +1,4 @@
-"""Figures show the data they are given, label their axes, and come with alt text."""
+"""The figures show what they are given, in units, with alt text, readable without colour."""
 
 import base64
 import io
@@ -8,30 +8,80 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from IPython.display import DisplayHandle
 from matplotlib import colors
 from nbclient import NotebookClient
 from PIL import Image
 
-from natlib import plots
-from natlib.data import Split, Task
-from natlib.space import SearchSpace
+from natlib.cost import CostTable
+from natlib.paper.results import mobile_setting, reproduction_table
+from natlib.search import Found, reference_directions
+from natlib.space import Architecture, SearchSpace
+from natlib.supernet import Supernet
+from natlib.teach import plots, plots_lessons
 
 POCKET = SearchSpace.pocket()
-F = np.array([[30.0, 1e6], [20.0, 2e6], [25.0, 3e6], [10.0, 4e6]])
+ARCH = Architecture(24, 1.0, (1, 2, 3), (5, 3, 3, 5, 5, 5), (2, 1, 1, 4, 4, 4))
+F = np.array([[30, 1e6], [20, 2e6], [25, 3e6], [10, 4e6]])
+X = POCKET.sample(30, 0)
+Y = np.random.default_rng(0).uniform(5, 14, 30)
+SCORES = pd.DataFrame(
+    [(name, n, split, 0.5 + split / 10) for name in "abc" for n in (20, 40) for split in range(3)],
+    columns=["surrogate", "size", "split", "kendall"],
+)
+COSTS = pd.DataFrame({"layer": ["stem", "head"], "params": [1e3, 2e3], "madds": [3e6, 5e6]})
+PICTURES = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
+CLASSES = torch.arange(12) % 3
+
+FIGURES = {
+    "front": lambda: plots.plot_front(F, before=F + [5, 0], chosen=[1, 3]),
+    "hypervolume": lambda: plots.plot_hypervolume({"a": [[0, 1], [1, 2]], "b": [[0, 3]]}),
+    "modes": lambda: plots.plot_modes({"a": [0.1, 0.2], "b": [0.3]}),
+    "heatmaps": lambda: plots.plot_gene_heatmaps([X, X], POCKET),
+    "parallel": lambda: plots.plot_parallel(F, ["top1_err", "madds"], {"mine": 1}),
+    "architecture": lambda: plots.draw_architecture({"a": ARCH}, POCKET),
+    "recalibration": lambda: plots_lessons.plot_recalibration([50, 60], [20, 30], ["a", "b"]),
+    "layer costs": lambda: plots_lessons.plot_layer_costs(COSTS),
+    "accuracy": lambda: plots_lessons.plot_accuracy({"t": COSTS.assign(top1_err=20.0)}),
+    "latency": lambda: plots_lessons.plot_latency([1, 2, 3], [2, 4, 5]),
+    "curves": lambda: plots_lessons.plot_curves(Y, Y, Y, {"one": Y}),
+    "predictions": lambda: plots_lessons.plot_predictions(Y, {"a": Y, "b": Y}),
+    "learning": lambda: plots_lessons.plot_learning_curves(SCORES, "a", 0.8),
+    "residuals": lambda: plots_lessons.plot_residuals(X, {"a": Y, "b": Y}, POCKET),
+    "layers": lambda: plots_lessons.plot_layers(F, [0, 1, 2, 0]),
+    "survivors": lambda: plots_lessons.plot_survivors(
+        F / F.max(axis=0), {"a": [0, 1], "b": [2]}, reference_directions(2, 5)
+    ),
+    "simplex": lambda: plots_lessons.plot_simplex(reference_directions(3, 20), ["a", "b", "c"]),
+    "generations": lambda: plots_lessons.plot_generations({0: F, 5: F, 9: F, 12: F}, F),
+    "candidates": lambda: plots_lessons.plot_candidates(F, F, [3, 1], limit=2.5),
+    "reproduction": lambda: plots_lessons.plot_reproduction(reproduction_table()),
+    "mobile": lambda: plots_lessons.plot_mobile(mobile_setting()),
+}
 
 
-def line(figure, label):
-    (found,) = (artist for artist in figure.axes[0].lines if artist.get_label() == label)
+def line(ax, label):
+    [found] = [line for line in ax.lines if line.get_label() == label]
     return found.get_xydata()
 
 
-@pytest.fixture
-def task():
-    rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (30, 3, 8, 8), dtype=np.uint8))
-    split = Split(images, torch.arange(30) % 3)
-    splits = {"train": split, "valid": split, "test": split}
-    return Task("toy", ("cat", "dog", "bird"), **splits, mean=(0.5,) * 3, std=(0.2,) * 3, flip=True)
+def words(ticks):
+    return any(char.isalpha() for tick in ticks for char in tick.get_text())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_labels_its_axes_and_tells_series_apart_without_colour(name):
+    figure = FIGURES[name]()
+    plots.picture(figure, name)  # can be drawn
+    drawn = [ax for ax in figure.axes if ax.has_data() and ax.get_label() != "<colorbar>"]
+    for ax in drawn:
+        assert figure.get_supxlabel() or ax.get_xlabel() or words(ax.get_xticklabels())
+        beside = words([*ax.get_yticklabels(), *drawn[0].get_yticklabels()])
+        title = ax.get_title("left")  # of a heat map: what its rows are
+        assert figure.get_supylabel() or ax.get_ylabel() or beside or title
+        lines = [line for line in ax.lines if not line.get_label().startswith("_")]
+        looks = [(a.get_marker(), a.get_linestyle(), a.get_drawstyle()) for a in lines]
+        assert len(set(looks)) == len(looks), looks
 
 
 @pytest.mark.parametrize(
@@ -39,49 +89,20 @@ def task():
     [
         ("top1_err", "top-1 error (%)"),
         ("madds", "MAdds (M)"),
-        ("params", "parameters (M)"),
         ("latency_ms", "latency (ms)"),
         ("top1_err_cats", "cats error (%)"),
-        ("something_else", "something else"),
+        ("joules_each", "joules each"),
     ],
 )
 def test_labels_have_units(objective, label):
     assert plots.label_of(objective) == label
 
 
-def test_values_are_in_the_units_of_the_labels():
+def test_values_are_in_the_units_of_their_labels():
     found = plots.in_units([[12.5, 3e6, 2e5, 1.5]], ["top1_err", "madds", "params", "latency_ms"])
     np.testing.assert_allclose(found, [[12.5, 3.0, 0.2, 1.5]])
     with pytest.raises(ValueError, match="one name for each column"):
         plots.in_units(F, ["top1_err"])
-
-
-def test_images_stand_under_the_name_of_their_class(task):
-    figure = plots.plot_images(task, n=4)
-    shown = [ax for ax in figure.axes if ax.images]
-    assert [ax.get_title("left") for ax in shown] == list(task.classes)
-    for label, ax in enumerate(shown):
-        strip = np.asarray(ax.images[0].get_array())
-        own = task.train.images[task.train.labels == label].permute(0, 2, 3, 1).numpy()
-        for place in range(4):
-            picture = strip[:, place * 10 : place * 10 + 8]
-            assert any((picture == image).all() for image in own)
-
-
-def test_front_is_a_staircase_through_what_is_not_dominated():
-    figure = plots.plot_front(F, chosen=[1, 3])
-    ax = figure.axes[0]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("MAdds (M)", "top-1 error (%)")
-    np.testing.assert_allclose(line(figure, "front"), [[1, 30], [2, 20], [4, 10]])
-    np.testing.assert_allclose(line(figure, "chosen"), [[2, 20], [4, 10]])
-    assert [text.get_text() for text in ax.texts] == ["M1", "M2"]
-
-
-def test_fronts_before_and_after_differ_in_colour_and_marker():
-    figure = plots.plot_front(F, before=F + [5, 0])
-    np.testing.assert_allclose(line(figure, "before: front"), [[1, 35], [2, 25], [4, 15]])
-    before, after = (a for a in figure.axes[0].lines if a.get_label().endswith("front"))
-    assert before.get_marker() != after.get_marker() and before.get_color() != after.get_color()
 
 
 def test_front_leaves_nan_out():
@@ -89,57 +110,74 @@ def test_front_leaves_nan_out():
     np.testing.assert_array_equal(plots.front_of(points), [[1, 5], [1, 5], [2, 3]])
 
 
-def test_hypervolume_shows_mean_and_range_over_seeds():
-    figure = plots.plot_hypervolume({"NAT": [[0.1, 0.3], [0.3, 0.5]], "random": [[0.1, 0.2]]})
-    np.testing.assert_allclose(line(figure, "NAT (2 seeds)"), [[0, 0.2], [1, 0.4]])
-    np.testing.assert_allclose(line(figure, "random (1 seed)"), [[0, 0.1], [1, 0.2]])
-    band = figure.axes[0].collections[0].get_paths()[0].vertices
+def test_images_stand_under_the_name_of_their_class():
+    figure = plots.plot_images(PICTURES, CLASSES, ("ant", "bee", "cat"), n=4)
+    shown = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title("left") for ax in shown] == ["ant", "bee", "cat"]
+    for label, ax in enumerate(shown):
+        strip = np.asarray(ax.images[0].get_array())
+        own = PICTURES[label == CLASSES].permute(0, 2, 3, 1).numpy()
+        for place in range(4):
+            picture = strip[:, place * 10 : place * 10 + 8]
+            assert any((picture == image).all() for image in own)
+
+
+def test_a_montage_has_a_row_for_each_task_with_every_class():
+    figure = plots_lessons.plot_montage({"a": (PICTURES, CLASSES), "b": (PICTURES, CLASSES)}, n=3)
+    assert [figure.axes[i].get_ylabel() for i in (0, 3)] == ["a", "b"]
+    for label, ax in enumerate(figure.axes[:3]):
+        own = PICTURES[label == CLASSES].permute(0, 2, 3, 1).numpy()
+        assert any((np.asarray(ax.images[0].get_array()) == image).all() for image in own)
+
+
+def test_front_is_a_staircase_through_what_is_not_dominated():
+    [ax] = plots.plot_front(F, chosen=[1, 3]).axes
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("MAdds (M)", "top-1 error (%)")
+    np.testing.assert_allclose(line(ax, "front"), [[1, 30], [2, 20], [4, 10]])
+    np.testing.assert_allclose(line(ax, "chosen"), [[2, 20], [4, 10]])
+    assert [text.get_text() for text in ax.texts] == ["M1", "M2"]
+    [ax] = plots.plot_front(F, before=F + [5, 0]).axes
+    np.testing.assert_allclose(line(ax, "before: front"), [[1, 35], [2, 25], [4, 15]])
+
+
+def test_hypervolume_shows_mean_and_range_where_the_index_says():
+    [ax] = plots.plot_hypervolume({"NAT": [[0.1, 0.3], [0.3, 0.5]], "random": [[0.1, 0.2]]}).axes
+    np.testing.assert_allclose(line(ax, "NAT (2 seeds)"), [[0, 0.2], [1, 0.4]])
+    np.testing.assert_allclose(line(ax, "random (1 seed)"), [[0, 0.1], [1, 0.2]])
+    band = ax.collections[0].get_paths()[0].vertices
     assert {(0.0, 0.1), (0.0, 0.3), (1.0, 0.3), (1.0, 0.5)} <= set(map(tuple, band.tolist()))
-
-
-def test_hypervolume_stands_where_its_index_says():
     series = [pd.Series([0.0, 1.0], index=[10, 30]), pd.Series([0.0, 1.0, 2.0], index=[10, 20, 30])]
-    figure = plots.plot_hypervolume({"NAT": series}, x_label="evaluations")
-    np.testing.assert_allclose(line(figure, "NAT (2 seeds)"), [[10, 0], [20, 0.75], [30, 1.5]])
-    assert figure.axes[0].get_xlabel() == "evaluations"
+    [ax] = plots.plot_hypervolume({"NAT": series}, x_label="evaluations").axes
+    np.testing.assert_allclose(line(ax, "NAT (2 seeds)"), [[10, 0], [20, 0.75], [30, 1.5]])
 
 
 def test_modes_show_every_seed_and_the_mean():
-    figure = plots.plot_modes({"adapted": [0.2, 0.4], "searched only": [0.1]})
-    np.testing.assert_allclose(line(figure, "adapted")[:, 0], [0.2, 0.4])
-    np.testing.assert_allclose(line(figure, "searched only")[:, 0], [0.1])
-    ax = figure.axes[0]
+    [ax] = plots.plot_modes({"adapted": [0.2, 0.4], "searched only": 0.1}).axes
+    np.testing.assert_allclose(line(ax, "adapted")[:, 0], [0.2, 0.4])
+    np.testing.assert_allclose(line(ax, "searched only")[:, 0], [0.1])
     assert [text.get_text() for text in ax.texts] == ["0.3", "0.1"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["adapted", "searched only"]
 
 
 @pytest.mark.parametrize("space", [POCKET, SearchSpace.paper()], ids=lambda s: s.name)
-def test_choice_shares_are_those_of_the_architectures(space):
-    X = space.sample(20, 0)
-    shares = plots.choice_shares(X, space)
-    archs = [space.decode(x) for x in X]
-    expected = {
-        "resolution (px)": [a.resolution for a in archs],
-        "width multiplier": [a.width for a in archs],
-        "depth of a stage": [d for a in archs for d in a.depths],
-        "kernel size": [k for a in archs for k in a.kernels],
-        "expand ratio": [e for a in archs for e in a.expands],
-    }
-    assert list(shares) == list(expected)
-    for name, values in expected.items():
-        assert shares[name].sum() == pytest.approx(1)
-        for choice, share in shares[name].items():
-            assert share == pytest.approx(values.count(choice) / len(values))
-
-
-def test_gene_heatmaps_have_a_column_for_each_iteration():
-    populations = [POCKET.sample(10, seed) for seed in range(4)]
-    figure = plots.plot_gene_heatmaps(populations, POCKET)
+def test_gene_heatmaps_show_the_shares_of_choices(space):
+    populations = [space.sample(20, seed) for seed in range(3)]
+    figure = plots.plot_gene_heatmaps(populations, space)
     maps = {ax.get_title("left"): ax.collections[0] for ax in figure.axes if ax.get_title("left")}
-    assert "width multiplier" not in maps and len(maps) == 4
-    table = maps["kernel size"].get_array().reshape(2, 4)
-    shares = [plots.choice_shares(X, POCKET)["kernel size"] for X in populations]
-    np.testing.assert_allclose(table, np.column_stack(shares)[::-1])
+    assert ("width multiplier" in maps) == (len(space.widths) > 1)
+    for iteration, population in enumerate(populations):
+        archs = [space.decode(x) for x in population]
+        made = {
+            "resolution (px)": (space.resolutions, [a.resolution for a in archs]),
+            "depth of a stage": (None, [d for a in archs for d in a.depths]),
+            "kernel size": (space.kernels, [k for a in archs for k in a.kernels]),
+            "expand ratio": (space.expands, [e for a in archs for e in a.expands]),
+        }
+        for name, (choices, values) in made.items():
+            choices = choices or range(space.min_depth, space.max_depth + 1)
+            table = maps[name].get_array().reshape(len(choices), len(populations))
+            expected = [values.count(choice) / len(values) for choice in choices]
+            np.testing.assert_allclose(table[::-1, iteration], expected)
 
 
 def test_correlations_are_of_ranks():
@@ -148,18 +186,114 @@ def test_correlations_are_of_ranks():
 
 
 def test_parallel_coordinates_reach_from_best_to_worst():
-    figure = plots.plot_parallel(F, ["top1_err", "madds"], chosen={"mine": 1})
-    np.testing.assert_allclose(line(figure, "mine"), [[0, 0.5], [1, 1 / 3]])
-    assert {"10", "30", "1", "4"} <= {text.get_text() for text in figure.axes[0].texts}
+    [ax] = plots.plot_parallel(F, ["top1_err", "madds"], chosen={"mine": 1}).axes
+    np.testing.assert_allclose(line(ax, "mine"), [[0, 0.5], [1, 1 / 3]])
+    assert {"10", "30", "1", "4"} <= {text.get_text() for text in ax.texts}
 
 
-def test_drawn_layers_are_those_of_the_architecture():
-    figure, ((ax,),) = plots.new_figure()
-    arch = POCKET.decode(POCKET.sample(1, 3)[0])
-    plots.draw_layers(ax, arch, POCKET)
-    assert [int(text.get_text()) for text in ax.texts] == list(arch.kernels)
-    filled = [bar.get_height() for bar in ax.patches if bar.get_facecolor()[3]]
-    assert filled == list(arch.expands)
+def test_parallel_coordinates_leave_out_what_is_not_finite():
+    [ax] = plots.plot_parallel([[np.nan, 1.0], [2.0, np.inf]], ["top1_err", "madds"]).axes
+    assert not ax.texts and not any(len(lines.get_paths()) for lines in ax.collections)
+
+
+def test_an_architecture_is_drawn_with_kernel_as_colour_and_expand_as_height():
+    figure = plots.draw_architecture({"A": ARCH, "B": POCKET.smallest()}, POCKET, {"A": "cheap"})
+    first, second = figure.axes
+    bars = [bar for bar in first.patches if bar.get_facecolor()[3]]
+    assert [bar.get_height() for bar in bars] == list(ARCH.expands)
+    expected = [colors.to_rgba(plots.KERNEL_COLORS[kernel]) for kernel in ARCH.kernels]
+    assert [bar.get_facecolor() for bar in bars] == expected
+    assert [text.get_text() for text in first.texts] == [str(kernel) for kernel in ARCH.kernels]
+    assert len(first.patches) == len(second.patches) == 9, "skipped layers are dotted"
+    assert first.get_title("left") == "A: 24 px, width 1.0, cheap"
+    assert second.get_title("left").endswith("width 1.0")
+    assert [text.get_text() for text in figure.legends[0].texts] == ["kernel 3", "kernel 5"]
+
+
+def test_kernels_and_maps_stand_in_rows():
+    kernels = {"large": torch.randn(4, 5, 5, requires_grad=True), "small": torch.randn(4, 3, 3)}
+    figure = plots_lessons.plot_kernels(kernels)
+    shown = figure.axes[5].images[0]
+    np.testing.assert_array_equal(shown.get_array(), kernels["small"][1])
+    assert shown.get_clim() == figure.axes[0].images[0].get_clim()
+    assert figure.axes[0].get_ylabel() == "large"
+    assert figure.axes[3].get_title("left") == "channel 3"
+    maps = {"a": torch.randn(1, 6, 6), "b": torch.randn(3, 4, 4)}
+    figure = plots_lessons.plot_maps(maps, ["x", "y", "z"])
+    assert [len(ax.images) for ax in figure.axes] == [1, 0, 0, 1, 1, 1]
+    assert figure.axes[3].get_ylabel() == "b\n4x4 px"
+
+
+def test_feature_maps_are_those_of_the_layer_and_leave_no_hook():
+    subnet = Supernet(POCKET, 10).eval().extract(ARCH)
+    inputs = torch.randn(2, 3, 24, 24)
+    with torch.no_grad():
+        expected = subnet.blocks[0](subnet.first_conv(inputs))[0]
+    assert torch.equal(plots_lessons.feature_maps(subnet, "blocks.0", inputs), expected)
+    before_excitation = plots_lessons.feature_maps(subnet, "blocks.2.depth_conv", inputs)
+    assert (before_excitation >= -0.4).all(), "h-swish, before the layers that work in place"
+    assert not subnet.blocks[0]._forward_hooks
+
+
+def test_points_and_bars_are_in_units():
+    madds, params = FIGURES["layer costs"]().axes
+    assert [bar.get_width() for bar in madds.patches] == [3, 5]
+    assert [bar.get_width() for bar in params.patches] == [1, 2]
+    assert (madds.get_xlabel(), params.get_xlabel()) == ("MAdds (M)", "parameters (thousand)")
+    [ax] = FIGURES["accuracy"]().axes
+    assert ax.lines[0].get_xydata().tolist() == [[3.0, 80.0], [5.0, 80.0]]
+    [ax] = FIGURES["latency"]().axes
+    assert ax.get_title("left").endswith("1.00") and "(ms)" in ax.get_xlabel()
+    [ax] = FIGURES["candidates"]().axes
+    places = {text.get_text(): text.xy for text in ax.texts}
+    np.testing.assert_allclose([places["1"], places["2"]], [[4, 10], [2, 20]])
+
+
+def test_the_reproduction_has_a_panel_for_each_data_set():
+    figure = FIGURES["reproduction"]()
+    panels = [ax for ax in figure.axes if ax.get_title("left")]
+    assert len(panels) == 11 and len(line(panels[0], "paper")) == 4
+    legend = [text.get_text() for text in figure.axes[-1].get_legend().texts]
+    assert [text.split()[0] for text in legend] == ["paper", "published", "your"]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The pictures that sliders show and update, as `(text, alt)`."""
+    pictures = []
+
+    def display(handle, data, metadata, **options):
+        pictures.append((data["text/plain"], metadata["image/png"]["alt"]))
+
+    monkeypatch.setattr(DisplayHandle, "display", display)
+    return pictures
+
+
+def test_stage_sliders_change_one_stage_and_redraw(shown):
+    cost = CostTable(POCKET, 10)
+    widget = plots_lessons.StageSliders(ARCH, cost, stage=2)
+    widget._ipython_display_()
+    for slider, value in zip(widget.sliders, (1, 3, 2), strict=True):
+        slider.value = value
+    assert len(shown) == 4 and all(text == alt for text, alt in shown)
+    assert "stage 3 has 3 layers of kernel 5 and expand ratio 4" in shown[0][0]
+    changed = Architecture(24, 1.0, (1, 2, 1), (5, 3, 3, 3), (2, 1, 1, 2))
+    madds = cost.madds(POCKET.encode(changed))[0] / 1e6
+    assert f"has 1 layers of kernel 3 and expand ratio 2: {madds:.2f} M MAdds" in shown[3][0]
+
+
+def test_limit_slider_searches_again(shown):
+    asked = []
+
+    def search(limit):
+        asked.append(limit)
+        return Found(X[:4][F[:, 1] <= limit], F[F[:, 1] <= limit])
+
+    widget = plots_lessons.LimitSlider(search, F, [2e6, 3e6, 4e6])
+    widget._ipython_display_()
+    widget.sliders[0].value = 2e6
+    assert asked == [3e6, 2e6]
+    assert "at most 2.0 M MAdds: 2 subnets, predicted errors from 20.0 to 30.0%" in shown[1][0]
 
 
 def luminance(color):
@@ -167,41 +301,29 @@ def luminance(color):
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
-def test_text_has_contrast_on_an_opaque_background():
-    picture = Image.open(io.BytesIO(plots.to_png(plots.plot_front(F))))
-    assert picture.mode == "RGB" and picture.getpixel((0, 0)) == (255, 255, 255)
+def test_pictures_carry_alt_text_and_are_sharp_and_opaque():
+    data, metadata = plots.picture(plots.plot_front(F), '5 < 6 & "so"')
+    assert data["text/plain"] == metadata["image/png"]["alt"] == '5 < 6 & "so"'
+    img = '<img alt="5 &lt; 6 &amp; &quot;so&quot;" width="672" src="data:image/png;base64,'
+    assert data["text/html"].startswith(img)
+    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGBA")
+    assert image.size == (7 * 144, 4 * 144) and image.getpixel((0, 0)) == (255, 255, 255, 255)
     assert 1.05 / (luminance(colors.to_rgb(plots.INK)) + 0.05) > 12
-
-
-def test_quick_pictures_are_smaller():
-    figure = plots.plot_front(F)
-    quick = plots.to_png(figure, quick=True)
-    assert len(quick) < len(plots.to_png(figure)) / 2
-    assert Image.open(io.BytesIO(quick)).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_picture_carries_alt_text_and_its_width_on_the_page():
-    data, metadata = plots.picture(plots.plot_front(F), "a front of 3")
-    assert data["text/plain"] == "a front of 3"
-    assert data["text/html"].startswith('<img alt="a front of 3" width="672" src="data:image/png;')
-    assert metadata == {"image/png": {"alt": "a front of 3", "width": 7 * 96}}
-    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert image.size == (7 * 144, 4 * 144)
     with pytest.raises(ValueError, match="no alt text: say in a sentence"):
         plots.show(plots.plot_front(F), " ")
-    data, _ = plots.picture(plots.plot_front(F), '5 < 6 & "so"')
-    assert '<img alt="5 &lt; 6 &amp; &quot;so&quot;" ' in data["text/html"]
 
 
-def test_a_notebook_shows_a_figure_exactly_once():
+def test_a_notebook_shows_each_picture_exactly_once():
     make = "figure = plots.plot_front([[1.0, 2e6], [2.0, 1e6]])\n"
     cells = [
-        "from natlib import plots\n" + make + "plots.show(figure, 'a front')",
+        "from natlib.teach import plots\n" + make + "plots.show(figure, 'a front')",
         "import matplotlib.pyplot as plt\n" + make + "plots.show(figure, 'with pyplot')",
+        "plots.show_map()",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     NotebookClient(notebook, kernel_name="python3").execute()
-    for cell, alt in zip(notebook.cells, ("a front", "with pyplot"), strict=True):
+    for cell, kind in zip(notebook.cells, ("png", "png", "svg+xml"), strict=True):
         (output,) = cell.outputs
-        assert set(output.data) == {"text/html", "image/png", "text/plain"}
-        assert output.metadata["image/png"]["alt"] == alt
+        assert set(output.data) == {"text/html", f"image/{kind}", "text/plain"}
+        assert output.metadata[f"image/{kind}"]["alt"] == output.data["text/plain"]
+        assert f'alt="{output.data["text/plain"]}"' in output.data["text/html"]

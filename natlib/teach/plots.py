@@ -347,11 +347,11 @@ def draw_uprights(ax: Axes, D: FloatMatrix, objectives: Sequence[str]) -> None:
 
 def draw_lines(ax: Axes, D: FloatMatrix, feasible: NDArray, marks: Sequence[Mark]) -> None:
     """Draws a line for each finite row of `D` where `draw_uprights` drew, faded if not feasible."""
-    low, high = _ends(D)
-    N, at = (D - low) / np.where(high > low, high - low, 1), np.arange(D.shape[1])
-    alpha = min(0.4, 0.1 + 20 / max(len(D), 1))
+    (low, high), finite = _ends(D), np.isfinite(D).all(axis=1)
+    N = (np.where(finite[:, None], D, np.nan) - low) / np.where(high > low, high - low, 1)
+    alpha, at = min(0.4, 0.1 + 20 / max(len(D), 1)), np.arange(D.shape[1])
     for rows, color in ((~feasible, FAINT), (feasible, COLORS[0])):
-        lines = np.stack(np.broadcast_arrays(at, N[rows & np.isfinite(D).all(axis=1)]), axis=2)
+        lines = np.stack(np.broadcast_arrays(at, N[rows & finite]), axis=2)
         ax.add_collection(LineCollection(lines, colors=color, alpha=alpha, linewidths=0.8))
     for row, name, color, marker in marks:
         ax.plot(at, N[row], color=color, marker=marker, mec="white", ms=10, lw=2.5, label=name)
