@@ -52,7 +52,6 @@ def run_transfer(arguments: Sequence[str]) -> None:
         write_text(run_dir / "report.csv", networks.to_csv(index=False))
         print(networks.round(2).to_string(index=False))
         print(f"All results are in {run_dir}: front.csv, archive.csv, history.csv, report.csv.")
-    train.disconnect()
 
 
 def _latency(task: object, options: dict) -> object:

@@ -26,23 +26,20 @@ PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU, so that feature maps fit its ca
 
 
 def evaluate(
-    net: Supernet, X: IntMatrix, task: Task, split: str = "valid", *, n_images: int | None = None,
-    calibration: int = 1000, progress: bool = True, description: str = "evaluating",
-) -> NDArray[np.bool_]:  # fmt: skip
+    net: Supernet,
+    X: IntMatrix,  # canonical encodings (n, n_var)
+    task: Task,
+    split: str = "valid",  # to choose by; "test" only to report
+    *,
+    n_images: int | None = None,  # to measure on, the same for every subnet; None takes all
+    calibration: int = 1000,  # training images for the batch norm, the same for every subnet
+    progress: bool = True,
+    description: str = "evaluating",  # label of the progress bar
+) -> NDArray[np.bool_]:
     """Measures subnets on a split, each after recalibrating its batch norm.
 
     Subnets of one resolution are measured together, so that images are resized once. Several
     processes share the subnets out.
-
-    Args:
-        net: The supernet that the subnets are read from.
-        X: Canonical encodings, `(n, n_var)`.
-        task: The task.
-        split: `"valid"` to choose by, `"test"` only to report.
-        n_images: Images to measure on, the same for every subnet; all by default.
-        calibration: Training images for the batch norm, the same for every subnet.
-        progress: Whether to show a progress bar.
-        description: Its label.
 
     Returns:
         Which images each subnet classifies correctly, `(n, n_images)`; `Task.errors` makes

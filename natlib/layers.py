@@ -41,20 +41,11 @@ class Linear(nn.Linear):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, its batch norm, an activation (a key of `ACTIVATIONS`).
-
-    The padding keeps the side of the image at stride 1; a depthwise convolution has `c_in` groups.
-    """
+    """A convolution without bias that keeps the side at stride 1, its batch norm, an activation."""
 
     def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: int,
-        stride: int = 1,
-        groups: int = 1,
-        act: str = "relu",
-    ) -> None:
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, act="relu"
+    ) -> None:  # fmt: skip
         super().__init__()
         self.conv = Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(c_out)
@@ -64,18 +55,9 @@ class ConvNorm(nn.Module):
         """Maps `(n, c_in, h, w)` to `(n, c_out, h / stride, w / stride)`."""
         return self.act(self.bn(self.conv(x)))
 
-    def fold(self) -> None:
-        """Folds the batch norm into the convolution, which then has a bias; `eval` mode only."""
-        if isinstance(self.bn, nn.BatchNorm2d):
-            self.conv = fuse_conv_bn_eval(self.conv, self.bn)
-            self.bn = nn.Identity()
-
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation: scales each channel by a gate computed from all channel means.
-
-    A quarter of the channels of its input are used inside.
-    """
+    """Squeeze-and-excitation: scales each channel by a gate computed from all channel means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -225,7 +207,7 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     """Folds each batch norm of a plain module in `eval` mode into its convolution, in place."""
     if module.training:
         raise ValueError("Batch norm can be folded in eval mode only: call .eval() first.")
-    for layer in list(module.modules()):
-        if isinstance(layer, ConvNorm):
-            layer.fold()
+    for layer in module.modules():
+        if isinstance(layer, ConvNorm) and isinstance(layer.bn, nn.BatchNorm2d):
+            layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, layer.bn), nn.Identity()
     return module

@@ -22,12 +22,7 @@ from natlib.space import Architecture, SearchSpace
 class Subnet(nn.Module):
     """One subnet as a plain module, independent of any supernet.
 
-    Args:
-        space: The search space.
-        arch: The architecture; one outside the space is a `ValueError`.
-        num_classes: Outputs of the classifier.
-        activation: Replaces every activation, for example by `"mish"`; `None` keeps the space's.
-        random: Whether to fill the weights at random; without, they must be set before use.
+    `activation` replaces every one of the space's; without `random` weights are yet to be set.
     """
 
     def __init__(
@@ -36,9 +31,8 @@ class Subnet(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if activation is not None and activation not in layers.ACTIVATIONS:
-            raise ValueError(
-                f"There is no activation '{activation}': choose from {[*layers.ACTIVATIONS]}."
-            )
+            known = [*layers.ACTIVATIONS]
+            raise ValueError(f"There is no activation '{activation}': choose from {known}.")
         self.arch = arch
         blocks = [block._replace(act=activation or block.act) for block in space.blocks(arch)]
         stem, *residuals, final, mix = map(layers.build, blocks)
@@ -64,10 +58,8 @@ class WeightSet(nn.Module):
         self.max_depth = space.max_depth
         stem, first, *inner, final, mix = space.blocks(space.largest(width))
         elastic = [layers.ElasticBlock(block, space.kernels) for block in inner]
-        self.first_conv, self.blocks = (
-            layers.build(stem),
-            nn.ModuleList([layers.build(first), *elastic]),
-        )
+        self.first_conv = layers.build(stem)
+        self.blocks = nn.ModuleList([layers.build(first), *elastic])
         self.final_expand_layer, self.feature_mix_layer = layers.build(final), layers.build(mix)
         self.classifier = layers.Linear(mix.c_out, num_classes)
 
@@ -88,29 +80,16 @@ class WeightSet(nn.Module):
 
 
 class Supernet(nn.Module):
-    """All subnets of a search space in one module, one `WeightSet` per width multiplier.
-
-    Args:
-        space: The search space.
-        num_classes: Outputs of the classifier.
-    """
+    """All subnets of a search space in one module, one `WeightSet` per width multiplier."""
 
     def __init__(self, space: SearchSpace, num_classes: int) -> None:
         super().__init__()
-        self.space = space
-        self.num_classes = num_classes
-        self.weight_sets = nn.ModuleList(
-            [WeightSet(space, width, num_classes) for width in space.widths]
-        )
-        self.apply(layers.initialise)
+        self.space, self.num_classes = space, num_classes
+        weight_sets = [WeightSet(space, width, num_classes) for width in space.widths]
+        self.weight_sets = nn.ModuleList(weight_sets).apply(layers.initialise)
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
-        """Returns the logits `(n, num_classes)` of one subnet.
-
-        Args:
-            images: float32 `(n, 3, h, w)`, resized to the architecture's resolution already.
-            arch: The architecture; one outside the space is a `ValueError`.
-        """
+        """Maps images `(n, 3, h, w)` of its resolution to a subnet's logits `(n, num_classes)`."""
         return self.weight_sets[self.space.encode(arch)[1]](images, arch)
 
     @torch.no_grad()
@@ -125,9 +104,8 @@ class Supernet(nn.Module):
         for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier"):
             layers.copy_slices(getattr(subnet, name), getattr(weights, name))
         layers.copy_slices(subnet.blocks[0], weights.blocks[0])
-        for plain, (elastic, kernel, _) in zip(
-            subnet.blocks[1:], weights.layers_of(arch), strict=True
-        ):
+        blocks = zip(subnet.blocks[1:], weights.layers_of(arch), strict=True)
+        for plain, (elastic, kernel, _) in blocks:
             layers.copy_slices(plain, elastic)
             channels = plain.depth_conv.bn.num_features
             plain.depth_conv.conv.weight.copy_(elastic.depthwise_weight(kernel, channels))
@@ -155,12 +133,7 @@ class Supernet(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Supernet:
-        """Reads a supernet that `save` wrote.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is truncated or was written by something else.
-        """
+        """Reads a supernet that `save` wrote; raises where the file is missing or foreign."""
         if not Path(path).is_file():
             raise FileNotFoundError(f"There is no supernet at {path}.")
         try:
@@ -192,10 +165,7 @@ def state_problems(module: nn.Module, state: Mapping[str, Tensor]) -> str:
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Loads a state dict whose names and shapes all fit; else a `ValueError` says which do not.
-
-    `what` names the tensors at the beginning of that sentence.
-    """
+    """Loads a state dict, called `what`, or raises with the names and shapes that do not fit."""
     if problems := state_problems(module, state):
         raise ValueError(f"{what} does not fit: {problems}; nothing was loaded.")
     module.load_state_dict(state)

@@ -11,6 +11,7 @@ of every batch, and gradients are averaged. Without it there is one process, whi
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -235,12 +236,7 @@ def connect() -> None:
     """Joins the other processes, if `torchrun` started several: nccl on CUDA, else gloo."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-
-
-def disconnect() -> None:
-    """Leaves the other processes."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+        atexit.register(dist.destroy_process_group)
 
 
 def world_size() -> int:
@@ -257,12 +253,11 @@ def average_gradients(net: nn.Module) -> None:
     """Replaces each gradient by its mean over the processes, in one exchange."""
     if world_size() > 1:
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = torch.cat([gradient.flatten() for gradient in gradients]) / world_size()
         dist.all_reduce(flat)
-        flat /= world_size()
-        pieces = flat.split([gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        for gradient in gradients:
+            gradient.copy_(flat[: gradient.numel()].view_as(gradient))
+            flat = flat[gradient.numel() :]
 
 
 def add_up(values: NDArray, device: torch.device) -> NDArray:
@@ -281,9 +276,9 @@ def from_first(make: Callable[[], NDArray], device: torch.device) -> NDArray:
     """
     if world_size() == 1:
         return make()
-    made = torch.from_numpy(make()).to(device) if rank() == 0 else None
-    shape = torch.tensor([0, 0] if made is None else made.shape, device=device)
+    made = make() if rank() == 0 else np.zeros((0, 0))
+    shape = torch.tensor(made.shape, device=device)
     dist.broadcast(shape, 0)
-    matrix = torch.empty(*shape, dtype=torch.float64, device=device) if made is None else made
+    matrix = torch.from_numpy(made if rank() == 0 else np.zeros(tuple(shape))).to(device)
     dist.broadcast(matrix, 0)
     return matrix.cpu().numpy()

@@ -30,7 +30,7 @@ from natlib.paper.datasets import DATA_SETS, data_folder, dataset_task, find_dat
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
-from natlib.train import disconnect, make_optimizer, pick_device, rank, train, uniform_subnets
+from natlib.train import make_optimizer, pick_device, rank, train, uniform_subnets
 from natlib.transfer import report, transfer
 
 # As few of everything as shows that it runs, for all eleven miniatures in about a minute.
@@ -222,7 +222,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if profile.space == "paper":
             failed |= measure_published(**{k: options[k] for k in ("out", "data", "device")})
         _print_tables(options["out"])
-    disconnect()
     return int(bool(failed))
 
 

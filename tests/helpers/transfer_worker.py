@@ -1,4 +1,4 @@
-"""Runs a tiny transfer and saves where it came to; started by tests, also under torchrun."""
+"""A tiny transfer for tests; `work` runs it and saves where it came to, also under torchrun."""
 
 import sys
 from dataclasses import replace
@@ -51,8 +51,8 @@ def tiny_supernet() -> Supernet:
     return Supernet(tiny_space(), 3).to(memory_format=torch.channels_last)
 
 
-if __name__ == "__main__":
-    folder, (micro_batches, iterations) = Path(sys.argv[1]), map(int, sys.argv[2:])
+def work(folder: Path, micro_batches: int, iterations: int) -> None:
+    """Runs a transfer with a checkpoint after every step; writes archive and weights to `end*`."""
     torch.set_num_threads(1)
     sys.modules["natlib.transfer"].CHECKPOINT_SECONDS = 0.0  # after every step
     epochs = 6 if iterations else 1
@@ -67,4 +67,7 @@ if __name__ == "__main__":
         n: t.contiguous() for n, t in run.net.state_dict().items() if n.endswith(("weight", "bias"))
     }
     save_file(state, folder / f"end{train.rank()}.safetensors")
-    train.disconnect()
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), *map(int, sys.argv[2:]))
