@@ -77,7 +77,7 @@ def test_generating_keeps_ids(name):
 
 
 def test_nothing_else_lies_beside_them():
-    checks = {path.stem for path in (ROOT / "natlib" / "checks").glob("[a-z]*.py")}
+    checks = {path.stem for path in (ROOT / "natlib" / "teach" / "checks").glob("[a-z]*.py")}
     assert checks == {name.split("_", 1)[1] for name in NAMES}
     lessons = {path.stem for path in NOTEBOOKS.glob("[0-9]*.py")}
     assert set(NAMES) <= lessons, "solutions are named as the lesson they belong to"
@@ -134,7 +134,7 @@ def test_cells_are_short(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_checks_are_those_of_the_notebook(name):
-    module = importlib.import_module(f"natlib.checks.{name.split('_', 1)[1]}")
+    module = importlib.import_module(f"natlib.teach.checks.{name.split('_', 1)[1]}")
     cells = tagged(solution(name), "check")
     calls = [re.fullmatch(r"checks\.(check_\w+)\(\w+\)", cell.source) for cell in cells]
     assert all(calls), "a check cell is one call, checks.check_something(answer)"

@@ -172,34 +172,27 @@ def test_a_name_means_one_thing():
     assert not as_f, "F is the matrix of objectives: write 'from torch.nn import functional'"
 
 
-def python(*arguments):
-    """Runs a fresh process without further warnings; returns what it printed."""
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
-    return done.stdout
-
-
 FRESH = """
 from natlib import SearchSpace, Supernet, load_task, transfer
 {rooms}
-import runpy, sys
+import contextlib, runpy, sys
 assert natlib.transfer is transfer and callable(transfer), "natlib.transfer is the function"
 from natlib.transfer import start
 sys.argv[1:] = ["--help"]
-runpy.run_module("natlib", run_name="__main__")
+for module in ("natlib", "natlib.transfer"):  # as python -m does it
+    with contextlib.suppress(SystemExit):
+        runpy.run_module(module, run_name="__main__")
 """
 
 
-def test_natlib_gives_its_main_names_and_transfer_stays_the_function():
+def test_a_fresh_process_has_the_main_names_and_both_command_lines():
     rooms = "\n".join(f"import {name}" for name in FILES if name not in DOORS)
-    out = python("-c", FRESH.format(rooms=rooms))
-    assert all(f"\n    {command}" in out for command in COMMANDS)
-
-
-def test_older_command_line_of_the_transfer():
-    assert "python -m natlib transfer" in python("-m", "natlib.transfer", "--help")
+    fresh = [sys.executable, "-c", FRESH.format(rooms=rooms)]
+    done = subprocess.run(fresh, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert all(f"\n    {command}" in done.stdout for command in COMMANDS)
+    assert "usage: python -m natlib transfer" in done.stdout, "python -m natlib.transfer is gone"
 
 
 @pytest.mark.filterwarnings("error")
@@ -216,12 +209,12 @@ def test_every_command_explains_itself(command, capsys):
 def test_texts_name_what_exists():
     """Modules, and what is in them, that texts and examples name as `natlib.something`."""
     texts = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile")]
-    for folder in ("data", "docs", "examples", "notebooks", ".devcontainer", "binder"):
+    for folder in (".devcontainer", "benchmarks", "data", "docs", "examples", "notebooks"):
         texts += [path for end in ("md", "py", "slurm") for path in ROOT.glob(f"{folder}/*.{end}")]
     names = {
         (str(path.relative_to(ROOT)), name.rstrip("."))
         for path in texts
-        for name in re.findall(r"(?<![\w/.-])natlib(?:\.\w+)+", path.read_text("utf-8"))
+        for name in re.findall(r"(?<![\w/.-])natlib(?!\.zip)(?:\.\w+)+", path.read_text("utf-8"))
     }
     assert not [f"{path}: {name}" for path, name in sorted(names) if not exists(name)]
 

@@ -1,5 +1,6 @@
 """Several processes do what one does, and a killed process loses nothing."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -13,41 +14,42 @@ import torch
 from safetensors.torch import load_file
 
 from natlib.transfer import CHECKPOINT
+from tests.helpers.transfer_worker import work
 
 ROOT = Path(__file__).parents[1]
-WORKER = ["-m", "tests.helpers.transfer_worker"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+WORKER = ["-m", "tests.helpers.transfer_worker"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+# Processes begin as copies of one that has imported natlib, which takes longer than their work.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([work.__module__])
 
 
 def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = PROCESSES.Process(target=work, args=arguments)
+    process.start()
+    return process
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
+    process.join(timeout=300)
+    assert process.exitcode == 0
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    finish(start(*WORKER, folder, 2, 2))
+    finish(start(folder, 2, 2))
     return load_file(folder / "end0.safetensors")
 
 
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
     """Up to the first archive: sums are rounded in another order, and later that flips choices."""
     one, two = tmp_path / "one", tmp_path / "two"
-    finish(start(*WORKER, one, 2, 0))
-    finish(start(*TORCHRUN, *WORKER, two, 1, 0))
+    finish(start(one, 2, 0))
+    command = [sys.executable, *TORCHRUN, *WORKER, str(two), "1", "0"]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()
     expected = load_file(one / "end0.safetensors")
     for rank in (0, 1):
         end = load_file(two / f"end{rank}.safetensors")
@@ -63,14 +65,15 @@ def test_killed_at_random_moments_it_ends_with_the_archive_of_an_undisturbed_run
     rng = random.Random(0)
     kills = 0
     while not (tmp_path / "end0.safetensors").exists():
-        process = start(*WORKER, tmp_path, 2, 2)
+        process = start(tmp_path, 2, 2)
         if kills < 10:
             before = modified(tmp_path / CHECKPOINT)
-            while process.poll() is None and modified(tmp_path / CHECKPOINT) == before:
+            while process.is_alive() and modified(tmp_path / CHECKPOINT) == before:
                 time.sleep(0.002)
             time.sleep(rng.random() * 0.1)
-            process.send_signal(signal.SIGKILL)
-            kills += process.wait() == -signal.SIGKILL
+            process.kill()
+            process.join()
+            kills += process.exitcode == -signal.SIGKILL
         else:
             finish(process)
     end = load_file(tmp_path / "end0.safetensors")

@@ -95,9 +95,13 @@ def test_library_imports_only_what_it_declares():
         import_names.get(name, name)
         for name in (Requirement(text).name for text in PROJECT["dependencies"])
     }
-    source = "\n".join(path.read_text() for path in (ROOT / "natlib").rglob("*.py"))
-    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", source, flags=re.MULTILINE))
-    undeclared = imported - declared - {"natlib"} - sys.stdlib_module_names
+    imported = set()
+    for path in (ROOT / "natlib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imported |= {getattr(node, "module", None) or alias.name for alias in node.names}
+    undeclared = {name.split(".")[0] for name in imported} - declared
+    undeclared -= {"natlib", *sys.stdlib_module_names}
     assert not undeclared, "add them to the dependencies in pyproject.toml"
 
 
