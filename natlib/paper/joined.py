@@ -29,7 +29,7 @@ from natlib.search import non_dominated
 from natlib.space import IntMatrix
 from natlib.transfer import Transfer
 
-HIDDEN = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
+MASKED = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
 
 # The settings for many tasks at once: NSGA-III takes more directions. On pocket tasks a few hundred
 # validation pictures make every error noisy, and the linear model believes noise least.
@@ -68,7 +68,7 @@ class JoinedTask(Task):
     def within(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Hides the classes of other parts than that of each picture's label from its logits."""
         part = self.part_of.to(logits.device)
-        return logits.masked_fill(part != part[labels][:, None], HIDDEN)
+        return logits.masked_fill(part != part[labels][:, None], MASKED)
 
     def errors(self, correct: NDArray[np.bool_], labels: Tensor) -> NDArray[np.float64]:
         """Returns the top-1 errors in percent on each part, `(n, parts)`."""

@@ -27,11 +27,7 @@ NETWORK = ["dataset", "network"]  # what names a row
 
 
 def published_results() -> pd.DataFrame:
-    """Returns the paper's 44 results.
-
-    Returns:
-        Columns `dataset`, `network`, `top1` (percent), `params` and `madds` (millions), `note`.
-    """
+    """Returns the paper's 44 results: `top1` (percent), `params`, `madds` (millions), `note`."""
     table = pd.read_csv(PAPER / "results.csv", keep_default_na=False)
     return table.set_axis([*NETWORK, "top1", "params", "madds", "note"], axis=1)
 
@@ -145,14 +141,10 @@ def rehearsal_table(runs: str | Path | None) -> pd.DataFrame:
 
 
 def mobile_setting() -> pd.DataFrame:
-    """Returns NAT-M1 to M4 on ImageNet beside other networks for phones.
+    """Returns NAT-M1 to M4 on ImageNet beside other networks for phones, sorted by `madds`.
 
     The others' figures are those that come with torchvision's weights, and those in the names of
-    two published Once-for-all networks.
-
-    Returns:
-        Columns `family`, `network`, `top1` (percent), `params` and `madds` (millions), `source`;
-        sorted by `madds`.
+    two published Once-for-all networks: `top1` in percent, `params` and `madds` in millions.
     """
     nat = published_results().query("dataset == 'imagenet'").assign(family="NAT", source="paper")
     table, version = pd.read_csv(PAPER / "mobile.csv"), torchvision.__version__.split("+")[0]
