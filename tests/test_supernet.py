@@ -1,7 +1,6 @@
 """The supernet: reading out subnets, loading and saving weights."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from natlib.layers import ElasticBlock, fold_batch_norm, in_parts
-from natlib.space import Architecture, SearchSpace
+from natlib.layers import ElasticBlock, fold_batch_norm, initialise
+from natlib.space import Architecture, Block, SearchSpace
 from natlib.supernet import Subnet, Supernet
 
 PUBLISHED = json.loads(
@@ -95,7 +94,7 @@ def test_training_mode_agrees_too(supernets, name):
         for weights in (net, subnet):
             weights.zero_grad()
         expected.square().mean().backward(), found.square().mean().backward()
-        stem = net.weights_of(arch).first_conv.conv.weight.grad
+        stem = net.weight_sets[net.space.widths.index(arch.width)].first_conv.conv.weight.grad
         assert relative_error(subnet.first_conv.conv.weight.grad, stem) < 1e-3
 
 
@@ -121,8 +120,12 @@ def test_a_step_trains_only_what_the_subnet_uses(supernets):
     assert second.point_linear.conv.weight.grad is None, "the second layer is skipped"
 
 
+ELASTIC = Block("", "residual", 8, 8, 7, 6, 1, "relu", False, 8)
+
+
 def test_small_kernels_come_from_large_ones_in_two_steps():
-    block = ElasticBlock(8, 8, (3, 5, 7), (3, 4, 6), 1, "relu", False)
+    block = ElasticBlock(ELASTIC, (3, 5, 7))
+    block.apply(initialise)
     perturb(block)
     seven = block.depth_conv.conv.weight
     to5, to3 = block.kernel_matrices["7to5"], block.kernel_matrices["5to3"]
@@ -133,7 +136,7 @@ def test_small_kernels_come_from_large_ones_in_two_steps():
 
 
 def test_fresh_kernel_matrices_crop():
-    block = ElasticBlock(8, 8, (3, 5, 7), (3, 4, 6), 1, "relu", False)
+    block = ElasticBlock(ELASTIC, (3, 5, 7))
     centre = block.depth_conv.conv.weight[:24, :, 2:5, 2:5]
     assert torch.equal(block.depthwise_weight(3, 24), centre)
 
@@ -147,16 +150,6 @@ def test_folding_takes_eval_mode_and_is_done_once(supernets):
     once = fold_batch_norm(subnet.eval())(images)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in subnet.modules())
     assert torch.equal(fold_batch_norm(subnet)(images), once)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("side", [16, 32])
-def test_in_parts_returns_what_the_whole_batch_gives(supernets, side):
-    net = supernets["pocket"]
-    subnet, images, sizes = net.extract(net.space.largest()), torch.randn(65, 3, side, side), []
-    subnet.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
-    assert relative_error(in_parts(subnet, images), subnet(images)) < 1e-5
-    assert sizes == {16: [65, 65], 32: [64, 1, 65]}[side]
 
 
 def test_hooks_stay_with_their_subnet(supernets):
@@ -183,119 +176,6 @@ def test_replace_classifier():
     arch = net.space.smallest(1.2)
     assert net(torch.randn(1, 3, 64, 64), arch).shape == (1, 7)
     assert net.extract(arch).classifier.out_features == net.num_classes == 7
-
-
-# Official checkpoints
-
-
-def listed(lines: list[str]) -> dict[str, torch.Tensor]:
-    """Makes random tensors of the names and shapes that a list of keys gives."""
-    state = {}
-    for line in lines:
-        name, shape = line.split("\t")[:2]
-        size = [int(n) for n in re.findall(r"\d+", shape)]
-        state[name] = torch.rand(size) if size else torch.tensor(3)
-    return state
-
-
-@pytest.fixture(scope="module")
-def official(shared) -> dict[float, dict[str, torch.Tensor]]:
-    torch.manual_seed(1)
-    parts = re.split(r"^#.*\n", (shared / "ofa/state_dict_keys.txt").read_text(), flags=re.M)
-    return {w: listed(part.splitlines()) for w, part in zip((1.0, 1.2), parts[1:], strict=True)}
-
-
-@pytest.fixture(scope="module")
-def big() -> Supernet:
-    return Supernet(SearchSpace.paper(), 1000)
-
-
-def older_spelling(name: str) -> str:
-    name = re.sub(r"^(blocks\.\d+)\.conv\.", r"\1.mobile_inverted_conv.", name)
-    return name.replace(".conv.conv.", ".conv.").replace(".bn.bn.", ".bn.")
-
-
-def same_weights(net: Supernet, official: dict) -> bool:
-    """Whether all tensors of the checkpoints are in the supernet, in the order of the file."""
-    for weights, state in zip(net.weight_sets, official.values(), strict=True):
-        ours = sorted(weights.state_dict().values(), key=lambda t: (t.shape, t.sum().item()))
-        theirs = sorted(state.values(), key=lambda t: (t.shape, t.sum().item()))
-        if not all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)):
-            return False
-    return True
-
-
-def test_load_ofa(big, official):
-    big.load_ofa(official)
-    assert same_weights(big, official)
-    weights, state = big.weight_sets[1], official[1.2]
-    block = weights.blocks[5]
-    for ours, key in (
-        (block.kernel_matrices["7to5"], "depth_conv.conv.7to5_matrix"),
-        (block.depth_conv.conv.weight, "depth_conv.conv.conv.weight"),
-        (block.depth_conv.bn.running_var, "depth_conv.bn.bn.running_var"),
-        (block.se.reduce.bias, "depth_conv.se.fc.reduce.bias"),
-        (block.se.expand.weight, "depth_conv.se.fc.expand.weight"),
-    ):
-        assert torch.equal(ours, state[f"blocks.5.conv.{key}"])
-    assert torch.equal(weights.classifier.bias, state["classifier.linear.bias"])
-
-
-def test_load_ofa_reads_the_older_spelling_and_wrapped_checkpoints(big, official):
-    older = {w: {older_spelling(k): -t for k, t in sd.items()} for w, sd in official.items()}
-    assert "blocks.1.mobile_inverted_conv.depth_conv.conv.5to3_matrix" in older[1.0]
-    big.load_ofa({w: {"state_dict": state} for w, state in older.items()})
-    assert same_weights(big, older)
-
-
-def without(state: dict, key: str) -> dict:
-    return {k: t for k, t in state.items() if k != key}
-
-
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        (lambda s: without(s, "first_conv.conv.weight"), r"1 missing \(first_conv.conv.weight\)"),
-        (lambda s: s | {"extra": torch.ones(1)}, r"1 unexpected \(extra\)"),
-        (
-            lambda s: s | {"classifier.linear.weight": torch.ones(10, 1536)},
-            r"1 misshapen \(classifier.weight\)",
-        ),
-        (
-            lambda s: {k.replace("1.conv.depth_conv.conv.7to5", "x"): t for k, t in s.items()},
-            r"2 missing \(blocks.1.kernel_matrices.7to5, blocks.11.*; 2 unexpected \(blocks.x",
-        ),
-    ],
-)
-def test_load_ofa_never_half_loads(big, official, spoil, sentence):
-    before = {key: tensor.clone() for key, tensor in big.state_dict().items()}
-    changed = {w: {k: t + 1 for k, t in state.items()} for w, state in official.items()}
-    with pytest.raises(ValueError, match=f"The checkpoint of width 1.2 does not fit: {sentence}"):
-        big.load_ofa({1.0: changed[1.0], 1.2: spoil(changed[1.2])})
-    assert all(torch.equal(before[key], tensor) for key, tensor in big.state_dict().items())
-
-
-def test_load_ofa_checks_the_widths(big, official):
-    with pytest.raises(ValueError, match="The checkpoint of width 1.0 does not fit: .* misshapen"):
-        big.load_ofa({1.0: official[1.2], 1.2: official[1.0]})
-    with pytest.raises(ValueError, match=r"widths \[1.0, 1.2\]: give one .* each, not \[1.0\]"):
-        big.load_ofa({1.0: official[1.0]})
-
-
-# The authors' published networks
-
-
-def test_load_published(shared):
-    lines = (shared / "paper/natnet_keys.txt").read_text().splitlines()[1:]
-    state = listed(lines)
-    dtd = next(net for net in PUBLISHED if net["dataset"] == "dtd")
-    subnet = Subnet(SPACES["paper"], Architecture.from_dict(dtd["arch"]), dtd["num_classes"])
-    subnet.load_published({"state_dict": state})
-    key = "blocks.3.mobile_inverted_conv.depth_conv.se.fc.expand.bias"
-    assert torch.equal(subnet.blocks[3].se.expand.bias, state[key])
-    assert len(subnet.state_dict()) == len(state)
-    with pytest.raises(ValueError, match="The published network does not fit: 1 missing"):
-        subnet.load_published(without(state, key))
 
 
 @pytest.mark.parametrize("net", PUBLISHED, ids=lambda net: f"{net['dataset']}-{net['name']}")
