@@ -38,33 +38,19 @@ class Found(NamedTuple):
 
 def nsga3(
     space: SearchSpace,
-    evaluate: Callable[[IntMatrix], FloatMatrix],
-    X_start: IntMatrix | None = None,
+    evaluate: Callable[[IntMatrix], FloatMatrix],  # encodings (n, n_var) to (n, n_objectives)
+    X_start: IntMatrix | None = None,  # to begin with, such as the archive's front
     *,
-    limits: ArrayLike | None = None,
+    limits: ArrayLike | None = None,  # upper bound of each objective, above zero; np.inf for none
     population: int = 100,
-    generations: int = 20,
-    seed: int = 0,
-    callback: Callable[[int, IntMatrix, FloatMatrix], None] | None = None,
+    generations: int = 20,  # after the first population, which random subnets fill up
+    seed: int = 0,  # of everything random
+    callback: Callable[[int, IntMatrix, FloatMatrix], None] | None = None,  # number, X, F
 ) -> Found:
     """Searches the space with NSGA-III (Deb and Jain 2014; NAT, step 2b).
 
-    Args:
-        space: The search space.
-        evaluate: Objectives `(n, n_objectives)` of encodings `(n, n_var)`; one call a generation.
-        X_start: Encodings to begin with, such as the archive's front; random subnets of all sizes
-            fill up the first population.
-        limits: Upper bound of each objective, `(n_objectives,)`, above zero; `np.inf` for none.
-        population: Size of the population, at least the number of objectives.
-        generations: Generations after the first population.
-        seed: Seed of everything random.
-        callback: Called after each generation with its number, encodings and objectives.
-
-    Returns:
-        The last population, without those beyond a limit.
-
-    Raises:
-        ValueError: If shapes are wrong, or no architecture within the limits was found.
+    Returns the last population, without those beyond a limit. Shapes that are wrong, or that no
+    architecture within the limits was found, is a `ValueError`.
     """
     X = _all_sizes(space, population, seed)
     if X_start is not None:
@@ -163,10 +149,10 @@ def hypervolume(F: ArrayLike, reference: ArrayLike, ideal: ArrayLike) -> float:
 
 
 def choose_candidates(
-    F_new: ArrayLike,
-    F_archive: ArrayLike,
-    k: int,
-    X_new: IntMatrix | None = None,
+    F_new: ArrayLike,  # objectives of the new points (n, n_objectives)
+    F_archive: ArrayLike,  # objectives of the archive (m, n_objectives)
+    k: int,  # how many to choose
+    X_new: IntMatrix | None = None,  # encodings tell what is new; without them, objectives do
     X_archive: IntMatrix | None = None,
 ) -> IntMatrix:
     """Chooses the new points that best fill the gaps of the archive's front (NAT, step 2c).
@@ -175,13 +161,6 @@ def choose_candidates(
     front; one in a wide gap adds more than one beside a known point. With more, hypervolume is
     expensive; then the point that lowers IGD+ most: the mean distance from the points of the
     front, new ones included, to the nearest known or chosen one, where only worse objectives count.
-
-    Args:
-        F_new: Objectives of the new points, `(n, n_objectives)`.
-        F_archive: Objectives of the archive, `(m, n_objectives)`.
-        k: Number of points to choose.
-        X_new: Encodings of the new points, which tell what is new; without them, objectives do.
-        X_archive: Encodings of the archive.
 
     Returns:
         Indices into the new points, the best first; `k` of them, or all where fewer are new.

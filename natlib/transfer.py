@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -142,10 +142,6 @@ class Transfer:
         names = self.settings.objectives[len(self.task.error_names) :]
         return np.column_stack([self.costs[name](X) for name in names]).astype(np.float64)
 
-    def rng(self, purpose: int) -> np.random.Generator:
-        """Returns the random generator of a purpose in this iteration."""
-        return np.random.default_rng((self.settings.seed, purpose, self.iteration))
-
     def steps_of(self, epochs: float) -> int:
         """Returns the number of training steps of so many epochs."""
         per_epoch = len(self.task.train) // self.profile.batch_size
@@ -200,11 +196,9 @@ def start(
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
     settings = Settings(profile, names, mode, limits, seed)
-    empty = [
-        np.zeros((0, k)) for k in (net.space.n_var, len(task.error_names), len(objectives) - 1)
-    ]
-    archive = Archive(empty[0].astype(int), *empty[1:], np.zeros(0, int))
-    optimizer = train.make_optimizer(net)
+    widths, optimizer = (len(task.error_names), len(objectives) - 1), train.make_optimizer(net)
+    X, errors, values = (np.zeros((0, width)) for width in (net.space.n_var, *widths))
+    archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
     return Transfer(task, settings, net, optimizer, costs, archive, run_dir, progress)
 
 
@@ -245,7 +239,7 @@ def warm_up(run: Transfer) -> None:
 def fill_archive(run: Transfer) -> None:
     """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
     archive, madds = run.archive, run.costs["madds"]
-    X = search.sample_spread(run.space, madds, run.profile.archive, run.rng(1))
+    X = search.sample_spread(run.space, madds, run.profile.archive, run.settings.seed)
     archive.add(X, measure(run, X), run.costs_of(X), iteration=0)
     worst = archive.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
@@ -270,7 +264,7 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
             run.space, lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
             archive.X[archive.front], population=p.population, generations=p.generations,
             limits=[settings.limits.get(name, np.inf) for name in settings.objectives],
-            seed=int(run.rng(2).integers(2**31)),
+            seed=1000 * settings.seed + run.iteration,
         )  # fmt: skip
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
         return np.hstack([found.X[rows], found.F[rows, :n_errors]])
@@ -301,17 +295,13 @@ def adapt(run: Transfer) -> None:
     Mode `uniform` draws the subnets uniformly instead, mode `none` trains nothing.
     """
     p, space, seed = run.profile, run.space, run.settings.seed
+    if run.settings.mode == "none":
+        return
+    sampler = train.uniform_subnets(space, p.subnets_per_step, seed)
     if run.settings.mode == "distribution":
         genes = search.gene_distribution(run.archive.best(p.best), space)
-        sampler = train.subnets_from(
-            space,
-            lambda rng: search.sample_distribution(genes, space, p.subnets_per_step, rng),
-            seed,
-        )
-    elif run.settings.mode == "uniform":
-        sampler = train.uniform_subnets(space, p.subnets_per_step, seed)
-    else:
-        return
+        draw = partial(search.sample_distribution, genes, space, p.subnets_per_step)
+        sampler = train.subnets_from(space, draw, seed)
     steps = run.steps_of(p.adapt)
     schedule = train.cosine(p.adapt_lr, p.iterations * steps, first=run.warmup_steps)
     last = run.warmup_steps + (run.iteration + 1) * steps
@@ -430,9 +420,9 @@ def _say(run: Transfer, text: str) -> None:
 
 def archive_table(run: Transfer) -> pd.DataFrame:
     """Returns the archive: `architecture`, one column per objective, `iteration` of joining."""
-    table = pd.DataFrame(run.archive.F, columns=list(run.settings.objectives))
-    table.insert(0, "architecture", [str(run.space.decode(x)) for x in run.archive.X])
-    return table.assign(iteration=run.archive.born)
+    names = [str(run.space.decode(x)) for x in run.archive.X]
+    columns = dict(zip(run.settings.objectives, run.archive.F.T, strict=True))
+    return pd.DataFrame({"architecture": names} | columns | {"iteration": run.archive.born})
 
 
 def _settings(run: Transfer) -> dict:
