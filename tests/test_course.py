@@ -3,6 +3,7 @@
 import html
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -25,6 +26,7 @@ ROWS = list(STEP.finditer(MAP))
 SYMBOLS = re.compile(r"^\| (?!symbol|---)(.+?) \| .+? \| \[\d\d\]\((\S+?)\) \|$", re.M)
 
 
+@cache
 def cells(name: str, kind: str = "markdown") -> str:
     """Returns all cells of a kind of a notebook, as one text."""
     notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
