@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from natlib import data, evaluate, latency, layers, plots, plots_supernet
-from natlib.cost import CostTable
-from natlib.space import Architecture, SearchSpace
-from natlib.supernet import Supernet
+from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate, layers
+from natlib.deploy import LatencyTable, measure_in_turn
+from natlib.teach import plots, plots_lessons
+from natlib.teach.source import show_source
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How many networks are in it?
@@ -95,7 +95,7 @@ paper = spaces["paper"]
 cost = CostTable(paper, num_classes=1000)
 X = np.array([paper.encode(arch) for arch in networks.values()])
 notes = {n: f"{madds / 1e6:.0f} M MAdds" for n, madds in zip(networks, cost.madds(X), strict=True)}
-figure = plots_supernet.draw_architecture(networks, paper, notes)
+figure = plots.draw_architecture(networks, paper, notes)
 plots.show(
     figure, "Layers of NAT-M1 to M4 as bars: costlier ones are wider, deeper or see more pixels."
 )
@@ -134,8 +134,19 @@ for name, arch in {"smallest": pocket.smallest(), "largest": pocket.largest()}.i
 # In some stages *squeeze-and-excitation* comes before the projection. It averages each channel over
 # the picture; from all these means two small 1x1 convolutions compute a factor from 0 to 1 for each
 # channel, by which it is multiplied. A kernel sees few pixels; this lets the whole picture say which
-# channels matter. In the code the parts are called `inverted_bottleneck`, `depth_conv`, `se` and
-# `point_linear`, as in Once-for-all. (`extract` reads out a subnet: see below.)
+# channels matter.
+#
+# `space.blocks` lists the layers of an architecture, all but the classifier. The networks of this
+# notebook, their costs and their latencies are all made from this list. (`side` is that of a layer's
+# input in pixels. The stem's block is an inverted residual that expands nothing.)
+
+# %%
+blocks = pocket.blocks(Architecture(32, 1.0, (1, 2, 1), (5, 3, 5, 3), (4, 2, 1, 2)))
+pd.DataFrame(blocks).set_index("name")
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# What one inverted residual is made of: its parts are called `inverted_bottleneck`, `depth_conv`, `se`
+# and `point_linear`, as in Once-for-all. (`extract` reads out a subnet: see below.)
 
 # %%
 largest = net.extract(pocket.largest())
@@ -150,13 +161,15 @@ for name, part in largest.blocks[5].named_children():  # the second layer of sta
 # A layer is *elastic* if it can work as any smaller one. Each depthwise convolution stores its
 # largest kernels only. A smaller kernel is the *centre* of the next larger one, flattened and
 # multiplied by a learned matrix, one matrix for all channels of the layer. Fresh matrices are
-# identities, so the smaller kernel begins as a crop.
+# identities, so the smaller kernel begins as a crop. (With kernels up to 7, as in the paper, the loop
+# below runs twice: 7 to 5, then 5 to 3.)
 
 # %%
+show_source(layers.ElasticBlock.depthwise_weight)
 block = net.weight_sets[0].blocks[5]  # the second layer of stage 2
 large, small = (block.depthwise_weight(k, channels=8)[:, 0] for k in (5, 3))
 rows = {"5x5, stored": large, "its centre": large[:, 1:-1, 1:-1], "3x3, used": small}
-figure = plots_supernet.plot_kernels(rows)
+figure = plots_lessons.plot_kernels(rows)
 plots.show(
     figure, "Eight 5x5 kernels, their 3x3 centres, and the 3x3 kernels that the matrix makes."
 )
@@ -172,19 +185,21 @@ print(
 #
 # ## Elastic width
 #
-# A layer with a smaller expand ratio uses the *first* channels of the widest one. Here is what the
-# depthwise convolution of the first layer makes of one picture, at the three expand ratios.
+# A layer with a smaller expand ratio uses the *first* channels of the widest one: in the code of an
+# elastic layer, that is every `[:mid]` and `[:c]`. Below it stands what the depthwise convolution of
+# the first layer makes of one picture, at the three expand ratios.
 
 # %%
+show_source(layers.ElasticBlock.forward, layers.sliced_norm)
 inputs = data.to_input(source.valid.images[4:5], 32, source)
 rows = {}
 for expand in pocket.expands:
     arch = Architecture(32, 1.0, (1, 1, 1), kernels=(5, 3, 3), expands=(expand, 1, 1))
-    maps = plots_supernet.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
+    maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
     rows[f"expand {expand}"] = maps[::8]
 narrow, wide = rows["expand 1"], rows["expand 4"][:2]
 print(f"Largest difference of the first two columns: {(narrow - wide).abs().max():.1e}")
-figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
@@ -206,10 +221,9 @@ plots.show(
 rows = {}
 for depth in (1, 2, 3):
     arch = Architecture(32, 1.0, (1, depth, 1), (3,) * (2 + depth), (2,) * (2 + depth))
-    rows[f"depth {depth}"] = plots_supernet.feature_maps(
-        net.extract(arch), f"blocks.{1 + depth}", inputs
-    )[:8]
-figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(8)])
+    maps = plots_lessons.feature_maps(net.extract(arch), f"blocks.{1 + depth}", inputs)
+    rows[f"depth {depth}"] = maps[:8]
+figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(8)])
 plots.show(
     figure, "Output of stage 2 after one to three layers: most channels change only a little."
 )
@@ -228,11 +242,10 @@ rows, table = {}, CostTable(pocket, num_classes=net.num_classes)
 for resolution in (16, 24, 32):
     arch = Architecture(resolution, 1.0, (1, 1, 1), (5, 3, 3), (4, 1, 1))
     small = data.to_input(source.valid.images[4:5], resolution, source)
-    rows[f"{resolution} px"] = plots_supernet.feature_maps(
-        net.extract(arch), "blocks.1.depth_conv", small
-    )[::8]
+    maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", small)
+    rows[f"{resolution} px"] = maps[::8]
     print(f"{resolution} px: {table.madds(pocket.encode(arch))[0]:,} MAdds")
-figure = plots_supernet.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but mostly the same.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -244,9 +257,16 @@ plots.show(figure, "The same feature maps at three resolutions: coarser, but mos
 #
 # `extract` copies the slices into a plain module of its own. No training is needed. But batch norm
 # normalises with *running statistics* (mean and variance of each channel), and those of the supernet
-# are a mixture over all the subnets it was trained with. Let us measure the top-1 error of some
-# subnets twice: with these statistics (*stale* ones), and after *recalibration*, which computes them
-# anew for the subnet on a few hundred training pictures. `evaluate` always recalibrates.
+# are a mixture over all the subnets it was trained with. *Recalibration* computes them anew for the
+# subnet, on a few hundred training pictures:
+
+# %%
+show_source(evaluate.recalibrate)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# (`momentum = None` makes torch take the mean over all batches.) Let us measure the top-1 error of some
+# subnets twice: with the statistics of the supernet (*stale* ones), and after recalibration. `evaluate`
+# always recalibrates.
 
 # %%
 X = np.vstack([pocket.lower, pocket.upper, pocket.sample(6, rng=1)])
@@ -259,7 +279,7 @@ for arch in map(pocket.decode, X):
     with torch.no_grad():
         predicted = net.extract(arch)(inputs).argmax(dim=1)
     stale.append(100 * (predicted != some.labels).float().mean().item())
-figure = plots_supernet.plot_recalibration(stale, evaluate.top1_errors(fresh), names)
+figure = plots_lessons.plot_recalibration(stale, evaluate.top1_errors(fresh), names)
 lost = np.subtract(stale, evaluate.top1_errors(fresh))
 alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
 plots.show(figure, alt)
@@ -274,12 +294,15 @@ plots.show(figure, alt)
 # spends $k^2 \, c_\text{in} \, c_\text{out} / g$ MAdds on each pixel of its output, and has as many
 # weights. (What others call FLOPs is often the number of MAdds, and sometimes twice that.) So
 # parameters and MAdds can be counted without building a network. A subnet's cost is a sum over its
-# layers: each is counted once for every gene, resolution and width, and architectures are looked up in
-# that table.
+# layers: `block_cost` counts each once for every gene, resolution and width, and `look_up` looks
+# architectures up in that table, all at once.
 
 # %%
 import time
 
+from natlib.cost import block_cost, classifier_cost, conv_cost, look_up
+
+show_source(conv_cost, block_cost, look_up)
 begin = time.perf_counter()
 many = paper.sample(10_000, rng=0)
 madds = cost.madds(many)
@@ -288,11 +311,14 @@ print(f"10,000 networks of {madds.min() / 1e6:.0f} to {madds.max() / 1e6:.0f} M 
 print(f"drawn and counted in {1e3 * seconds:.0f} ms")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Where do the costs of NAT-M1 lie? `per_layer` lists them from input to output.
+# Where do the costs of NAT-M1 lie? Its layers from input to output, and the classifier:
 
 # %%
-layer_costs = cost.per_layer(paper.encode(networks["M1"]))
-figure = plots_supernet.plot_layer_costs(layer_costs)
+blocks = paper.blocks(networks["M1"])
+rows = [(block.name, *block_cost(block)) for block in blocks]
+rows.append(("classifier", *classifier_cost(blocks[-1].c_out, num_classes=1000)))
+layer_costs = pd.DataFrame(rows, columns=["layer", "params", "madds"])
+figure = plots_lessons.plot_layer_costs(layer_costs)
 plots.show(
     figure, "MAdds and parameters of each layer of M1: MAdds all along, parameters at the end."
 )
@@ -314,21 +340,22 @@ layer_costs.set_index("layer").sum()
 
 # %%
 torch.manual_seed(0)
-latencies = latency.LatencyTable.measure(pocket, num_classes=net.num_classes)
+latencies = LatencyTable.measure(pocket, num_classes=net.num_classes)
 X = pocket.sample(30, rng=2)
 archs = [pocket.decode(x) for x in X]
 subnets = [layers.fold_batch_norm(net.extract(arch)) for arch in archs]
 pictures = [torch.randn(1, 3, arch.resolution, arch.resolution) for arch in archs]
-measured = latency.measure_in_turn(subnets, pictures)
-figure = plots_supernet.plot_latency(latencies.latency_ms(X), measured)
+measured = measure_in_turn(subnets, pictures)
+figure = plots_lessons.plot_latency(latencies.latency_ms(X), measured)
 alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_title(loc="left")
 plots.show(figure, alt)
 latencies.about
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** The sum may be too small: a block that is timed alone finds its weights and
-# its input in the cache. The *order* is what search needs, and rho says how well it agrees. (A busy
-# machine blurs it; `benchmarks/RESULTS.md` has a measurement on a quiet one.)
+# **What do you notice?** (On the dashed line both are equal.) The sum may be too small: a block that is
+# timed alone finds its weights and its input in the cache. The *order* is what search needs, and rho
+# says how well it agrees. (A busy machine blurs it; `benchmarks/RESULTS.md` has a measurement on a quiet
+# one.)
 #
 # ## Accuracy against cost
 #
@@ -341,7 +368,7 @@ X = pocket.sample(12, rng=3)
 live = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress=False)
 live = pd.DataFrame({"top1_err": evaluate.top1_errors(live), "madds": table.madds(X)})
 panels = {"animals: 100 recorded": archive, "source: 12 measured now": live}
-figure = plots_supernet.plot_accuracy(panels)
+figure = plots_lessons.plot_accuracy(panels)
 plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )
@@ -357,19 +384,21 @@ plots.show(
 # running kernel you see the picture as it was when the notebook ran.)
 
 # %%
-plots_supernet.StageSliders(networks["M1"], cost, stage=2)
+plots_lessons.StageSliders(networks["M1"], cost, stage=2)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## With an official ImageNet checkpoint
 #
 # The paper starts from *Once-for-all* (OFA), a supernet that others trained on ImageNet. Its authors
 # publish the weights of each width as a file, named after its depths, expand ratios and kernels. If
-# you have them, three lines give you the paper's starting point, with the 1,000 classes of ImageNet:
+# you have them, these lines give you the paper's starting point, with the 1,000 classes of ImageNet:
 #
 # ```python
+# from natlib.paper.checkpoints import load_ofa, read_weights
+#
 # net = Supernet(SearchSpace.paper(), num_classes=1000)
 # files = {w: f"ofa_mbv3_d234_e346_k357_w{w}" for w in (1.0, 1.2)}
-# net.load_ofa({w: torch.load(f, map_location="cpu", weights_only=True) for w, f in files.items()})
+# load_ofa(net, {w: read_weights(file) for w, file in files.items()})
 # ```
 #
 # From there, the cells above work at the paper's scale: read out any subnet, measure it on ImageNet,

@@ -21,11 +21,8 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, evaluate
-from natlib.checks import supernet as checks
-from natlib.cost import CostTable
-from natlib.space import Architecture, SearchSpace
-from natlib.supernet import Supernet
+from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate
+from natlib.teach.checks import supernet as checks
 
 # %% [markdown]
 # ## Exercise 1 · Counting by recursion (15 minutes)

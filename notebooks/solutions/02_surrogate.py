@@ -21,10 +21,10 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, plots
-from natlib.checks import surrogate as checks
-from natlib.space import SearchSpace
+from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, rank_metrics, ridge, seeing
+from natlib.teach import plots
+from natlib.teach.checks import surrogate as checks
 
 # %% [markdown]
 # The recording of the lesson: subnets measured on the animals (validation split, pocket scale). A
