@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from natlib.space import Architecture, Block, IntMatrix, SearchSpace, squeezed_channels
+from natlib.space import Block, IntMatrix, SearchSpace, squeezed_channels
 
 
 class LayerCost(NamedTuple):
@@ -46,13 +45,8 @@ def conv_cost(
 
 def block_cost(block: Block) -> LayerCost:
     """Counts a block; an inverted residual is expand 1x1, depthwise, squeeze, project 1x1."""
-    c_in, c_out, kernel, mid, side = (
-        block.c_in,
-        block.c_out,
-        block.kernel,
-        block.mid,
-        block.out_side,
-    )
+    c_in, c_out, kernel = block.c_in, block.c_out, block.kernel
+    mid, side = block.mid, block.out_side
     if block.kind != "residual":
         return conv_cost(c_in, c_out, kernel, side, batch_norm=block.kind == "conv")
     cost = conv_cost(mid, mid, kernel, side, groups=mid) + conv_cost(mid, c_out, 1, side)
@@ -70,45 +64,32 @@ def classifier_cost(features: int, num_classes: int) -> LayerCost:
 
 
 def tabulate(
-    space: SearchSpace, cost_of: Callable[[Block], ArrayLike], resolutions: Sequence[int] = ()
+    space: SearchSpace,
+    cost_of: Callable[[Block], ArrayLike],  # gives one cost of a block, or several
+    resolutions: Sequence[int] = (),  # sides of the image in pixels; without any, the space's
 ) -> NDArray:
     """Asks for the cost of each distinct block once and arranges the answers by place and gene.
 
-    Args:
-        space: The search space.
-        cost_of: Gives one cost of a block, or several.
-        resolutions: Sides of the image in pixels; without any, the space's.
-
-    Returns:
-        Array `(resolutions, widths, genes, 1 + stages * max_depth, ...)`. Place 0 has the blocks of
-        every subnet, the same for all genes; at the other places gene 0 costs nothing.
+    The table is `(resolutions, widths, genes, 1 + stages * max_depth, ...)`. Place 0 has the blocks
+    of every subnet, the same for all genes; at the other places gene 0 costs nothing.
     """
     once = cache(lambda block: np.asarray(cost_of(block)))
     space = replace(space, resolutions=tuple(resolutions or space.resolutions))
-    genes, rows = range(1, space.n_layer_choices + 1), []
-    for resolution, width, gene in product(space.resolutions, space.widths, (1, *genes)):
-        blocks = space.blocks(_all_layers(space, resolution, width, gene))
+    shape, rows = (len(space.resolutions), len(space.widths), 1 + space.n_layer_choices), []
+    for resolution, width, gene in np.ndindex(shape):
+        all_layers = [max(1, gene)] * (space.n_var - 2)
+        blocks = space.blocks(space.decode([resolution, width, *all_layers]))
         stem, first, *layers, final, mix = (once(block._replace(name="")) for block in blocks)
         rows.append([stem + first + final + mix, *layers])
-    shape = (len(space.resolutions), len(space.widths), 1 + len(genes))
     table = np.array(rows).reshape(*shape, len(rows[0]), *np.shape(stem))
     table[:, :, 0, 1:] = 0
     return table
 
 
-def _all_layers(space: SearchSpace, resolution: int, width: float, gene: int) -> Architecture:
-    """Returns the deepest architecture all of whose layers have one gene."""
-    layers = space.n_stages * space.max_depth
-    kernels = (space.kernels[(gene - 1) % len(space.kernels)],) * layers
-    expands = (space.expands[(gene - 1) // len(space.kernels)],) * layers
-    return Architecture(resolution, width, (space.max_depth,) * space.n_stages, kernels, expands)
-
-
 def look_up(space: SearchSpace, X: ArrayLike, table: NDArray) -> NDArray:
     """Adds up the entries of a table of `tabulate` over the blocks of each row of `X`, `(n, ...)`.
 
-    Raises:
-        ValueError: If a row is no canonical encoding of the space.
+    Raises a `ValueError` if a row is no canonical encoding of the space.
     """
     X = space.validated(X)
     genes = np.insert(X[:, 2:], 0, 0, axis=1)  # in front, the blocks that every subnet has

@@ -1,9 +1,4 @@
-"""Tasks: pictures and classes in three splits, and batches of them at any resolution.
-
-`load_task` takes the name of a pocket task, which ships with the project in `data/pocket/`, or a
-folder of pictures of yours. Pictures are kept as uint8; a batch of them is augmented, resized and
-normalised where the network is.
-"""
+"""Tasks: pictures and classes in three splits, and batches of them at any resolution."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import copy
 import hashlib
 import json
 import os
-import re
 import warnings
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,19 +20,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
-from torch.nn import functional
-from torchvision.datasets.folder import make_dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+from torchvision.transforms.functional import resize
 from tqdm.contrib.concurrent import thread_map
 
+Rows = NDArray[np.int64]  # numbers of pictures
 DATA = Path(__file__).parents[1] / "data"
 POCKET = DATA / "pocket"
 MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}  # see `Task.flip`
 TARGETS = ("animals", "digits", "emoji")
 SPLITS = ("train", "valid", "test")
 SPLIT_FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
-HIDDEN = re.compile(r"\.|__MACOSX$")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-CUT = 0.2  # share of the pictures that goes into a validation or test split that has to be cut
+HIDDEN = (".", "__MACOSX")  # beginnings of the names of folders and files that do not count
 MARGIN = 3  # pixels by which `shift_and_flip` shifts a picture at most, to every side
 DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
 
@@ -53,7 +46,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: NDArray[np.int64] | Tensor) -> Split:
+    def take(self, rows: Rows | Tensor) -> Split:
         """Returns the pictures of these rows."""
         lazy = isinstance(self.images, LazyImages)
         return Split(self.images.take(rows) if lazy else self.images[rows], self.labels[rows])
@@ -61,11 +54,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One classification task.
+    """A classification task; `natlib.paper.joined` overrides `error_names`, `within`, `errors`."""
 
-    Tasks that were joined into one (`natlib.paper.joined`) differ in `error_names`, `within` and
-    `errors` only; training, evaluation and search ask nothing else.
-    """
+    error_names = ("top1_err",)  # of the errors that a search minimises, the columns of `errors`
 
     name: str
     classes: tuple[str, ...]
@@ -80,11 +71,6 @@ class Task:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
-
-    @property
-    def error_names(self) -> tuple[str, ...]:
-        """Names of the errors that a search minimises, the columns of `errors`."""
-        return ("top1_err",)
 
     def within(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Returns the logits, `(n, num_classes)`, among which each picture is classified."""
@@ -108,52 +94,44 @@ def make_task(
 
 
 def load_task(name: str, side: int = 32) -> Task:
-    """Loads a pocket task, `"source"` or one of `TARGETS`, or a folder of pictures by its path.
-
-    Those of a folder are kept at `side` pixels; pocket tasks have 32.
-    """
+    """Loads `"source"` or one of `TARGETS` (32 px), or a folder by its path (kept at `side` px)."""
     if name in MIRRORED:
-        verify_checksum(POCKET / f"{name}.npz")
-        return read_task(POCKET / f"{name}.npz", name, MIRRORED[name])
+        return read_task(verify_checksum(POCKET / f"{name}.npz"), name, MIRRORED[name])
     if Path(name).expanduser().is_dir():
         return folder_task(name, side=side)
-    raise ValueError(
-        f"There is no task '{name}': choose from {', '.join(MIRRORED)}, or give the path of a "
-        "folder with a folder of pictures per class. The paper's data sets come from "
-        "natlib.paper.dataset_task, or 'python -m natlib transfer --task cifar10'."
-    )
+    told = f"There is no task '{name}': choose from {', '.join(MIRRORED)}, or give the path of a"
+    more = "natlib.paper.dataset_task, or 'python -m natlib transfer --task cifar10'"
+    rest = f"folder with a folder of pictures per class. The paper's data sets come from {more}."
+    raise ValueError(f"{told} {rest}")
 
 
 def read_task(path: Path, name: str, flip: bool) -> Task:
     """Reads a task from an npz file with `classes`, `train_images`, `train_labels` and so on."""
     with np.load(path, allow_pickle=False) as arrays:
         tensors = {k: torch.from_numpy(v) for k, v in arrays.items() if k != "classes"}
-        classes = tuple(arrays["classes"].tolist())
-    splits = {k: Split(tensors[f"{k}_images"], tensors[f"{k}_labels"]) for k in SPLITS}
-    return make_task(name, classes, splits, flip)
+        splits = {k: Split(tensors[f"{k}_images"], tensors[f"{k}_labels"]) for k in SPLITS}
+        return make_task(name, tuple(arrays["classes"].tolist()), splits, flip)
 
 
-def verify_checksum(path: Path) -> None:
-    """Raises where a shipped file is missing, or is not that of `checksums.json` beside it."""
+def verify_checksum(path: Path) -> Path:
+    """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
     restore = "restore it with 'git checkout data/pocket'"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing: it ships with the project, so {restore} or clone again."
-        )
+        told = f"{path} is missing: it ships with the project"
+        raise FileNotFoundError(f"{told}, so {restore} or clone again.")
     expected = json.loads((path.parent / "checksums.json").read_text())[path.name]
     if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
         raise ValueError(f"{path} is damaged (its checksum differs): {restore}.")
+    return path
 
 
 def pretrained_path(space_name: str) -> Path:
     """Returns the file of the pre-trained supernet of a space; raises where none ships."""
     if space_name != "pocket":
-        raise FileNotFoundError(
-            f"No supernet of the {space_name} space ships with the project: pass one as "
-            "'supernet', such as the official Once-for-all weights from natlib.paper.load_ofa."
-        )
-    verify_checksum(POCKET / "supernet.safetensors")
-    return POCKET / "supernet.safetensors"
+        told = f"No supernet of the {space_name} space ships with the project: pass one as"
+        such = "such as the official Once-for-all weights from natlib.paper.load_ofa"
+        raise FileNotFoundError(f"{told} 'supernet', {such}.")
+    return verify_checksum(POCKET / "supernet.safetensors")
 
 
 def folder_task(
@@ -167,21 +145,14 @@ def folder_task(
 ) -> Task:
     """Makes a task of a directory with one folder of pictures per class.
 
-    The class folders may lie in `train`, `valid` (or `val`) and `test` below the directory. Where
-    there is no `test`, a fifth of all pictures is cut from the training pictures, each class in
-    proportion, and likewise for `valid`. Class folders may hold further folders and links.
-    Pictures that cannot be read are left out, and a warning lists them.
+    The class folders may lie in `train`, `valid` (or `val`) and `test` below the directory. For
+    `test` and `valid`, if missing, a fifth of all pictures each is cut from `train`, each class in
+    proportion. A warning lists the pictures that cannot be read, which are left out.
     """
-
-    def load(row: int) -> Image.Image:
-        image = Image.open(files[row])
-        image.draft("RGB", (2 * side, 2 * side))  # of a JPEG no more is decoded than is needed
-        return image
-
     root = Path(path).expanduser()
     classes, pictures = _list_pictures(root)
     files = pictures.file.tolist()
-    images = LazyImages(load, len(files), side)
+    images = LazyImages(lambda row: Image.open(files[row]), len(files), side)
     bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
     readable = thread_map(images.is_readable, range(len(files)), **bar)
     lost = [str(f.relative_to(root)) for f, ok in zip(files, readable, strict=True) if not ok]
@@ -190,11 +161,10 @@ def folder_task(
         warnings.warn(f"{told}: {', '.join(lost)}.", stacklevel=2)
     if groups is not None:
         pictures["group"] = [str(groups(file)) for file in files]
-    whole = Split(images, torch.from_numpy(pictures.label.to_numpy(np.int64, copy=True)))
+    whole = Split(images, torch.from_numpy(pictures.label.to_numpy(copy=True)))
     pictures = pictures[np.array(readable, dtype=bool)].copy()
     _cut_missing(pictures, classes, seed)
-    parts = pictures.groupby("split")
-    splits = {split: whole.take(part.index.to_numpy(copy=True)) for split, part in parts}
+    splits = {k: whole.take(np.array(rows)) for k, rows in pictures.groupby("split").groups.items()}
     return make_task(root.resolve().name, classes, splits, flip)
 
 
@@ -204,67 +174,51 @@ def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
         raise FileNotFoundError(f"There is no folder {root}: pass one that holds class folders.")
     folders = {SPLIT_FOLDERS[k]: root / k for k in _subfolders(root) if k in SPLIT_FOLDERS}
     folders = folders if "train" in folders else {"train": root}
-    classes, pictures = _subfolders(folders["train"]), {}
-    if len(classes) < 2:
-        raise ValueError(
-            f"{folders['train']} holds {len(classes)} class folders, and a task needs at least "
-            "two: put the pictures of each class into a folder of its own."
-        )
-
-    def is_picture(file: str) -> bool:
-        hidden = any(map(HIDDEN.match, Path(file).relative_to(root).parts))
-        return file.lower().endswith(SUFFIXES) and not hidden
-
+    numbers, pictures = {name: c for c, name in enumerate(_subfolders(folders["train"]))}, {}
+    if len(numbers) < 2:
+        told = f"{folders['train']} holds {len(numbers)} class folders, and a task needs at least"
+        raise ValueError(f"{told} two: put the pictures of each class into a folder of its own.")
     for split, folder in folders.items():
-        for name in sorted(set(_subfolders(folder)) - set(classes)):
+        for name in sorted(set(_subfolders(folder)) - set(numbers)):
             raise ValueError(f"'{name}' is a class in {split} but not in train: add it there.")
-        numbers = {name: c for c, name in enumerate(classes)}
-        for file, label in make_dataset(folder, numbers, None, is_picture, allow_empty=True):
+        suffixes = (*IMG_EXTENSIONS, ".gif")
+        for file, label in make_dataset(folder, numbers, suffixes, allow_empty=True):
+            if any(part.startswith(HIDDEN) for part in Path(file).relative_to(root).parts):
+                continue
             first = pictures.setdefault(os.path.realpath(file), (Path(file), label, split))
             if first[1:] != (label, split):
-                raise ValueError(
-                    f"{file} and {first[0]} are the same file, in different classes or splits: "
-                    "remove one of them."
-                )
-    return classes, pd.DataFrame(list(pictures.values()), columns=["file", "label", "split"])
+                told = f"{file} and {first[0]} are the same file, in different classes or splits"
+                raise ValueError(f"{told}: remove one of them.")
+    table = pd.DataFrame(list(pictures.values()), columns=["file", "label", "split"])
+    return tuple(numbers), table.astype({"label": np.int64})
 
 
-def _subfolders(folder: Path) -> tuple[str, ...]:
-    names = (below.name for below in folder.iterdir() if below.is_dir())
-    return tuple(sorted(name for name in names if not HIDDEN.match(name)))
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith(HIDDEN))
 
 
 def _cut_missing(pictures: pd.DataFrame, classes: tuple[str, ...], seed: int) -> None:
     """Cuts the splits that have no pictures from `train`, in place."""
     missing = [split for split in ("test", "valid") if split not in set(pictures.split)]
-    in_train = pictures.label[pictures.split == "train"].to_numpy(np.int64)
-    counts = np.bincount(in_train, minlength=len(classes))
-    few = [f"'{c}' ({n})" for c, n in zip(classes, counts, strict=True) if n <= len(missing)]
+    counts = np.bincount(pictures.label[pictures.split == "train"], minlength=len(classes))
+    few = ", ".join(f"'{classes[c]}' ({n})" for c, n in enumerate(counts) if n <= len(missing))
     if few:
-        raise ValueError(
-            f"Too few pictures that can be read: a class needs at least {1 + len(missing)} here, "
-            f"but look at {', '.join(few)}: add pictures, or remove the folder."
-        )
-    n = round(CUT * len(pictures))
+        told = f"Too few pictures that can be read: a class needs at least {1 + len(missing)} here"
+        raise ValueError(f"{told}, but look at {few}: add pictures, or remove the folder.")
+    n = round(0.2 * len(pictures))
     for split in missing:
         train = pictures[pictures.split == "train"]
         rows = stratified_cut(train.label.to_numpy(), n, seed, train.get("group"))
         pictures.loc[train.index[rows], "split"] = split
     for split in ("train", *missing):
-        absent = set(range(len(classes))) - set(pictures.label[pictures.split == split])
-        if absent:
-            told = f"The groups leave no picture of '{classes[min(absent)]}' for {split}"
+        for c in sorted(set(range(len(classes))) - set(pictures.label[pictures.split == split])):
+            told = f"The groups leave no picture of '{classes[c]}' for {split}"
             raise ValueError(f"{told}: make smaller groups, or pass no groups.")
 
 
-def stratified_cut(
-    labels: NDArray[np.int64], n: int, seed: int, groups: NDArray | None = None
-) -> NDArray[np.int64]:
-    """Draws `n` rows of `labels`, ascending, each class in proportion and with at least one.
-
-    Groups, given for each row, are drawn as a whole, so that about `n` rows come together.
-    """
-    if groups is not None:
+def stratified_cut(labels: Rows, n: int, seed: int, groups: NDArray | None = None) -> Rows:
+    """Draws `n` rows of `labels`, ascending, each class in proportion and with at least one."""
+    if groups is not None:  # one for each row, drawn as a whole: about `n` rows come together
         folds = StratifiedGroupKFold(round(len(labels) / n), shuffle=True, random_state=seed)
         try:
             return next(folds.split(labels, labels, groups))[1]
@@ -280,16 +234,13 @@ def stratified_cut(
 
 
 class LazyImages:
-    """Pictures that are decoded when they are indexed, for data sets too large for the memory.
-
-    Behaves as a uint8 tensor `(n, 3, side, side)` to read. `load` opens the picture of a number;
-    an `OSError` names one that cannot be decoded. The last used stay, up to `DECODED_BYTES`.
-    """
+    """A uint8 tensor `(n, 3, side, side)` to read, of pictures that are decoded when indexed."""
 
     def __init__(self, load: Callable[[int], Image.Image], n: int, side: int) -> None:
         def decode(number: int) -> Tensor:
             try:
                 with load(number) as image:
+                    image.draft("RGB", (2 * side, 2 * side))  # decodes less of a large JPEG
                     return to_square(image, side)
             except Exception as error:  # a damaged file makes Pillow raise nearly anything
                 raise OSError(f"Picture {number} cannot be decoded: {error}") from None
@@ -307,7 +258,7 @@ class LazyImages:
         flat = torch.stack(pictures) if pictures else torch.empty(0, dtype=torch.uint8)
         return flat.reshape(*numbers.shape, *self.shape[1:])
 
-    def take(self, rows: NDArray[np.int64] | Tensor) -> LazyImages:
+    def take(self, rows: Rows | Tensor) -> LazyImages:
         """Returns the pictures of these rows, which share what was decoded."""
         taken = copy.copy(self)
         taken._numbers = self._numbers[rows]
@@ -337,27 +288,21 @@ def to_square(image: Image.Image, side: int) -> Tensor:
 def to_input(images: Tensor, resolution: int, task: Task, device: object = "cpu") -> Tensor:
     """Resizes and normalises pictures to float32 `(n, 3, r, r)`, channels last in memory."""
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
-    if x.shape[2:] != (resolution, resolution):
-        x = functional.interpolate(x, (resolution, resolution), mode="bilinear", antialias=True)
+    x = resize(x, [resolution, resolution])
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
     return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Shifts pictures, uint8 `(n, 3, h, w)`, by up to `MARGIN` pixels; with `flip` mirrors half.
-
-    The border is repeated where a shift uncovers it. The generator lies on the CPU, so that the
-    result is the same on every device.
-    """
+    """Shifts pictures, uint8 `(n, 3, h, w)`, by up to `MARGIN` pixels; with `flip` mirrors half."""
     n, _, height, width = images.shape
     shift = torch.randint(-MARGIN, MARGIN + 1, (2, n, 1), generator=generator)
-    mirrored = (torch.rand(n, 1, generator=generator) < 0.5) & flip
-    rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)
+    mirrored = (torch.rand(n, 1, generator=generator) < 0.5) & flip  # drawn on the CPU
+    rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)  # the border is repeated
     columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)
     columns = torch.where(mirrored, columns.flip(1), columns)
-    pictures = torch.arange(n, device=images.device).view(n, 1, 1)
-    rows, columns = (index.to(images.device) for index in (rows, columns))
-    moved = images.permute(0, 2, 3, 1)[pictures, rows[:, :, None], columns[:, None, :]]
+    index = (torch.arange(n).view(n, 1, 1), rows[:, :, None], columns[:, None, :])
+    moved = images.permute(0, 2, 3, 1)[tuple(i.to(images.device) for i in index)]
     return moved.permute(0, 3, 1, 2)
 
 
@@ -368,7 +313,7 @@ def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
     return torch.from_numpy(order[batch * batch_size : (batch + 1) * batch_size])
 
 
-def fixed_rows(n: int, k: int | None) -> NDArray[np.int64]:
+def fixed_rows(n: int, k: int | None) -> Rows:
     """Returns `k` numbers below `n`, always the same ones; all of them for `None`."""
     return np.random.default_rng(0).permutation(n)[:k]
 

@@ -1,16 +1,13 @@
 """The search space: which subnets exist, how each is written as integers, and what it is made of.
 
-An architecture has two equal forms. `Architecture` is the readable one: resolution, width
-multiplier, and the depth, kernels and expand ratios of every stage. Search works on the other,
-the *encoding*: one int64 per decision (NAT, "Encoding"; 22 of them at the paper's scale)
+`Architecture` is the readable form of a subnet. Search works on another one, the *encoding*: one
+int64 per decision (NAT, "Encoding"; 22 of them at the paper's scale)
 
     x = [resolution index, width index, layer genes of stage 1, ..., layer genes of stage S]
 
-with `max_depth` layer genes per stage. A layer gene is 0 if the layer is skipped, else
-`1 + kernel index + len(kernels) * expand index`. Only the last layers of a stage may be skipped,
-so every architecture has exactly one encoding: the *canonical* one, which `SearchSpace.repair`
-makes of any integers. `SearchSpace.blocks` lists the layers of an architecture; networks
-(`natlib.supernet`), costs (`natlib.cost`) and latencies are all made from that list.
+with `max_depth` genes per stage. A layer gene is 0 if the layer is skipped, else `1 + kernel index
++ len(kernels) * expand index`. Only the last layers of a stage may be skipped, so an architecture
+has one encoding only: the *canonical* one, which `SearchSpace.repair` makes of any integers.
 """
 
 from __future__ import annotations
@@ -19,7 +16,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +25,7 @@ IntMatrix = NDArray[np.int64]
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
-    """Rounds a channel count to a multiple of `divisor`, never more than 10% below it.
-
-    The rule of the MobileNet family: the nearest multiple, or the next larger one where the
-    nearest would lose more than a tenth of the channels.
-    """
+    """Rounds to the nearest multiple, or the next if that loses over 10%; as all MobileNets do."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
@@ -49,14 +41,10 @@ def squeezed_channels(channels: int) -> int:
 
 
 class Block(NamedTuple):
-    """One layer of a network.
-
-    Its kind is `"conv"` (convolution, batch norm, activation), `"residual"` (inverted residual) or
-    `"pooled"` (global average pooling, then a 1x1 convolution without batch norm).
-    """
+    """One layer of a network."""
 
     name: str  # its place, such as "stage 2, layer 1"
-    kind: str
+    kind: str  # "conv", "residual" (inverted) or "pooled" (global average, conv, no batch norm)
     c_in: int  # input channels
     c_out: int  # output channels
     kernel: int  # side; in an inverted residual, of the depthwise kernel
@@ -89,19 +77,15 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if not sum(self.depths) == len(self.kernels) == len(self.expands):
-            raise ValueError(
-                f"An architecture with depths {list(self.depths)} has {sum(self.depths)} layers "
-                "and needs as many kernels and expand ratios, not "
-                f"{len(self.kernels)} and {len(self.expands)}."
-            )
+            told = f"An architecture with depths {list(self.depths)} has {sum(self.depths)} layers"
+            found = f"{len(self.kernels)} and {len(self.expands)}"
+            raise ValueError(f"{told} and needs as many kernels and expand ratios, not {found}.")
 
     @classmethod
     def from_dict(cls, description: dict) -> Architecture:
         """Reads the published form `{"r": 224, "w": 1.0, "ks": [...], "e": [...], "d": [...]}`.
 
-        Raises:
-            ValueError: If a key is missing, a number is no whole one, or kernels `ks` and expand
-                ratios `e`, which list active layers only, do not fit the depths `d`.
+        `ks` and `e` list active layers only; a `ValueError` says what is missing or does not fit.
         """
         missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
         if missing:
@@ -122,24 +106,19 @@ class Architecture:
     def from_string(cls, text: str) -> Architecture:
         """Reads the published string, for example `08 0 1100 1440 5510 5220 8877`.
 
-        Spaces do not count. The number of digits tells the space, the paper's or the pocket one,
-        else there is a `ValueError`; for a space of your own use `SearchSpace.parse`.
+        The number of digits tells the paper's or the pocket space; others have their `parse`.
         """
         spaces = {space.n_var + 1: space for space in (SearchSpace.paper(), SearchSpace.pocket())}
         digits = len("".join(text.split()))
         if digits not in spaces:
-            raise ValueError(
-                f"'{text}' has {digits} digits: an architecture string of the paper's space has "
-                "23, one of the pocket space has 12."
-            )
+            told = f"'{text}' has {digits} digits: an architecture string of the paper's space has"
+            raise ValueError(f"{told} 23, one of the pocket space has 12.")
         return spaces[digits].parse(text)
 
     def __str__(self) -> str:
         """The published string where the paper's or the pocket space holds it, else the dict."""
-        for space in (SearchSpace.paper(), SearchSpace.pocket()):
-            if self in space:
-                return space.format(self)
-        return str(self.to_dict())
+        spaces = (SearchSpace.paper(), SearchSpace.pocket())
+        return next((s.format(self) for s in spaces if self in s), str(self.to_dict()))
 
     def stages(self) -> list[list[tuple[int, float]]]:
         """Returns the `(kernel, expand ratio)` pairs of the active layers, stage by stage."""
@@ -195,24 +174,16 @@ class SearchSpace:
     @classmethod
     def from_json(cls, text: str) -> SearchSpace:
         """Reads what `to_json` wrote."""
-        fields = json.loads(text)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        fields = json.loads(text).items()
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields})
 
     def blocks(self, arch: Architecture) -> list[Block]:
-        """Lists the layers of a subnet from input to output, all but the linear classifier.
-
-        Raises:
-            ValueError: If the architecture is outside the space.
-        """
-        self.encode(arch)  # complains where it is outside
-        stem, *stages, final, mix = (
-            make_divisible(channels * arch.width)
-            for channels in (self.stem_width, *self.stage_widths, *self.head_widths)
-        )
-        layers = [
-            ("stem", "conv", stem, 3, None, self.stem_stride, "h_swish", False),
-            ("first block", "residual", stem, 3, None, 1, "relu", False),
-        ]
+        """Lists the layers of a subnet from input to output, all but the linear classifier."""
+        self.encode(arch)  # raises a ValueError where it is outside the space
+        widths = (self.stem_width, *self.stage_widths, *self.head_widths)
+        stem, *stages, final, mix = (make_divisible(width * arch.width) for width in widths)
+        layers = [("stem", "conv", stem, 3, None, self.stem_stride, "h_swish", False)]
+        layers.append(("first block", "residual", stem, 3, None, 1, "relu", False))
         for s, pairs in enumerate(arch.stages()):
             for i, (kernel, expand) in enumerate(pairs):
                 shape = (stages[s], kernel, expand, 1 if i else self.stage_strides[s])
@@ -257,7 +228,7 @@ class SearchSpace:
     def size(self) -> int:
         """Exact number of architectures: `R * W * (sum over depths d of choices^d)^stages`."""
         stage = sum(self.n_layer_choices**d for d in range(self.min_depth, self.max_depth + 1))
-        return prod((len(self.resolutions), len(self.widths), stage**self.n_stages))
+        return len(self.resolutions) * len(self.widths) * stage**self.n_stages
 
     def layer_genes(self, X: IntMatrix) -> IntMatrix:
         """Returns the layer genes of `X` as int64 `(n, n_stages, max_depth)`."""
@@ -271,10 +242,8 @@ class SearchSpace:
         """Returns integers as an int64 matrix `(n, n_var)`; one encoding becomes one row."""
         matrix = np.atleast_2d(np.asarray(X))
         if matrix.ndim != 2 or matrix.shape[1] != self.n_var:
-            raise ValueError(
-                f"An encoding of the {self.name} space has {self.n_var} integers, "
-                f"but the matrix has shape {np.shape(X)}."
-            )
+            told = f"An encoding of the {self.name} space has {self.n_var} integers"
+            raise ValueError(f"{told}, but the matrix has shape {np.shape(X)}.")
         numeric = np.issubdtype(matrix.dtype, np.number)
         if not numeric or not np.isfinite(matrix).all() or (matrix != np.round(matrix)).any():
             raise ValueError("An encoding holds integers only: round the matrix first.")
@@ -285,39 +254,34 @@ class SearchSpace:
         matrix = self.as_rows(X)
         wrong = np.flatnonzero((matrix != self.repair(matrix)).any(axis=1))
         if len(wrong):
-            raise ValueError(
-                f"Row {wrong[0]}, {matrix[wrong[0]].tolist()}, is no canonical encoding of the "
-                f"{self.name} space: pass the matrix through space.repair first."
-            )
+            told = f"Row {wrong[0]}, {matrix[wrong[0]].tolist()}, is no canonical encoding of"
+            cure = "pass the matrix through space.repair first"
+            raise ValueError(f"{told} the {self.name} space: {cure}.")
         return matrix
 
     def repair(self, X: ArrayLike) -> IntMatrix:
         """Returns canonical encodings near integers `(n, n_var)` or `(n_var,)`; int64, same shape.
 
         Values are clipped to their bounds first, which may add a layer at the start of a stage.
-        Where a skipped layer is then followed by an active one the hole is closed: the later layer
-        moves up, and the depth stays. Repairing again changes nothing.
+        Then active layers move up into the holes that skipped ones left; the depth stays.
         """
         clipped = np.clip(self.as_rows(X), self.lower, self.upper)
         genes = self.layer_genes(clipped)
         skipped_last = np.argsort(genes == 0, axis=2, kind="stable")
-        closed = np.take_along_axis(genes, skipped_last, axis=2)
-        repaired = np.hstack([clipped[:, :2], closed.reshape(len(clipped), -1)])
-        return repaired.reshape(np.shape(X))
+        clipped[:, 2:] = np.take_along_axis(genes, skipped_last, axis=2).reshape(len(genes), -1)
+        return clipped.reshape(np.shape(X))
 
     def sample(self, n: int, rng: np.random.Generator | int) -> IntMatrix:
-        """Draws `n` architectures as the uniform warm-up does, int64 `(n, n_var)`.
+        """Draws `n` architectures, every decision uniform and independent: int64 `(n, n_var)`.
 
-        Resolution, width, the depth of each stage and the kernel and expand ratio of each layer
-        are uniform and independent (uniform over architectures would nearly always be deep).
+        The warm-up draws so: uniform over architectures would nearly always be deep.
         """
         rng = np.random.default_rng(rng)
         ends = rng.integers(0, self.upper[:2] + 1, size=(n, 2))
-        shape = (n, self.n_stages, self.max_depth)
-        layers = rng.integers(1, self.n_layer_choices + 1, size=shape)
+        layers = rng.integers(1, self.n_layer_choices + 1, (n, self.n_stages, self.max_depth))
         depths = rng.integers(self.min_depth, self.max_depth + 1, size=(n, self.n_stages, 1))
         layers[np.arange(self.max_depth) >= depths] = 0
-        return np.hstack([ends, layers.reshape(n, -1)]).astype(np.int64)
+        return np.hstack([ends, layers.reshape(n, -1)])
 
     def largest(self, width: float | None = None) -> Architecture:
         """Returns the subnet with every choice at its largest, of one width or the widest."""
@@ -330,76 +294,63 @@ class SearchSpace:
         return self.decode(np.concatenate([self.lower[:1], [index], self.lower[2:]]))
 
     def encode(self, arch: Architecture) -> IntMatrix:
-        """Returns the canonical encoding of an architecture, int64 `(n_var,)`.
-
-        Raises:
-            ValueError: If a decision is not among the choices of the space.
-        """
-        if len(arch.depths) != self.n_stages:
-            raise ValueError(
-                f"The {self.name} space has {self.n_stages} stages, the architecture "
-                f"{len(arch.depths)}."
-            )
-        x = np.zeros(self.n_var, dtype=np.int64)
-        x[0] = _index("resolution", arch.resolution, self.resolutions)
-        x[1] = _index("width", arch.width, self.widths)
-        for stage, layers in enumerate(arch.stages()):
-            depths = range(self.min_depth, self.max_depth + 1)
-            _index(f"depth of stage {stage + 1}", len(layers), depths)
-            for i, (kernel, expand) in enumerate(layers, start=2 + stage * self.max_depth):
-                expand_index = _index("expand ratio", expand, self.expands)
-                kernel_index = _index("kernel", kernel, self.kernels)
-                x[i] = 1 + kernel_index + len(self.kernels) * expand_index
-        return x
+        """Returns the canonical encoding, int64 `(n_var,)`; outside the space a `ValueError`."""
+        n, depths = len(arch.depths), range(self.min_depth, self.max_depth + 1)
+        if n != self.n_stages:
+            told = f"The {self.name} space has {self.n_stages} stages, the architecture {n}."
+            raise ValueError(told)
+        x = [_index("resolution", arch.resolution, self.resolutions)]
+        x.append(_index("width", arch.width, self.widths))
+        for stage, layers in enumerate(arch.stages(), start=1):
+            _index(f"depth of stage {stage}", len(layers), depths)
+            for kernel, expand in layers:
+                row = _index("expand ratio", expand, self.expands)
+                x.append(1 + _index("kernel", kernel, self.kernels) + len(self.kernels) * row)
+            x += [0] * (self.max_depth - len(layers))
+        return np.array(x, dtype=np.int64)
 
     def decode(self, x: ArrayLike) -> Architecture:
         """Returns the architecture that `repair(x)` encodes, of one encoding `(n_var,)`."""
         x = self.repair(x).ravel()
         if len(x) != self.n_var:
             raise ValueError("decode takes one encoding: decode the rows of a matrix one by one.")
-        genes = x[2:].reshape(self.n_stages, self.max_depth)
-        active = genes[genes > 0] - 1
-        depths = tuple(int(depth) for depth in (genes > 0).sum(axis=1))
-        kernels = tuple(self.kernels[g % len(self.kernels)] for g in active)
-        expands = tuple(self.expands[g // len(self.kernels)] for g in active)
+        active = [divmod(gene - 1, len(self.kernels)) for gene in x[2:] if gene]
+        depths = tuple(self.depths(x[None])[0].tolist())
+        kernels = tuple(self.kernels[kernel] for _, kernel in active)
+        expands = tuple(self.expands[expand] for expand, _ in active)
         return Architecture(self.resolutions[x[0]], self.widths[x[1]], depths, kernels, expands)
 
     def __contains__(self, arch: Architecture) -> bool:
         """Whether the architecture can be encoded in this space."""
         try:
-            self.encode(arch)
+            return self.encode(arch) is not None
         except ValueError:
             return False
-        return True
 
     def format(self, arch: Architecture) -> str:
         """Returns the published string form: two digits of resolution, one of width, stages."""
         x = self.encode(arch)
-        stages = x[2:].reshape(self.n_stages, self.max_depth)
-        return " ".join([f"{x[0]:02d}", str(x[1]), *("".join(map(str, s)) for s in stages)])
+        stages = ("".join(map(str, genes)) for genes in self.layer_genes(x[None])[0])
+        return " ".join([f"{x[0]:02d}", str(x[1]), *stages])
 
     def parse(self, text: str) -> Architecture:
         """Reads the string form back; one that is not canonical or too long is a `ValueError`."""
         digits = "".join(text.split())
         if len(digits) != self.n_var + 1 or not digits.isdecimal():
-            raise ValueError(
-                f"'{text}' is no architecture string of the {self.name} space, which has "
-                f"{self.n_var + 1} digits."
-            )
+            told = f"'{text}' is no architecture string of the {self.name} space, which has"
+            raise ValueError(f"{told} {self.n_var + 1} digits.")
         return self.decode(self.validated([int(digits[:2]), *map(int, digits[2:])])[0])
 
     def features(self, X: ArrayLike) -> NDArray[np.float64]:
         """Returns every decision as a category: what a surrogate may see instead of integers.
 
-        One-hot blocks for resolution and width, and for each layer one-hot kernel and one-hot
-        expand ratio, all zero where the layer is skipped. Constant columns stay, so that the layout
-        depends on the space alone: float64 `(n, R + W + stages * max_depth * (K + E))`.
+        One-hot resolution and width, then one-hot kernel and expand ratio of each layer, all zero
+        if skipped; constant columns stay: float64 `(n, R + W + stages * max_depth * (K + E))`.
         """
         X = self.validated(X)
-        genes = X[:, 2:, None]
-        kernels = (genes - 1) % len(self.kernels) == np.arange(len(self.kernels))
-        expands = (genes - 1) // len(self.kernels) == np.arange(len(self.expands))
-        layers = np.concatenate([kernels, expands], axis=2) & (genes > 0)
+        expand, kernel = np.divmod(X[:, 2:, None] - 1, len(self.kernels))
+        choices = [kernel == np.arange(len(self.kernels)), expand == np.arange(len(self.expands))]
+        layers = np.concatenate(choices, axis=2) & (X[:, 2:, None] > 0)
         resolution = X[:, [0]] == np.arange(len(self.resolutions))
         width = X[:, [1]] == np.arange(len(self.widths))
         return np.hstack([resolution, width, layers.reshape(len(X), -1)]).astype(np.float64)
