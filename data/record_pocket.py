@@ -27,7 +27,7 @@ import torch
 
 from natlib.cost import CostTable
 from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path, write_text
-from natlib.evaluate import evaluate, top1_errors
+from natlib.evaluate import evaluate
 from natlib.paper.joined import MANY, load_many, random_candidates
 from natlib.profiles import PROFILES
 from natlib.search import sample_spread
@@ -99,8 +99,9 @@ def random_subnets(space: SearchSpace, n: int) -> IntMatrix:
 def signal_of(task: Task, net: Supernet, X: IntMatrix) -> dict[str, float]:
     """Measures on validation what separates subnets from noise; `X` as `random_subnets` gives."""
     correct = evaluate(net, X, task, progress=False)
-    errors, madds = top1_errors(correct), CostTable(net.space, task.num_classes).madds(X)
-    halves = [top1_errors(half)[2:] for half in (correct[:, ::2], correct[:, 1::2])]
+    errors = task.errors(correct, None)[:, 0]
+    madds = CostTable(net.space, task.num_classes).madds(X)
+    halves = [task.errors(half, None)[2:, 0] for half in (correct[:, ::2], correct[:, 1::2])]
     return {
         "largest_top1": 100 - errors[0],
         "smallest_top1": 100 - errors[1],
@@ -138,11 +139,11 @@ def record_archive(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     archive = pd.DataFrame(
         {
             "architecture": [str(net.space.decode(x)) for x in X],
-            "top1_err": top1_errors(correct),
+            "top1_err": task.errors(correct, None)[:, 0],
             "madds": table.madds(X),
             "params": table.params(X),
-            "top1_err_a": top1_errors(correct[:, ::2]),
-            "top1_err_b": top1_errors(correct[:, 1::2]),
+            "top1_err_a": task.errors(correct[:, ::2], None)[:, 0],
+            "top1_err_b": task.errors(correct[:, 1::2], None)[:, 0],
         }
     )
     return {f"pocket_{task.name}.csv": archive}

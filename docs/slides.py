@@ -101,7 +101,7 @@ def _split_code(cell: NotebookNode) -> list[NotebookNode]:
     kind = slide_type(cell)
     if kind == "skip":
         return []
-    pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
+    pictures = [o for o in cell.outputs if any("image/" in kind for kind in o.get("data", {}))]
     others = [output for output in cell.outputs if output not in pictures]
     return [
         _part(cell, kind, outputs=others),

@@ -1,9 +1,8 @@
 """What a subnet costs: parameters and MAdds of whole populations by table look-up.
 
 A subnet's cost is a sum over its blocks (`SearchSpace.blocks`), and what a block costs depends on
-few things: its place, its gene, the resolution and the width multiplier. So every block is
-counted once for each combination, and after that the cost of any architecture is a sum of entries
-of a table. Nothing is built and nothing is traced.
+its place, its gene, the resolution and the width only. So every block is counted once for each
+combination; then the cost of any architecture is a sum of entries of a table. Nothing is built.
 
 MAdds are the multiply-adds of convolutions and linear layers, squeeze-and-excitation and
 classifier included, batch norm and activations not (NAT, "Counting").

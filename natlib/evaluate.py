@@ -5,9 +5,8 @@ and fit none of them. Before a subnet is measured, they are computed anew from t
 its resolution (NAT, "E means").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from natlib.data import Split, Task, fixed_sample, to_input
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix
 from natlib.supernet import Supernet
-from natlib.train import add_up, device_of, half_precision, rank, world_size
+from natlib.train import add_up, autocast, device_of, rank, world_size
 
 KEPT_BYTES = 2e9  # inputs of a split at one resolution that are kept rather than made again
 PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU, so that feature maps fit its cache
@@ -38,20 +37,17 @@ def evaluate(
 ) -> NDArray[np.bool_]:
     """Measures subnets on a split, each after recalibrating its batch norm.
 
-    Subnets of one resolution are measured together, so that images are resized once. Several
+    Returns which images each classifies correctly, `(n, n_images)`; `Task.errors` makes percentages
+    of that. Subnets of one resolution go together, so that images are resized once, and several
     processes share the subnets out.
-
-    Returns:
-        Which images each subnet classifies correctly, `(n, n_images)`; `Task.errors` makes
-        percentages of it.
     """
     X, device = net.space.validated(X), device_of(net)
     pictures = fixed_sample(getattr(task, split), n_images)
     training = fixed_sample(task.train, calibration)
     correct = np.zeros((len(X), len(pictures)), dtype=bool)
     mine = np.arange(rank(), len(X), world_size())
-    hidden = not progress or rank() > 0
-    bar = tqdm(total=len(mine), desc=description, unit="subnet", disable=hidden, leave=False)
+    how = {"unit": "subnet", "leave": False, "disable": not progress or rank() > 0}
+    bar = tqdm(total=len(mine), desc=description, **how)
     for r in np.unique(X[mine, 0]):
         resolution = net.space.resolutions[r]
         batches = InputBatches(pictures, resolution, task, device)
@@ -72,17 +68,16 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 
     It is left in `eval` mode; `batches` are training images as `InputBatches` gives them.
     """
-    norms = [layer for layer in subnet.modules() if isinstance(layer, nn.BatchNorm2d)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.reset_running_stats()
-        layer.momentum = None  # the mean over all batches, not an average that forgets
+    norms = {m: m.momentum for m in subnet.modules() if isinstance(m, nn.BatchNorm2d)}
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches, not an average that forgets
     subnet.train()
     for inputs, _ in batches:
-        with _precision(inputs.device):
+        with autocast(inputs.device):
             subnet(inputs)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
+    for norm, momentum in norms.items():
+        norm.momentum = momentum
     subnet.eval()
 
 
@@ -90,33 +85,29 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 def correct_predictions(
     subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Task | None = None
 ) -> Tensor:
-    """Returns which images of `InputBatches` a module in `eval` mode gets right, bool `(n,)`.
-
-    A task may restrict the classes that an image can get (`Task.within`).
-    """
+    """Returns which images of `InputBatches` a module in `eval` mode gets right, bool `(n,)`."""
     hits = []
     for inputs, labels in batches:
         n = PIXELS_AT_A_TIME // inputs[0, 0].numel() if inputs.device.type == "cpu" else len(inputs)
-        with _precision(inputs.device):
+        with autocast(inputs.device):
             logits = torch.cat([subnet(part) for part in inputs.split(max(1, n))])
         logits = logits if task is None else task.within(logits, labels)
         hits.append(logits.argmax(dim=1) == labels)
     return torch.cat(hits)
 
 
+@dataclass
 class InputBatches:
-    """The batches of a split at one resolution, normalised as the task says, kept if they fit.
+    """Normalised batches of a split, `(n, 3, r, r)` and labels, that are kept if they fit."""
 
-    Iterating gives pairs of inputs, float32 `(n, 3, r, r)`, and labels, int64 `(n,)`.
-    """
+    split: Split
+    resolution: int
+    task: Task
+    device: torch.device | str = "cpu"
+    batch_size: int = 100
 
-    def __init__(
-        self, split: Split, resolution: int, task: Task,
-        device: torch.device | str = "cpu", batch_size: int = 100,
-    ) -> None:  # fmt: skip
-        self.split, self.resolution, self.task = split, resolution, task
-        self.device, self.batch_size = device, batch_size
-        small = len(split) * 3 * resolution**2 * 4 <= KEPT_BYTES
+    def __post_init__(self) -> None:
+        small = len(self.split) * 3 * self.resolution**2 * 4 <= KEPT_BYTES
         self.kept = list(self._make()) if small else None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -127,13 +118,3 @@ class InputBatches:
             images, labels = self.split.images[rows], self.split.labels[rows]
             inputs = to_input(images, self.resolution, self.task, self.device)
             yield inputs, labels.to(self.device)
-
-
-def top1_errors(correct: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Returns the top-1 errors in percent, `(n,)`, of what `evaluate` returned."""
-    return 100 * (1 - correct.mean(axis=1))
-
-
-def _precision(device: torch.device) -> torch.autocast:
-    dtype = half_precision(device)
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)

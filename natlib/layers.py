@@ -6,8 +6,6 @@ weights accordingly (NAT, "Elastic weights"). A plain layer is what such a slice
 is read out; both have the same submodule names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -26,18 +24,15 @@ ACTIVATIONS = {
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution whose weights are not set yet: whole networks do that, with `initialise`.
-
-    Filling them at random would take most of the time of reading a subnet out.
-    """
+    """A convolution without weights: to draw them is most of the time of reading a subnet out."""
 
     def reset_parameters(self) -> None: ...  # noqa: D102
 
 
 class Linear(nn.Linear):
-    """A linear layer whose weights are not set yet, for the same reason."""
+    """A linear layer without weights, likewise."""
 
-    def reset_parameters(self) -> None: ...  # noqa: D102
+    reset_parameters = Conv2d.reset_parameters
 
 
 class ConvNorm(nn.Module):
@@ -173,10 +168,7 @@ def build(block: Block) -> nn.Module:
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Returns images with the channels of a pixel side by side in memory, but on Apple's MPS.
-
-    Layers hand that on, and to convolutions of few channels memory traffic is what matters.
-    """
+    """Returns images with the channels of a pixel side by side in memory, but on Apple's MPS."""
     on_mps = images.device.type == "mps"
     return images if on_mps else images.contiguous(memory_format=torch.channels_last)
 

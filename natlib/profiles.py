@@ -5,8 +5,6 @@ with more of everything) or `paper` (the paper's space, with the settings of its
 framework).
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Objectives are columns of a float matrix `F` and always minimised. Everything he
 populations of encodings and knows neither images nor networks (NAT, steps 1 and 2b to 2d).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -161,9 +159,7 @@ def choose_candidates(
     front; one in a wide gap adds more than one beside a known point. With more, hypervolume is
     expensive; then the point that lowers IGD+ most: the mean distance from the points of the
     front, new ones included, to the nearest known or chosen one, where only worse objectives count.
-
-    Returns:
-        Indices into the new points, the best first; `k` of them, or all where fewer are new.
+    Returns indices into the new points, the best first, `k` of them or all where fewer are new.
     """
     rows, known = (F_new, F_archive) if X_new is None else (X_new, X_archive)
     first = np.unique(np.vstack([known, rows]), axis=0, return_index=True)[1]
@@ -213,8 +209,7 @@ def knee_points(F: ArrayLike, n: int) -> IntMatrix:
     """Returns indices of `n` points with the best trade-off, ordered by cost: M1 ... Mn (NAT, 3).
 
     One after another, the point that adds most hypervolume to those chosen, in the box from the
-    front's best to its worst values: the knee of the whole front, then knees of what is left open;
-    the ends of the front add nothing. Column 1 of `F`, `(m, n_objectives)`, is the cost.
+    front's best to its worst values, where its ends add nothing. Column 1 of `F` is the cost.
     """
     F = np.asarray(F, dtype=np.float64)
     N = (F - F.min(axis=0)) / np.maximum(np.ptp(F, axis=0), 1e-12)
@@ -225,10 +220,9 @@ def knee_points(F: ArrayLike, n: int) -> IntMatrix:
 def gene_distribution(X_best: IntMatrix, space: SearchSpace, smoothing: float = 1.0) -> FloatMatrix:
     """Estimates the distribution of each gene over the best architectures (NAT, step 2d).
 
-    Each gene is a categorical variable, counted where the layer before it in the stage is active.
-    `smoothing` imaginary observations of each choice (Laplace's rule), more than none, keep its
-    probability above zero. From canonical encodings `(n, n_var)` come probabilities
-    `(n_var, largest value + 1)`, zero beyond a gene's bounds.
+    Each gene is a categorical variable, counted where the layer before it in the stage is active,
+    with `smoothing` imaginary observations of each choice (Laplace's rule). From encodings
+    `(n, n_var)` come probabilities `(n_var, largest value + 1)`, zero beyond a gene's bounds.
     """
     X = space.validated(X_best)
     before = np.insert(space.layer_genes(X)[:, :, :-1], 0, 1, axis=2)  # a stage's first counts
@@ -255,8 +249,7 @@ def sample_spread(space: SearchSpace, madds_of: Callable, n: int, rng: Random) -
     """Draws a first sample that covers MAdds evenly, unique, int64 `(n, n_var)` (NAT, step 1).
 
     Uniform genes would crowd in the middle. So from a large pool of subnets of all sizes the
-    closest to each of `n` evenly spaced MAdds is taken; they ascend from the smallest subnet to
-    the largest. `madds_of` counts encodings, such as `CostTable.madds`.
+    closest to each of `n` evenly spaced MAdds, which `madds_of` counts, is taken, ascending.
     """
     ends = np.stack([space.encode(space.smallest()), space.encode(space.largest())])
     pool = np.unique(np.vstack([ends, _all_sizes(space, 10_000, rng)]), axis=0)

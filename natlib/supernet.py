@@ -96,8 +96,7 @@ class Supernet(nn.Module):
     def extract(self, arch: Architecture) -> Subnet:
         """Reads a subnet out: a plain module with its own copy of the weights that it uses.
 
-        Its running batch-norm statistics are the supernet's, which no subnet can use as they are:
-        see `natlib.evaluate.recalibrate`.
+        The batch-norm statistics it gets fit no subnet: see `natlib.evaluate.recalibrate`.
         """
         subnet = Subnet(self.space, arch, self.num_classes, random=False)
         weights = self.weight_sets[self.space.widths.index(arch.width)]
@@ -120,10 +119,7 @@ class Supernet(nn.Module):
         self.num_classes = num_classes
 
     def save(self, path: str | Path, **metadata: str) -> None:
-        """Writes the weights as safetensors, with space, classes and further metadata.
-
-        The file is written under a temporary name and renamed.
-        """
+        """Writes weights, space, classes and further metadata as safetensors; renames the file."""
         path = Path(path)
         about = {"space": self.space.to_json(), "num_classes": str(self.num_classes)}
         temporary = path.with_name(path.name + ".part")

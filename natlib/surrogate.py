@@ -1,8 +1,7 @@
 """Surrogates: learning the accuracy of architectures from a few evaluations (NAT, step 2a).
 
-The paper's surrogate is an ensemble of radial basis function (RBF) models, `RBFEnsemble`; most of
-its rivals come from scikit-learn. `SURROGATES` makes each by name; all `fit` and `predict`
-encodings, as scikit-learn's estimators do.
+The paper's is an ensemble of radial basis function (RBF) models, `RBFEnsemble`; most of its rivals
+come from scikit-learn. `SURROGATES` makes each by name, as an estimator over encodings.
 """
 
 from __future__ import annotations
@@ -39,28 +38,17 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
 
     Genes are centred and divided by one number, the largest range, which a cubic kernel does not
     notice. With all genes, one member is `RBFInterpolator(kernel="cubic", degree=1)` of scipy.
-
-    Args:
-        n_members: Number of interpolants.
-        max_genes: Genes that a member sees, as a share of all, in (0, 1].
-        smoothing: Ridge on the kernel matrix; with 0, members pass through their points.
-        seed: Seed of the subsets.
-        dtype: Precision of the kernel in `predict`; members are solved in float64.
     """
 
     def __init__(self, n_members=500, max_genes=0.5, smoothing=0.0, seed=0, dtype="float32"):
         self.n_members = n_members
-        self.max_genes = max_genes
-        self.smoothing = smoothing
-        self.seed = seed
-        self.dtype = dtype
+        self.max_genes = max_genes  # that a member sees, as a share of all, in (0, 1]
+        self.smoothing = smoothing  # ridge on the kernel; with 0, members pass through their points
+        self.seed = seed  # of the subsets
+        self.dtype = dtype  # of the kernel in `predict`; members are solved in float64
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> RBFEnsemble:
-        """Solves all members for encodings `(n, n_var)` and values `(n,)` or `(n, k)`.
-
-        Raises:
-            ValueError: If there are fewer than two rows, shapes do not fit, or a value is NaN.
-        """
+        """Solves all members for at least two encodings `(n, n_var)` and `y` `(n,)` or `(n, k)`."""
         options = {"dtype": np.float64, "multi_output": True, "ensure_min_samples": 2}
         X, y = validate_data(self, X, y, y_numeric=True, **options)
         self.center_, self.scale_ = X.mean(axis=0), float(np.ptp(X, axis=0).max()) or 1.0
@@ -103,8 +91,8 @@ class Interpolant(NamedTuple):
         """Solves `[[K + t I, P], [P^T, -e I]] [a, c] = [y, 0]` with `P = [1, x]`.
 
         `K` holds the cubed distances, `t` is the smoothing. Points that the member cannot tell
-        apart count with the mean of their values. A tiny `e` keeps the system solvable where genes
-        are constant or points are fewer than genes; what the data leave open becomes zero.
+        apart count with their mean. A tiny `e` keeps the system solvable where genes are constant
+        or points fewer than genes; what the data leave open becomes zero.
         """
         points, n, tail = X[:, genes], len(X), 1 + len(genes)
         K, P = _cubed_distances(points, points), np.column_stack([np.ones(n), points])
@@ -135,10 +123,9 @@ def _cubed_distances(A: NDArray, B: NDArray) -> NDArray:
 
 
 def _in_threads(function: Callable, items: Iterable) -> list:
-    """Returns `function(item)` of all items, computed in as many threads as there are cores.
+    """Returns `function(item)` of all items, in as many threads as there are cores.
 
-    numpy lets go of Python's lock while it computes. Its own threads, which would wait for each
-    other after every small matrix, are switched off meanwhile.
+    numpy lets go of Python's lock; its own threads would wait after every small matrix, so are off.
     """
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
         return list(pool.map(function, items))
@@ -151,8 +138,8 @@ def thermometer(space: SearchSpace, X: IntMatrix) -> NDArray[np.float64]:
     `c_0 < c_1 < ...` becomes the columns `[x >= c_1, x >= c_2, ...]`; a skipped layer is less than
     any choice. One-hot columns forget that kernel 5 lies between 3 and 7; here a linear model
     learns what each level adds, a kernel counts levels. Last comes the mean of each kind of
-    decision, in [0, 1] times `TOTALS_WEIGHT`: how large a subnet is as a whole is the first thing
-    to learn from few evaluations. `X` holds canonical encodings, `(n, n_var)`.
+    decision, in [0, 1] times `TOTALS_WEIGHT`: how large a subnet `(n, n_var)` is as a whole is the
+    first thing to learn from few evaluations.
     """
     X = space.validated(X)
     genes, n_kernels = X[:, 2:], len(space.kernels)
@@ -190,11 +177,6 @@ def _on_thermometer(space: SearchSpace, model: BaseEstimator) -> Pipeline:
     return seeing(partial(thermometer, space), model)
 
 
-def _perceptron(seed: int) -> MLPRegressor:
-    options = {"alpha": 1.0, "solver": "lbfgs", "max_iter": 1000, "tol": 1e-3}
-    return MLPRegressor(hidden_layer_sizes=[64], random_state=seed, **options)
-
-
 # Name to a function of the space and a seed that returns an unfitted estimator over encodings.
 # "rbf" is the paper's. A name tells the model, and what it sees where that is not `thermometer`.
 SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
@@ -204,7 +186,10 @@ SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
     "ridge_onehot": lambda space, seed: seeing(space.features, ridge()),
     "ridge": lambda space, seed: _on_thermometer(space, ridge()),
     "forest": lambda space, seed: RandomForestRegressor(200, random_state=seed),
-    "mlp": lambda space, seed: _on_thermometer(space, _perceptron(seed)),
+    "mlp": lambda space, seed: _on_thermometer(
+        space,
+        MLPRegressor([64], alpha=1, solver="lbfgs", max_iter=1000, tol=1e-3, random_state=seed),
+    ),
     "svr": lambda space, seed: _on_thermometer(space, SVR(C=100, gamma=0.003, epsilon=0.05)),
     "gp_onehot": lambda space, seed: seeing(space.features, gaussian_process(seed)),
     "gp": lambda space, seed: _on_thermometer(space, gaussian_process(seed)),
@@ -212,10 +197,9 @@ SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
 
 
 def rank_metrics(y: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Returns how well predictions `(n,)` agree with measurements `y` `(n,)`.
+    """Returns how well predictions agree with measurements, both `(n,)`.
 
-    `rmse` is in the unit of `y`; the rank correlations `spearman` and `kendall` are in [-1, 1], and
-    0 where one side is constant and so ranks nothing.
+    That is `rmse`, and the rank correlations `spearman` and `kendall`, 0 where a side is constant.
     """
     y, predicted = np.asarray(y, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     metrics = {"rmse": float(np.sqrt(np.mean((y - predicted) ** 2)))}

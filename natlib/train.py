@@ -1,15 +1,12 @@
 """The training loop: supernets on any device and in several processes, step by numbered step.
 
 Everything random in a step (its images, their augmentation, its subnets) is a function of the
-seed and of the step's number, and so is the learning rate. A run that stops after step 700 and
-goes on with step 701 is therefore the same as one that never stopped, with nothing to remember
-but weights and momentum.
+seed and of the step's number, and so is the learning rate. A run that goes on after a stop is
+therefore the same as one that never stopped, with weights and momentum alone to remember.
 
 `torchrun` starts several processes that act as one: each trains the same subnets on its own part
-of every batch, and gradients are averaged. Without it there is one process, which does the same.
+of every batch, and gradients are averaged.
 """
-
-from __future__ import annotations
 
 import atexit
 import math
@@ -54,18 +51,15 @@ def train(
 ) -> None:
     """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
 
-    Raises:
-        FloatingPointError: If the loss of a subnet is not finite, naming subnet and step. The
-            weights are those of the step before.
-        RuntimeError: If the device is out of memory, with the number of micro-batches to try.
+    A loss that is not finite is a `FloatingPointError` that names subnet and step, before weights
+    change; a device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
     device, parts = device_of(net), micro_batches * world_size()
     dtype = half_precision(device) if dtype == "auto" else dtype
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    hidden = not progress or rank() > 0
-    bar = tqdm(steps, desc=description, unit="step", disable=hidden, leave=False)
-    for step in bar:
+    how = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
+    for step in (bar := tqdm(steps, desc=description, **how)):
         optimizer.param_groups[0]["lr"] = schedule(step)
         optimizer.zero_grad(set_to_none=True)
         images, labels = training_batch(task, batch_size, step, seed, device, augment)
@@ -95,15 +89,13 @@ def add_gradients(
 
     A subnet that predicts :math:`\pi` minimises :math:`\mathrm{CE}(\text{label}, \pi)`, and with a
     teacher that predicts :math:`\pi_0` the sum of that and :math:`\mathrm{CE}(\pi_0, \pi)`:
-    knowledge distillation, CE + KD. Images are uint8 `(n, 3, h, w)`, labels int64 `(n,)`.
-
-    Returns:
-        Cross-entropy of each subnet with the labels, `(len(archs),)`.
+    knowledge distillation, CE + KD. Images are uint8 `(n, 3, h, w)`, labels int64 `(n,)`; what
+    returns is the cross-entropy of each subnet with the labels, `(len(archs),)`.
     """
 
     def predict(model: Callable[..., Tensor], resolution: int, *arch: Architecture) -> Tensor:
         x = to_input(images, resolution, task, images.device)
-        with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        with autocast(images.device, dtype):
             return task.within(model(x, *arch), labels).float()
 
     soft_labels, losses = None, []
@@ -146,14 +138,13 @@ def _finite_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> fl
 
 
 @contextmanager
-def _memory_advice(device: torch.device, images: int, micro_batches: int) -> Iterator[None]:
+def _memory_advice(device: torch.device, images: int, parts: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
-        raise RuntimeError(
-            f"{device} is out of memory with {images} images at a time: pass "
-            f"micro_batches={2 * micro_batches}, or a smaller batch size."
-        ) from None
+        told = f"{device} is out of memory with {images} images at a time"
+        advice = f"pass micro_batches={2 * parts}, or a smaller batch size"
+        raise RuntimeError(f"{told}: {advice}.") from None
 
 
 def make_optimizer(net: nn.Module) -> torch.optim.SGD:
@@ -162,10 +153,7 @@ def make_optimizer(net: nn.Module) -> torch.optim.SGD:
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
-    """Returns a learning rate that rises to `peak` over `warmup` steps, then falls as a cosine.
-
-    It begins at the step with the number `first` and reaches zero after `total` steps.
-    """
+    """Returns a rate that rises in `warmup` steps to `peak`, then falls to 0 at `first + total`."""
 
     def schedule(step: int) -> float:
         step = step - first
@@ -176,11 +164,6 @@ def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule
     return schedule
 
 
-def largest_subnets(space: SearchSpace) -> SubnetSampler:
-    """Returns a sampler that gives the largest subnet of each width (NAT, warm-up)."""
-    return lambda step: [space.largest(width) for width in space.widths]
-
-
 def uniform_subnets(space: SearchSpace, n: int, seed: int) -> SubnetSampler:
     """Returns a sampler that gives the largest subnet and `n` uniformly drawn ones."""
     return subnets_from(space, lambda rng: space.sample(n, rng), seed)
@@ -189,10 +172,9 @@ def uniform_subnets(space: SearchSpace, n: int, seed: int) -> SubnetSampler:
 def subnets_from(
     space: SearchSpace, draw: Callable[[np.random.Generator], IntMatrix], seed: int
 ) -> SubnetSampler:
-    """Returns a sampler that gives the largest subnet and those that `draw` draws.
+    """Returns a sampler that gives the largest subnet, and those that `draw` draws `(n, n_var)`.
 
-    `draw` maps a random generator, of the seed and the step's number, to canonical encodings
-    `(n, n_var)`. With several widths a step trains subnets of one width, in turn.
+    With several widths a step trains subnets of one width, in turn.
     """
 
     def sampler(step: int) -> list[Architecture]:
@@ -204,12 +186,13 @@ def subnets_from(
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """Returns the named device, or the best there is: CUDA (a card a process), MPS, then the CPU.
-
-    A device that is not available is a `ValueError`.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    available = [*(kind for kind in there if there[kind]), "cpu"]
+    """Returns the named device, or the best there is: CUDA (a card a process), MPS, the CPU."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    available = [kind for kind in there if there[kind]]
     name = name or available[0]
     if name.split(":")[0] not in available:
         raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
@@ -230,6 +213,12 @@ def half_precision(device: torch.device) -> torch.dtype | None:
         return None
     real = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if real else torch.float16
+
+
+def autocast(device: torch.device, dtype: torch.dtype | str | None = "auto") -> torch.autocast:
+    """Returns the context in which a network computes in a type; `"auto"` is `half_precision`."""
+    dtype = half_precision(device) if dtype == "auto" else dtype
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
 def connect() -> None:
@@ -262,18 +251,14 @@ def average_gradients(net: nn.Module) -> None:
 
 def add_up(values: NDArray, device: torch.device) -> NDArray:
     """Returns the sum over the processes of an integer or boolean array, on every process."""
-    if world_size() == 1:
-        return values
     total = torch.from_numpy(values.astype(np.int64)).to(device)
-    dist.all_reduce(total)
+    if world_size() > 1:
+        dist.all_reduce(total)
     return total.cpu().numpy().astype(values.dtype)
 
 
 def from_first(make: Callable[[], NDArray], device: torch.device) -> NDArray:
-    """Lets the first process make a float64 matrix, and returns it on every process.
-
-    Rounding may differ from process to process, and a choice that differs spoils an archive.
-    """
+    """Lets the first process make a float64 matrix, and returns it on all: roundings may differ."""
     if world_size() == 1:
         return make()
     made = make() if rank() == 0 else np.zeros((0, 0))

@@ -11,12 +11,9 @@ The loop of the paper (NAT, "The loop"), each step a function that can be called
         measure_again(run)               2f   the weights changed, so did the accuracies
     report(run)                          3.   M1 to M4, and their accuracy on test
 
-`transfer` does all of it and keeps a run folder. There `checkpoint.pt` is the truth: weights,
-momentum, archive and history in one file, so that at any moment a complete state is on disk.
-`config.json`, `archive.csv`, `front.csv` and `history.csv` are views of it for people.
+`transfer` does all of it and keeps a run folder. There `checkpoint.pt` is the truth, a complete
+state at any moment; `config.json` and the `.csv` files are views of it for people.
 """
-
-from __future__ import annotations
 
 import json
 import sys
@@ -133,9 +130,8 @@ class Transfer:
     @property
     def evaluations(self) -> int:
         """Evaluations of a subnet on the validation split so far."""
-        again = 0 if self.settings.mode == "none" else self.iteration
-        measured_again = [int((self.archive.born <= i + 1).sum()) for i in range(again)]
-        return len(self.archive.X) + sum(measured_again)
+        again = np.maximum(self.iteration + 1 - np.maximum(self.archive.born, 1), 0)
+        return len(again) + int(again.sum()) * (self.settings.mode != "none")
 
     def costs_of(self, X: IntMatrix) -> FloatMatrix:
         """Returns the computed objectives, float64 `(n, n_costs)`."""
@@ -144,14 +140,13 @@ class Transfer:
 
     def steps_of(self, epochs: float) -> int:
         """Returns the number of training steps of so many epochs."""
-        per_epoch = len(self.task.train) // self.profile.batch_size
-        return round(epochs * max(per_epoch, self.profile.min_steps))
+        p = self.profile
+        return round(epochs * max(len(self.task.train) // p.batch_size, p.min_steps))
 
     @property
     def warmup_steps(self) -> int:
         """Training steps of the warm-up."""
-        p = self.profile
-        return self.steps_of(p.warmup_largest) + self.steps_of(p.warmup_uniform)
+        return sum(map(self.steps_of, (self.profile.warmup_largest, self.profile.warmup_uniform)))
 
 
 def start(
@@ -170,9 +165,7 @@ def start(
 ) -> Transfer:
     """Prepares a transfer: a pre-trained supernet with a new classifier (NAT, step 0).
 
-    Raises:
-        ValueError: If an argument is not among the choices.
-        FileNotFoundError: If the data or the supernet is missing.
+    `ValueError` if an argument is not among the choices, `FileNotFoundError` if a file is missing.
     """
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
     known = ["madds", "params", *(costs or {})]
@@ -209,10 +202,10 @@ def in_turn(then: str) -> Callable[[Callable], Callable]:
         @wraps(function)
         def step(run: Transfer, *args, **kwargs) -> None:
             if run.phase != function.__name__:
-                raise RuntimeError(
-                    f"This run does not do {function.__name__} now: call {run.phase}, which is "
-                    "next, or begin anew with start."
+                told = (
+                    f"This run does not do {function.__name__} now: call {run.phase}, which is next"
                 )
+                raise RuntimeError(f"{told}, or begin anew with start.")
             begin = time.perf_counter()
             function(run, *args, **kwargs)
             run.phase = then
@@ -229,17 +222,18 @@ def warm_up(run: Transfer) -> None:
     """Trains the largest subnets on the task, then uniformly drawn ones (NAT, step 0)."""
     p, last = run.profile, run.warmup_steps
     schedule = train.cosine(p.warmup_lr, last, warmup=last // 10)
-    largest, first = train.largest_subnets(run.space), run.steps_of(p.warmup_largest)
-    train_to(run, first, largest, schedule, description="warm-up, largest", teacher=None)
+    largest = [run.space.largest(width) for width in run.space.widths]
+    first, of_a_step = run.steps_of(p.warmup_largest), lambda step: largest
+    train_to(run, first, of_a_step, schedule, "warm-up, largest", teacher=None)
     uniform = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
-    train_to(run, last, uniform, schedule, description="warm-up, uniform")
+    train_to(run, last, uniform, schedule, "warm-up, uniform")
 
 
 @in_turn(then="search_candidates")
 def fill_archive(run: Transfer) -> None:
     """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
-    archive, madds = run.archive, run.costs["madds"]
-    X = search.sample_spread(run.space, madds, run.profile.archive, run.settings.seed)
+    archive, seed = run.archive, run.settings.seed
+    X = search.sample_spread(run.space, run.costs["madds"], run.profile.archive, seed)
     archive.add(X, measure(run, X), run.costs_of(X), iteration=0)
     worst = archive.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
@@ -251,8 +245,7 @@ def fill_archive(run: Transfer) -> None:
 def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
     """Fits a surrogate, searches with it, and chooses what fills the front (NAT, 2a to 2c).
 
-    Returns:
-        New encodings, int64 `(k, n_var)`, and the errors predicted for them, `(k, n_errors)`.
+    Returns new encodings, int64 `(k, n_var)`, and the errors predicted for them, `(k, n_errors)`.
     """
     p, archive, settings = run.profile, run.archive, run.settings
     n_var, n_errors = run.space.n_var, archive.errors.shape[1]
@@ -280,20 +273,17 @@ def search_candidates(run: Transfer, proposal: Callable = propose) -> None:
     Another `proposal` than `propose` may predict nothing, and give `None` for the errors.
     """
     X, predicted = proposal(run)
-    quality = {}
     if len(X):
         run.archive.add(X, measure(run, X), run.costs_of(X), run.iteration + 1)
-        if predicted is not None:
-            quality = rank_metrics(run.archive.summary[-len(X) :, 0], predicted.mean(axis=1))
-    run.history.append(_figures(run) | quality | {"iteration": run.iteration + 1})
+    run.history.append(_figures(run) | {"iteration": run.iteration + 1})
+    if len(X) and predicted is not None:
+        measured = run.archive.summary[-len(X) :, 0]
+        run.history[-1].update(rank_metrics(measured, predicted.mean(axis=1)))
 
 
 @in_turn(then="measure_again")
 def adapt(run: Transfer) -> None:
-    """Trains the subnets that the archive's best suggest (NAT, steps 2d and 2e).
-
-    Mode `uniform` draws the subnets uniformly instead, mode `none` trains nothing.
-    """
+    """Trains the subnets that the archive's best suggest (NAT, 2d and 2e), as the mode says."""
     p, space, seed = run.profile, run.space, run.settings.seed
     if run.settings.mode == "none":
         return
@@ -305,7 +295,7 @@ def adapt(run: Transfer) -> None:
     steps = run.steps_of(p.adapt)
     schedule = train.cosine(p.adapt_lr, p.iterations * steps, first=run.warmup_steps)
     last = run.warmup_steps + (run.iteration + 1) * steps
-    train_to(run, last, sampler, schedule, description="adapting")
+    train_to(run, last, sampler, schedule, "adapting")
 
 
 @in_turn(then="search_candidates")
@@ -320,25 +310,21 @@ def measure_again(run: Transfer) -> None:
 def report(run: Transfer, n: int = 4) -> pd.DataFrame:
     """Returns the knee points M1 ... Mn with their accuracy on test (NAT, step 3).
 
-    Nothing before this looks at the test split. Of a joined task, accuracies are means.
-
-    Returns:
-        One row per network: `name`, `architecture`, `params`, `madds`, and in percent
-        `valid_top1`, `test_top1` and `test_se`, the standard error of the latter.
+    Nothing before this looks at the test split. Columns `name`, `architecture`, `params`, `madds`,
+    and in percent (means of a joined task) `valid_top1`, `test_top1`, its standard error `test_se`.
     """
-    archive, costs = run.archive, run.costs
+    archive = run.archive
     rows = archive.front[search.knee_points(archive.summary[archive.front], n)]
     X, how = archive.X[rows], {"calibration": run.profile.calibration, "progress": run.progress}
     correct = evaluate(run.net, X, run.task, "test", description="test accuracy", **how)
     test = 100 - run.task.errors(correct, run.task.test.labels).mean(axis=1)
-    columns = {
+    return pd.DataFrame({
         "name": [f"M{i + 1}" for i in range(len(rows))],
         "architecture": [str(run.space.decode(x)) for x in X],
-        "params": costs["params"](X), "madds": costs["madds"](X),
+        "params": run.costs["params"](X), "madds": run.costs["madds"](X),
         "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
-    }  # fmt: skip
-    return pd.DataFrame(columns)
+    })  # fmt: skip
 
 
 def transfer(
@@ -347,12 +333,9 @@ def transfer(
 ) -> Transfer:  # fmt: skip
     """Transfers a supernet to a task and returns the finished run; arguments are those of `start`.
 
-    A run that the folder holds is taken up, or refused without `resume`. `on_iteration` is called
-    with the run after the archive was filled and after each iteration.
-
-    Raises:
-        ValueError: If an argument is not among the choices, or the folder holds something else.
-        RuntimeError: If another process works in the folder.
+    A run that the folder holds is taken up, or refused without `resume`: a `ValueError`, as for a
+    run with other settings; a `RuntimeError`, if another process works in it. `on_iteration` is
+    called with the run after the archive was filled and after each iteration.
     """
     train.connect()
     run = start(task, profile, run_dir=run_dir, **options)
@@ -387,9 +370,7 @@ def measure(run: Transfer, X: IntMatrix) -> FloatMatrix:
     return run.task.errors(correct, fixed_sample(run.task.valid, p.validation).labels)
 
 
-def train_to(
-    run: Transfer, last: int, sampler: train.SubnetSampler, schedule: train.Schedule, **options
-) -> None:
+def train_to(run: Transfer, last: int, sampler: Callable, schedule: Callable, label="", **options):
     """Trains from the run's step to step `last`, with a checkpoint every few minutes."""
     saved = time.monotonic()
 
@@ -402,7 +383,7 @@ def train_to(
 
     p, steps = run.profile, range(run.step, last)
     how = {"batch_size": p.batch_size, "micro_batches": p.micro_batches, "seed": run.settings.seed}
-    how |= {"after_step": after_step, "progress": run.progress} | options
+    how |= {"after_step": after_step, "progress": run.progress, "description": label} | options
     train.train(run.net, run.optimizer, run.task, sampler, schedule, steps, **how)
 
 
@@ -451,20 +432,14 @@ def save(run: Transfer) -> None:
 
 
 def load_checkpoint(run: Transfer, resume: bool = True) -> None:
-    """Takes up the last checkpoint of the run folder.
-
-    Raises:
-        ValueError: If it is of a run with other settings, damaged, or not to be resumed.
-    """
+    """Takes up the last checkpoint; `ValueError` if it is damaged, of another run, or not to be."""
     path, wanted = run.run_dir / CHECKPOINT, _settings(run)
     try:
         content = torch.load(path, map_location=train.device_of(run.net), weights_only=True)
         found = content["settings"]
     except Exception as error:  # damaged archives fail in many ways
-        raise ValueError(
-            f"{path} is damaged or was not written by a transfer ({error}): choose another run "
-            "folder, or delete the file to begin anew."
-        ) from None
+        told = f"{path} is damaged or was not written by a transfer ({error})"
+        raise ValueError(f"{told}: choose another run folder, or delete the file.") from None
     if not resume:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
     for key in wanted:

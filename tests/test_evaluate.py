@@ -13,7 +13,6 @@ from natlib.evaluate import (
     correct_predictions,
     evaluate,
     recalibrate,
-    top1_errors,
 )
 from natlib.train import cosine, make_optimizer, train, uniform_subnets
 
@@ -99,8 +98,9 @@ def test_fixed_sample(tiny_task):
     )
 
 
-def test_top1_errors():
-    np.testing.assert_allclose(top1_errors(np.array([[1, 1, 0, 1], [0, 0, 0, 0]], bool)), [25, 100])
+def test_errors_in_percent(tiny_task):
+    correct = np.array([[1, 1, 0, 1], [0, 0, 0, 0]], bool)
+    np.testing.assert_allclose(tiny_task.errors(correct, None), [[25], [100]])
 
 
 def test_batches_that_do_not_fit_are_made_again(trained, tiny_task, tiny_space, monkeypatch):

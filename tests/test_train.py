@@ -10,7 +10,6 @@ import torch
 from natlib.train import (
     add_gradients,
     cosine,
-    largest_subnets,
     make_optimizer,
     pick_device,
     subnets_from,
@@ -85,7 +84,6 @@ def test_samplers_begin_with_the_teacher(tiny_space):
     step = uniform_subnets(tiny_space, 3, seed=0)(5)
     assert step[0] == tiny_space.largest() and len(step) == 4
     assert step == uniform_subnets(tiny_space, 3, seed=0)(5)
-    assert largest_subnets(tiny_space)(0) == [tiny_space.largest()]
 
 
 def test_a_step_trains_one_width_in_turn(tiny_space):
@@ -95,7 +93,6 @@ def test_a_step_trains_one_width_in_turn(tiny_space):
     sampler = subnets_from(space, lambda rng: space.sample(4, rng), seed=0)
     assert {arch.width for arch in sampler(0)} == {1.0}
     assert {arch.width for arch in sampler(1)} == {1.2}
-    assert [arch.width for arch in largest_subnets(space)(0)] == [1.0, 1.2]
 
 
 def test_batches_come_from_train_and_change(tiny_task):
