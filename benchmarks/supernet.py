@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
-from natlib.cost import CostTable
-from natlib.layers import fold_batch_norm, in_parts
-from natlib.space import Architecture, SearchSpace
-from natlib.supernet import Supernet
+from natlib import Architecture, CostTable, SearchSpace, Supernet
+from natlib.evaluate import correct_predictions
+from natlib.layers import fold_batch_norm
 
 try:
     from ofa.imagenet_classification.elastic_nn.networks import OFAMobileNetV3
@@ -55,11 +54,13 @@ def in_turn(pair: Pair, repeats: int, clock: Callable[[], float]) -> tuple[float
 
 def forward(net: Supernet, peer: nn.Module) -> Pair:
     """The largest subnet of width 1.0, batch 32 at 224 px; natlib's as `evaluate` runs it."""
-    images, inference = torch.randn(32, 3, 224, 224), torch.inference_mode()
+    images, labels = torch.randn(32, 3, 224, 224), torch.zeros(32)
     ours = fold_batch_norm(net.eval().extract(net.space.largest()))
     peer.set_max_net()
     theirs = peer.get_active_subnet().eval()
-    return inference(lambda _: in_parts(ours, images)), inference(lambda _: theirs(images))
+    inference = torch.inference_mode()
+    predict = inference(lambda _: correct_predictions(ours, [(images, labels)]))
+    return predict, inference(lambda _: theirs(images))
 
 
 def training(net: Supernet, peer: nn.Module, archs: Sequence[Architecture]) -> Pair:
@@ -71,7 +72,7 @@ def training(net: Supernet, peer: nn.Module, archs: Sequence[Architecture]) -> P
 
         def step(number: int) -> None:
             optimizer.zero_grad(set_to_none=True)
-            F.cross_entropy(predict(archs[number % len(archs)]), labels).backward()
+            functional.cross_entropy(predict(archs[number % len(archs)]), labels).backward()
             optimizer.step()
 
         return step
