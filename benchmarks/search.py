@@ -257,7 +257,7 @@ def main():
         print(table.to_string(float_format="%.3f"))
         columns = [f"seed {seed}" for seed in range(options.seeds)]
         strongest = table.loc[table.index.isin(OPPONENTS), columns].max()
-        for name in table.index.intersection(list(OURS)):
+        for name in table.index.intersection(list(OURS)) if strongest.notna().all() else ():
             ahead = int((table.loc[name, columns] > strongest).sum())
             print(f"{name}: ahead of every opponent on {ahead} of {options.seeds} seeds")
     elif "c" in options.parts:
