@@ -264,9 +264,8 @@ plots.show(figure, "The same feature maps at three resolutions: coarser, but mos
 show_source(evaluate.recalibrate)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# (`momentum = None` makes torch take the mean over all batches.) Let us measure the top-1 error of some
-# subnets twice: with the statistics of the supernet (*stale* ones), and after recalibration. `evaluate`
-# always recalibrates.
+# Let us measure the top-1 error of some subnets twice: with the statistics of the supernet (*stale*
+# ones), and after recalibration. `evaluate` always recalibrates.
 
 # %%
 X = np.vstack([pocket.lower, pocket.upper, pocket.sample(6, rng=1)])
@@ -279,8 +278,8 @@ for arch in map(pocket.decode, X):
     with torch.no_grad():
         predicted = net.extract(arch)(inputs).argmax(dim=1)
     stale.append(100 * (predicted != some.labels).float().mean().item())
-figure = plots_lessons.plot_recalibration(stale, evaluate.top1_errors(fresh), names)
-lost = np.subtract(stale, evaluate.top1_errors(fresh))
+figure = plots_lessons.plot_recalibration(stale, 100 * (1 - fresh.mean(axis=1)), names)
+lost = np.subtract(stale, 100 * (1 - fresh.mean(axis=1)))
 alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
 plots.show(figure, alt)
 
@@ -366,7 +365,7 @@ latencies.about
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv").sample(100, random_state=0)
 X = pocket.sample(12, rng=3)
 live = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress=False)
-live = pd.DataFrame({"top1_err": evaluate.top1_errors(live), "madds": table.madds(X)})
+live = pd.DataFrame({"top1_err": 100 * (1 - live.mean(axis=1)), "madds": table.madds(X)})
 panels = {"animals: 100 recorded": archive, "source: 12 measured now": live}
 figure = plots_lessons.plot_accuracy(panels)
 plots.show(

@@ -21,7 +21,8 @@ def show_source(*things: object, docstrings: bool = False) -> None:
         if not docstrings:
             code = _without_docstrings(code)
         module = inspect.getmodule(thing).__name__.replace(".", "/")
-        display(Markdown(f"`{module}.py`\n\n```python\n{code}\n```"))
+        place = f"`{module}.py`, `{thing.__qualname__}`"
+        display(Markdown(f"{place}\n\n```python\n{code}\n```"))
 
 
 def _without_docstrings(code: str) -> str:
