@@ -1,8 +1,8 @@
 """The supernet: one network that holds the weights of every subnet of a search space.
 
 The architecture is an argument of `forward`, never a state: `supernet(images, arch)`. A subnet is
-read out, with weights of its own, by `extract`. Both are built from `SearchSpace.blocks`. At the
-paper's scale this is Once-for-all MobileNetV3; `natlib.paper.checkpoints` loads its weights.
+read out by `extract`. Both are built from `SearchSpace.blocks`. At the paper's scale this is
+Once-for-all MobileNetV3, whose weights load (`natlib.paper.checkpoints`).
 """
 
 from __future__ import annotations

@@ -424,10 +424,9 @@ def save(run: Transfer) -> None:
     torch.save(content, run.run_dir / f"{CHECKPOINT}.part")
     (run.run_dir / f"{CHECKPOINT}.part").replace(run.run_dir / CHECKPOINT)
     write_text(run.run_dir / "config.json", json.dumps(content["settings"], indent=1))
-    table = archive_table(run)
+    table, history = archive_table(run), pd.DataFrame(run.history)
     front = table.iloc[run.archive.front if len(table) else []]
-    views = {"archive": table, "front": front, "history": pd.DataFrame(run.history)}
-    for name, view in views.items():
+    for name, view in {"archive": table, "front": front, "history": history}.items():
         write_text(run.run_dir / f"{name}.csv", view.to_csv(index=False))
 
 
