@@ -21,8 +21,7 @@ def show_source(*things: object, docstrings: bool = False) -> None:
         if not docstrings:
             code = _without_docstrings(code)
         module = inspect.getmodule(thing).__name__.replace(".", "/")
-        place = f"`{module}.py`, `{thing.__qualname__}`"
-        display(Markdown(f"{place}\n\n```python\n{code}\n```"))
+        display(Markdown(f"`{module}.py`, `{thing.__qualname__}`\n\n```python\n{code}\n```"))
 
 
 def _without_docstrings(code: str) -> str:
