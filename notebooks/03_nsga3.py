@@ -23,11 +23,11 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, plots, plots_search, search
-from natlib.cost import CostTable
+from natlib import CostTable, SearchSpace, data, search
 from natlib.profiles import get_profile
-from natlib.space import SearchSpace
 from natlib.surrogate import SURROGATES, rank_metrics
+from natlib.teach import plots, plots_lessons
+from natlib.teach.source import show_source
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem
@@ -35,8 +35,8 @@ from natlib.surrogate import SURROGATES, rank_metrics
 # Find subnets with a small error *and* few MAdds. The two *objectives* conflict, so there is no single
 # best subnet but a *front*. The error comes from a surrogate (notebook 02) that learned from the
 # recorded archive of the animals task; we take the Gaussian process, which ranked well there. MAdds
-# are counted exactly. Both are functions of a matrix `X` with one encoding per row, and both are
-# minimised; `F` holds their values, one column for each objective.
+# are counted exactly. `evaluate` takes a matrix `X` with one encoding per row and returns `F`: one
+# row for each encoding, one column for each objective. All objectives are minimised.
 
 # %%
 space, profile = SearchSpace.pocket(), get_profile()
@@ -45,11 +45,10 @@ archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
 X_archive = np.stack([space.encode(space.parse(text)) for text in archive.architecture])
 F_archive = archive[["top1_err", "madds"]].to_numpy(dtype=float)
 surrogate = SURROGATES["gp"](space, 0).fit(X_archive, F_archive[:, 0])
-objectives = {"top1_err": surrogate.predict, "madds": cost.madds}
 
 
 def evaluate(X):
-    return np.column_stack([objective(X) for objective in objectives.values()])
+    return np.column_stack([surrogate.predict(X), cost.madds(X)])
 
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -94,7 +93,7 @@ while (layer < 0).any():
     layer[left[search.non_dominated(F_ten[left])]] = layer.max() + 1
 members = [" ".join(table.index[layer == i]) for i in range(layer.max() + 1)]
 alt = "Ten subnets, A to J, in layers: " + "; ".join(members) + "."
-plots.show(plots_search.plot_layers(F_ten, layer), alt)
+plots.show(plots_lessons.plot_layers(F_ten, layer), alt)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who survives within a layer?
@@ -118,7 +117,6 @@ N = np.column_stack([np.cos(t * np.pi / 2), np.sin(t * np.pi / 2)])
 N = 1 - N[:, ::-1]  # a front that bends towards the ideal point, both objectives in [0, 1]
 
 
-# %%
 def crowding(N):
     distance = np.zeros(len(N))
     for f in N.T:
@@ -135,7 +133,7 @@ kept = {
     "directions (NSGA-III)": search.select_best(N, 7),
 }
 alt = "Nineteen points of a front, many at one end; seven of them are kept by each of two rules."
-plots.show(plots_search.plot_survivors(N, kept, directions), alt)
+plots.show(plots_lessons.plot_survivors(N, kept, directions), alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** With two objectives both rules spread. But crowding looks at neighbours
@@ -185,7 +183,7 @@ print("m = 3, p = 2:", *search.reference_directions(3, 6).tolist(), sep="\n    "
 three = search.reference_directions(3, 91)
 names = ["error (scaled)", "MAdds (scaled)", "parameters (scaled)"]
 alt = f"{len(three)} directions lie evenly on the triangle between the three axes."
-plots.show(plots_search.plot_simplex(three, names), alt)
+plots.show(plots_lessons.plot_simplex(three, names), alt)
 for m in (2, 3, 5, 12):
     print(f"{m:2d} objectives, at most 100 directions: {len(search.reference_directions(m, 100))}")
 
@@ -202,8 +200,19 @@ for m in (2, 3, 5, 12):
 # one parent, but those between two random places are the other parent's. Then each gene *mutates*
 # with probability one in `n_var`: it becomes another integer, more often a near one (*polynomial
 # mutation*, rounded). Any integers come out of that, holes between layers too; `space.repair` makes
-# each child canonical (notebook 01). The first population, generation 0, is the front of the archive,
-# filled up with random subnets of all sizes. To see something happen we begin without the archive.
+# each child canonical (notebook 01).
+#
+# These *operators*, sorting and survival are those of the library pymoo. What natlib adds are the
+# encodings, their repair and our directions. Here are the lines that run, without docstrings: pymoo
+# *asks* for the objectives of a generation's children, is *told* them, and lets the better half live.
+
+# %%
+show_source(search.operators, search.nsga3)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# (`_judge` asks `evaluate`. Limits come later.) The first population, generation 0, is `X_start`, in NAT
+# the front of the archive, filled up with random subnets of all sizes. To see something happen we begin
+# without the archive.
 
 # %%
 populations = {}
@@ -214,10 +223,9 @@ def watch(generation, X, F):
         populations[generation] = F.copy()
 
 
-nothing = X_archive[:0]
-options = {"population": profile.population, "generations": 20, "seed": 0}
-found = search.nsga3(space, objectives, nothing, callback=watch, **options)
-figure = plots_search.plot_generations(populations, F_archive)
+options = {"population": profile.population, "generations": profile.generations, "seed": 0}
+found = search.nsga3(space, evaluate, callback=watch, **options)
+figure = plots_lessons.plot_generations(populations, F_archive)
 alt = f"Populations at generations {list(populations)}, moving to the archive's front and past it."
 plots.show(figure, alt)
 
@@ -236,33 +244,43 @@ plots.show(figure, alt)
 # questions to the surrogate as NSGA-III. For each, all answers count, not only the last population.
 
 # %%
+population, questions = profile.population, profile.population * (profile.generations + 1)
+
+
+def nsga3_answers(population, seed):
+    given = []
+
+    def recording(X):
+        given.append(evaluate(X))
+        return given[-1]
+
+    generations = questions // population - 1
+    search.nsga3(space, recording, population=population, generations=generations, seed=seed)
+    return np.vstack(given)
+
+
+# %%
 reference, ideal = F_archive.max(axis=0), [0.0, F_archive[:, 1].min()]
 
 
-def volume_by_questions(F, population):
+def volume_by_questions(F):
     ends = range(population, len(F) + 1, population)
     return pd.Series({n: search.hypervolume(F[:n], reference, ideal) for n in ends})
 
 
-def nsga3_answers(population, questions, seed):
-    asked = []
-    recording = objectives | {"madds": lambda X: (asked.append(X), cost.madds(X))[1]}
-    settings = {"population": population, "generations": questions // population - 1, "seed": seed}
-    search.nsga3(space, recording, nothing, **settings)
-    return evaluate(np.vstack(asked))
+def spread_answers(seed):
+    X = search.sample_spread(space, cost.madds, questions, seed)
+    return evaluate(np.random.default_rng(seed).permutation(X))
 
 
 # %%
-questions, population = 21 * profile.population, profile.population
 answers = {
-    "NSGA-III": lambda seed: nsga3_answers(population, questions, seed),
+    "NSGA-III": lambda seed: nsga3_answers(population, seed),
     "random": lambda seed: evaluate(space.sample(questions, seed)),
-    "random, even in MAdds": lambda seed: evaluate(
-        np.random.default_rng(seed).permutation(search.sample_spread(space, cost, questions, seed))
-    ),
+    "random, even in MAdds": spread_answers,
 }
 curves = {
-    name: [volume_by_questions(answer(seed), population) for seed in range(5)]
+    name: [volume_by_questions(answer(seed)) for seed in range(5)]
     for name, answer in answers.items()
 }
 ends = ", ".join(f"{name} {np.mean([s.iloc[-1] for s in c]):.3f}" for name, c in curves.items())
@@ -281,7 +299,7 @@ plots.show(figure, f"Hypervolume against questions, five seeds; mean at the end:
 # %%
 results = {}
 for size in (10, 20, 50, 100, 300):
-    fronts = [nsga3_answers(size, questions, seed) for seed in range(5)]
+    fronts = [nsga3_answers(size, seed) for seed in range(5)]
     results[f"population {size}"] = [search.hypervolume(F, reference, ideal) for F in fronts]
 means = {name: np.mean(values) for name, values in results.items()}
 alt = "Final hypervolume for five seeds; means: " + ", ".join(
@@ -297,26 +315,26 @@ plots.show(plots.plot_modes(results, "final hypervolume (share of the box)"), al
 # ## Limits
 #
 # "At most two million MAdds" is not an objective but a *constraint*. A subnet that breaks it loses
-# against every subnet that keeps it, and of two that break it the one that does so by less wins; within
-# the limit the front is searched as before. So the whole population goes where it is allowed to be.
+# against every subnet that keeps it, and of two that break it the one that does so by less wins, be it
+# as a survivor or as a parent; within the limit the front is searched as before. So the whole population
+# goes where it is allowed to be. `limits` has a number for each objective, infinity where there is none.
+#
+# Below, move the limit; each move searches again. (Without a running kernel you see the picture for one
+# limit.)
 
 
 # %%
 def within(limit):
     front = X_archive[search.non_dominated(F_archive)]
-    return search.nsga3(space, objectives, front, limits={"madds": limit}, **options)
+    return search.nsga3(space, evaluate, front, limits=[np.inf, limit], **options)
 
 
 limited = within(2e6)
 assert (limited.F[:, 1] <= 2e6).all(), "A limit was broken: nsga3 must not return such subnets."
 print(f"{len(limited.X)} architectures, the largest with {limited.F[:, 1].max():,.0f} MAdds")
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# Move the limit; each move searches again. (Without a running kernel you see the picture for one
-# limit.)
-
 # %%
-plots_search.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
+plots_lessons.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What to measure
@@ -324,8 +342,16 @@ plots_search.LimitSlider(within, F_archive, limits=np.arange(1, 10) * 1e6)
 # A hundred promising subnets, and time to measure a few. `choose_candidates` takes, one after
 # another, the one that would *add most hypervolume* to the archive's measured front: a point in a
 # wide gap adds more than one beside a point that is there already. What is in the archive is left
-# out. To see gaps, we keep only some subnets of the archive, as many as the profile measures at first
-# (`profile.archive`), and let a surrogate learn from them alone.
+# out:
+
+# %%
+show_source(search.choose_candidates, search._greedy)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# `HV` is pymoo's hypervolume, here of a box up to 1.1 times the worst values. (With more than three
+# objectives it takes long, and IGD+ judges instead, the indicator of notebook 06.) To see gaps, we keep
+# only some subnets of the archive, as many as the profile measures at first (`profile.archive`), and
+# let a surrogate learn from them alone.
 
 # %%
 few = np.random.default_rng(0).permutation(len(X_archive))[: profile.archive]
@@ -333,14 +359,14 @@ X_few, F_few = X_archive[few], F_archive[few]
 learned = SURROGATES["gp"](space, 0).fit(X_few, F_few[:, 0])
 promised = search.nsga3(
     space,
-    {"top1_err": learned.predict, "madds": cost.madds},
+    lambda X: np.column_stack([learned.predict(X), cost.madds(X)]),
     X_few[search.non_dominated(F_few)],
     **options,
 )
 new = {"X_new": promised.X, "X_archive": X_few}
 chosen = search.choose_candidates(promised.F, F_few, profile.candidates, **new)
 alt = f"The archive, the population found, and {len(chosen)} candidates numbered as chosen."
-plots.show(plots_search.plot_candidates(F_few, promised.F, chosen), alt)
+plots.show(plots_lessons.plot_candidates(F_few, promised.F, chosen), alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Compare the order of choice with the gaps of the black front. And how far
@@ -359,19 +385,19 @@ pd.DataFrame({"promised (%)": promised.F[chosen, 0], "opinion (%)": opinion}).ro
 # A search prefers what the surrogate overrates, so what it promises tends to be too good. That is why
 # candidates are *measured* before anything is believed; they join the archive, and the surrogate
 # learns again: the loop of notebook 04. (The other way round, a lucky measurement in the archive can
-# make good predictions look dominated. If no prediction adds any hypervolume, `choose_candidates`
-# compares the new ones among themselves.)
+# make good predictions look dominated. Where none adds any hypervolume `beside` the archive, what it
+# adds to the chosen ones `alone` decides.)
 #
 # ## Many objectives
 #
 # The search takes any number of objectives. Parameters as a third:
 
 # %%
-both = {**objectives, "params": cost.params}
-found = search.nsga3(space, both, nothing, **options)
+names = ["top1_err", "madds", "params"]
+found = search.nsga3(space, lambda X: np.column_stack([evaluate(X), cost.params(X)]), **options)
 print(f"{search.non_dominated(found.F).sum()} of {len(found.F)} do not dominate each other")
 knees = search.knee_points(found.F, 4)
-table = pd.DataFrame(found.F[knees], columns=list(both), index=["M1", "M2", "M3", "M4"])
+table = pd.DataFrame(found.F[knees], columns=names, index=["M1", "M2", "M3", "M4"])
 table.assign(architecture=[str(space.decode(x)) for x in found.X[knees]]).round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
