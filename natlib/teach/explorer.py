@@ -5,8 +5,6 @@ ordinary output of the cell, replaced when the controls move, so the saved noteb
 one, with its alt text, to readers without a kernel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from html import escape
 from math import ceil, floor, log10

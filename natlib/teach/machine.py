@@ -1,7 +1,5 @@
 """Is this machine ready? What a learner's first minutes can stumble over, in one table."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

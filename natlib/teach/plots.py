@@ -7,8 +7,6 @@ has colours for every kind of colour vision, and each series has a marker of its
 belongs to pyplot, so no front end shows it behind our back: `show` does, once.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import re

@@ -3,8 +3,6 @@
 `F` holds top-1 errors and MAdds, `(n, 2)`; errors are in percent, `(n,)`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from string import ascii_uppercase
 

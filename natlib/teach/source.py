@@ -1,7 +1,5 @@
 """Shows the source of what a lesson explains: the very lines that run, not a copy of them."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import textwrap

@@ -15,10 +15,10 @@ from PIL import Image
 
 from natlib.data import SPLITS, Split, Task
 from natlib.paper.datasets import DATA_SETS
-from natlib.paper.reproduce import estimated_hours
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES, Profile
 from natlib.teach.checks import asking, case, cases, passed, require, says
+from natlib.teach.estimate import estimated_hours
 
 
 def check_dominated(dominated: Callable[[pd.DataFrame, str], list[tuple[str, str]]]) -> None:
@@ -149,7 +149,7 @@ def check_training_hours(training_hours: Callable[[int, Profile, float, int], fl
     right = estimated_hours(paper, 500.0, 1000.0).training["cifar10"]
     given = (DATA_SETS["cifar10"].train, paper, 500.0, 2)
     case(asking(training_hours, what), given, right, say.whole, 0.01)
-    passed("the same hours as natlib.paper.reproduce.estimated_hours.")
+    passed("the same hours as natlib.teach.estimate.estimated_hours.")
 
 
 def check_own_task(own_task: Callable[[Path], Task]) -> None:
