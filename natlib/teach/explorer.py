@@ -53,14 +53,9 @@ def choose(
     Ties go to the least sum of scaled objectives, then to the first row. Where no row keeps the
     limits, the result is `None`, otherwise the row.
 
-    Args:
-        F: Objectives, all minimised, `(n, n_objectives)`; rows with NaN are never chosen.
-        weights: Weight of each objective, at least zero; all zero counts as all equal.
-        limits: Lowest and highest value of each objective, `(n_objectives, 2)`; `None` for none.
-        method: `"chebyshev"`, `"pseudo"` or `"knee"`.
-
-    Raises:
-        ValueError: If a weight is negative or missing, or there is no such method.
+    `F` is `(n, n_objectives)`, rows with NaN are never chosen; weights are at least zero, and all
+    zero counts as all equal; limits are the lowest and highest value of each, `(n_objectives, 2)`.
+    A weight that is negative or missing, or another method, is a `ValueError`.
     """
     F, w = np.asarray(F, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if w.shape != F.shape[1:] or not np.all(w >= 0):
@@ -90,10 +85,7 @@ def why_empty(F: ArrayLike, limits: ArrayLike, labels: Sequence[str]) -> str:
 
     Where only several limits together exclude all, it names those that the nearest row breaks.
 
-    Args:
-        F: Objectives, `(n, n_objectives)`, of which no row keeps the limits.
-        limits: Lowest and highest value of each objective, `(n_objectives, 2)`.
-        labels: Label of each objective, with its unit.
+    `F` and `limits` are as for `choose`, `labels` those of the objectives, with their units.
     """
     F = np.asarray(F, dtype=np.float64)
     F = F[np.isfinite(F).all(axis=1)]
@@ -116,12 +108,8 @@ def why_empty(F: ArrayLike, limits: ArrayLike, labels: Sequence[str]) -> str:
 def read_archive(source: pd.DataFrame | str | Path) -> pd.DataFrame:
     """Reads an archive: column `architecture` (published strings) and one for each objective.
 
-    Args:
-        source: A table, a CSV file, or a run folder, whose `archive.csv` is taken.
-
-    Raises:
-        FileNotFoundError: If there is no such file or folder.
-        ValueError: If the table is empty or has no column `architecture`.
+    `source` is a table, a CSV file, or a run folder, whose `archive.csv` is taken. One that is
+    missing is a `FileNotFoundError`, an empty one or one without architectures a `ValueError`.
     """
     table = source
     if not isinstance(source, pd.DataFrame):
