@@ -113,6 +113,13 @@ def run_reproduce(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def run_estimate(arguments: Sequence[str]) -> int | None:
+    """Predicts how many hours the data sets of the paper take."""
+    from natlib.teach.estimate import main
+
+    return main(arguments)
+
+
 def run_data(arguments: Sequence[str]) -> int | None:
     """Downloads data sets, and says which are there."""
     from natlib.paper.datasets import main
@@ -140,6 +147,7 @@ def run_check(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "transfer": ("transfer a supernet to a task", run_transfer),
     "reproduce": ("transfer to the data sets of the paper, one after the other", run_reproduce),
+    "estimate": ("predict how many hours that takes on this computer", run_estimate),
     "data": ("download data sets of the paper, and say which are there", run_data),
     "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
     "check": ("look whether this machine is ready for the course", run_check),

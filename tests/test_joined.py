@@ -18,7 +18,6 @@ from natlib.paper.joined import (
     POCKET_TASKS,
     compare,
     get_many_profile,
-    igd_plus,
     join_tasks,
     load_many,
     random_candidates,
@@ -114,10 +113,12 @@ def test_profiles_for_many_tasks():
 
 
 def test_igd_plus_by_hand():
-    front = [[0.0, 2.0], [10.0, 0.0]]  # scaled: (0, 1) and (1, 0)
-    assert igd_plus(front, front) == 0
-    assert igd_plus([[5.0, 1.0]], front) == pytest.approx(0.5)  # (.5, .5): .5 worse in one each
-    assert igd_plus([[-5.0, -1.0]], front) == 0, "better than the front is no distance"
+    ends, middle = np.array([[0.0, 2.0], [10.0, 0.0]]), np.array([[5.0, 1.0]])
+    found = compare({"ends": ends, "middle": middle, "all": np.vstack([ends, middle])})
+    # All three are on the front; scaled they are (0, 1), (1, 0) and (.5, .5).
+    assert found["ends"] == pytest.approx(0.5 / 3), "the middle is .5 better in one objective"
+    assert found["middle"] == pytest.approx((0.5 + 0.5) / 3)
+    assert found["all"] == 0
     archives = {"good": np.array([[1.0, 1.0]]), "bad": np.array([[2.0, 3.0], [3.0, 2.0]])}
     found = compare(archives)
     assert found["good"] == 0 < found["bad"]

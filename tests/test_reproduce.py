@@ -14,13 +14,7 @@ import torch
 from natlib.__main__ import main
 from natlib.paper.datasets import DATA_SETS
 from natlib.paper.miniatures import rehearse
-from natlib.paper.reproduce import (
-    OFA_FILES,
-    estimated_hours,
-    measure_published,
-    reproduce,
-    throughput,
-)
+from natlib.paper.reproduce import OFA_FILES, measure_published, reproduce
 from natlib.paper.results import (
     AUTHORS,
     COUNTED,
@@ -34,6 +28,7 @@ from natlib.paper.results import (
 from natlib.profiles import PROFILES, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
+from natlib.teach.estimate import estimated_hours, throughput
 
 module = importlib.import_module("natlib.paper.reproduce")
 loop = importlib.import_module("natlib.transfer")
@@ -225,6 +220,16 @@ def test_slurm_example_covers_the_eleven(capsys):
         main(["reproduce", "--help"])
     explained = capsys.readouterr().out
     assert all(name in explained for name in wanted)
+
+
+def test_the_hours_of_some_data_sets_are_printed(capsys):
+    assert (
+        main(["estimate", "--tasks", "cars", "dtd", "--profile", "quick", "--device", "cpu"]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Images a second and subnet: training ")
+    assert lines[1] == "Hours with profile quick:"
+    assert [line.split()[0] for line in lines[-2:]] == ["cars", "dtd"]
 
 
 def test_hours_follow_from_throughput():

@@ -1,7 +1,5 @@
 """Official weights: Once-for-all's supernets, and the networks that NAT's authors published."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,20 +28,15 @@ def read_weights(path: str | Path) -> dict:
 
 
 def load_ofa(net: Supernet, checkpoints: Mapping[float, Mapping]) -> None:
-    """Loads official Once-for-all MobileNetV3 checkpoints, one per width multiplier.
+    """Loads official Once-for-all MobileNetV3 checkpoints into a supernet with 1,000 classes.
 
-    Args:
-        net: A supernet of the paper's space with 1,000 classes.
-        checkpoints: State dict of each width, as it is or wrapped in `{"state_dict": ...}`.
-
-    Raises:
-        ValueError: If a width or a key is missing, unexpected or misshapen; nothing was loaded.
+    They are state dicts by width, as they are or as `{"state_dict": ...}`. If a width or a key is
+    missing, unexpected or misshapen, nothing is loaded, and that is a `ValueError`.
     """
-    widths = net.space.widths
-    if set(checkpoints) != set(widths):
+    widths, given = list(net.space.widths), sorted(checkpoints)
+    if given != sorted(widths):
         raise ValueError(
-            f"The space has the widths {list(widths)}: give one checkpoint for each, not "
-            f"{sorted(checkpoints)}."
+            f"The space has the widths {widths}: give one checkpoint for each, not {given}."
         )
     states = [_renamed(checkpoints[width]) for width in widths]
     titles = [f"The checkpoint of width {width}" for width in widths]

@@ -1,11 +1,8 @@
-"""Tasks from the eleven data sets of the paper.
+"""Tasks from the eleven data sets of the paper, which lie below the folder `NATLIB_DATA`.
 
-They lie below one folder, which `NATLIB_DATA` names, each as torchvision's class for it expects.
-Miniatures that `natlib.paper.miniatures` wrote there are loaded in just the same way, and their
-tasks carry the word *rehearsal* in their name.
+Each lies there as torchvision's class for it expects. Miniatures that `natlib.paper.miniatures`
+wrote are loaded in the same way, and their tasks carry the word *rehearsal* in their name.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
@@ -24,22 +21,6 @@ from natlib.data import DATA, LazyImages, Split, Task, stratified_cut
 
 NOTE = "rehearsal.json"  # what `natlib.paper.miniatures` notes about its miniatures
 
-# How each is opened: torchvision's class, the argument that names a part of the pictures, and its
-# values, for the pictures to learn from and for the test pictures.
-OPENED_BY = {
-    "imagenet": (official.ImageFolder, "root", ["imagenet/train"], "imagenet/val"),
-    "cinic10": (official.ImageFolder, "root", ["cinic10/train", "cinic10/valid"], "cinic10/test"),
-    "cifar10": (official.CIFAR10, "train", [True], False),
-    "cifar100": (official.CIFAR100, "train", [True], False),
-    "stl10": (official.STL10, "split", ["train"], "test"),
-    "food101": (official.Food101, "split", ["train"], "test"),
-    "cars": (official.StanfordCars, "split", ["train"], "test"),
-    "aircraft": (official.FGVCAircraft, "split", ["trainval"], "test"),
-    "dtd": (official.DTD, "split", ["train", "val"], "test"),
-    "pets": (official.OxfordIIITPet, "split", ["trainval"], "test"),
-    "flowers102": (official.Flowers102, "split", ["train", "val"], "test"),
-}
-
 
 def valid_size(learning: int) -> int:
     """Returns how many of the pictures to learn from become the validation split."""
@@ -55,18 +36,13 @@ DATA_SETS = {row.name: DataSet(*row) for row in _TABLE.itertuples(index=False)}
 
 
 def data_folder(root: str | Path | None = None) -> Path:
-    """Returns the folder of the data sets: the one that is passed, or that `NATLIB_DATA` names.
-
-    Raises:
-        FileNotFoundError: If there is neither.
-    """
-    root = root or os.environ.get("NATLIB_DATA")
-    if not root:
-        raise FileNotFoundError(
-            "It is not known where the data sets lie: set NATLIB_DATA to a folder for them, for "
-            "example with 'export NATLIB_DATA=~/data'."
-        )
-    return Path(root).expanduser()
+    """Returns the folder that is passed, or that `NATLIB_DATA` names, or raises without either."""
+    if root := root or os.environ.get("NATLIB_DATA"):
+        return Path(root).expanduser()
+    raise FileNotFoundError(
+        "It is not known where the data sets lie: set NATLIB_DATA to a folder for them, for "
+        "example with 'export NATLIB_DATA=~/data'."
+    )
 
 
 def find_data_set(name: str) -> DataSet:
@@ -83,10 +59,8 @@ def status(name: str, root: str | Path | None = None) -> str:
     if not missing:
         kind = "A rehearsal miniature of " if here == "rehearsal" else ""
         return f"{kind}{entry.title} is complete in {folder}."
-    how = entry.by_hand or (
-        f"run 'python -m natlib data {name}', or get the archives ({entry.archive_gb:g} GB) from "
-        f"{entry.source} and unpack them there"
-    )
+    fetch = f"get the archives ({entry.archive_gb:g} GB) from {entry.source} and unpack them there"
+    how = entry.by_hand or f"run 'python -m natlib data {name}', or {fetch}"
     missing = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
     return f"{entry.title} is not complete in {folder}: {missing}. To get it, {how}."
 
@@ -103,31 +77,24 @@ def overview(root: str | Path | None = None) -> pd.DataFrame:
 
 
 def dataset_task(
-    name: str, root: str | Path | None = None, *, side: int = 32, seed: int = 0
+    name: str,  # a key of DATA_SETS
+    root: str | Path | None = None,  # folder of the data sets; None: the one of NATLIB_DATA
+    *,
+    side: int = 32,  # pixels to which larger pictures shrink: the space's largest resolution
+    seed: int = 0,  # of the cut between train and validation split
 ) -> Task:
-    """Makes a task of one of the eleven data sets.
+    """Makes a task of one of the eleven data sets; the official test pictures are its test split.
 
     A fifth of the official pictures to learn from, at most 10,000, becomes the validation split,
-    each class in proportion. The official test pictures are the test split.
-
-    Args:
-        name: Name of the data set, a key of `DATA_SETS`.
-        root: The folder of the data sets; the one that `NATLIB_DATA` names by default.
-        side: Side in pixels at which larger pictures are kept: the largest resolution of the
-            search space, 32 for the pocket space and 256 for the paper's.
-        seed: Seed of the cut between train and validation split.
-
-    Raises:
-        FileNotFoundError: If files are missing, with what to do.
-        ValueError: If the name is unknown, or the files are damaged or not the official ones.
+    each class in proportion. Missing files are a `FileNotFoundError` that says what to do; damaged
+    ones, or others than the official ones, are a `ValueError`.
     """
     entry, folder = find_data_set(name), data_folder(root)
     if _look(entry, folder)[1]:
         raise FileNotFoundError(status(name, folder))
     note = _read_note(folder).get(name, {})
     *parts, last = _open_official(entry, folder, note)
-    side = min(side, entry.native or side)
-    learning, test = _split_of(parts, side), _split_of([last], side)
+    learning, test = (_split_of(p, min(side, entry.native or side)) for p in (parts, [last]))
     _compare_counts(entry._asdict() | note, folder, learning, test, last.classes)
     valid = stratified_cut(learning.labels.numpy(), valid_size(len(learning)), seed)
     train = np.delete(np.arange(len(learning)), valid)
@@ -143,9 +110,9 @@ def download(name: str, root: str | Path | None = None) -> None:
     if entry.by_hand:
         raise ValueError(status(name, folder))
     folder.mkdir(parents=True, exist_ok=True)
-    load, argument, learning, test = OPENED_BY[name]
-    for part in (*learning, test):
-        load(folder, download=True, **{argument: part})
+    load, parts = _opened_by(entry, folder)
+    for arguments in parts:
+        load(**arguments, download=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -161,9 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _look(entry: DataSet, folder: Path) -> tuple[str, list[str]]:
     """What is there, "yes", "rehearsal", "in part" or "no"; and the files that are missing."""
     files = entry.files.split()
-    missing = [file for file in files if not (folder / file).exists()]
-    here = "rehearsal" if entry.name in _read_note(folder) else "yes"
-    return ("no" if missing == files else "in part") if missing else here, missing
+    if missing := [file for file in files if not (folder / file).exists()]:
+        return "no" if missing == files else "in part", missing
+    return "rehearsal" if entry.name in _read_note(folder) else "yes", missing
 
 
 def _read_note(folder: Path) -> dict:
@@ -171,16 +138,23 @@ def _read_note(folder: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def _opened_by(entry: DataSet, root: Path) -> tuple[type, list[dict]]:
+    """The class of torchvision, and its arguments for each part, the test pictures last."""
+    load, argument = entry.opened_by.split()
+    parts = [{"True": True, "False": False}.get(part, part) for part in entry.parts.split()]
+    if argument == "root":  # the parts are folders
+        return getattr(official, load), [{"root": root / part} for part in parts]
+    return getattr(official, load), [{"root": root, argument: part} for part in parts]
+
+
 def _open_official(entry: DataSet, root: Path, note: dict) -> list[Dataset]:
     """The parts of the pictures to learn from and, last, the test pictures."""
-    load, argument, learning, test = OPENED_BY[entry.name]
+    load, parts = _opened_by(entry, root)
     if note:  # the checksums of the real files are not a miniature's
         meta = getattr(load, "meta", {}) | {"md5": None}
         load = type(load.__name__, (load,), {"_check_integrity": lambda _: True, "meta": meta})
     try:
-        if argument == "root":
-            return [load(root / part) for part in (*learning, test)]
-        return [load(root, **{argument: part}) for part in (*learning, test)]
+        return [load(**arguments) for arguments in parts]
     except Exception as error:  # these classes meet damaged files with nearly any error
         raise ValueError(
             f"The files of {entry.title} in {root} are there but damaged ({error}): delete them "
@@ -199,13 +173,12 @@ def _split_of(parts: list[Dataset], side: int) -> Split:
 
 def _compare_counts(expected: dict, root: Path, learning: Split, test: Split, names: list) -> None:
     """Complains where numbers are not those of the table, or of the note about a miniature."""
+    classes, test_classes = (len(split.labels.unique()) for split in (learning, test))
     for key, kind, found in (
-        ("classes", "classes", len(learning.labels.unique())),
-        ("classes", "names of classes", len(names)),
-        ("classes", "classes of test pictures", len(test.labels.unique())),
-        ("learning", "pictures to learn from", len(learning)),
-        ("test", "test pictures", len(test)),
-    ):
+        ("classes", "classes", classes), ("classes", "names of classes", len(names)),
+        ("classes", "classes of test pictures", test_classes),
+        ("learning", "pictures to learn from", len(learning)), ("test", "test pictures", len(test)),
+    ):  # fmt: skip
         if found != expected[key]:
             raise ValueError(
                 f"{expected['title']} in {root} has {found} {kind}, but {expected[key]} were "

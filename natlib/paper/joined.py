@@ -1,13 +1,9 @@
 """Many tasks at once: one supernet, one classifier with a block of columns for each task.
 
 The paper's largest experiment searches with twelve objectives: MAdds and the error on all eleven
-data sets (NAT, "What the paper measures"). Here the tasks are *joined* into one, whose classes
-are those of all of them. A picture is classified within its own task only, so the features are
-shared and the classifiers are not. `natlib.transfer` takes a joined task as any other, and an
-architecture's batch norm is recalibrated once for all.
+data sets (NAT, "What the paper measures"). Here the tasks are *joined* into one with all classes,
+and a picture is classified within its own task: they share features and batch norm, no classifier.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pymoo.indicators.igd_plus import IGDPlus
 from torch import Tensor
 from torch.utils.data import ConcatDataset
@@ -26,7 +22,6 @@ from natlib.data import DATA, SPLITS, LazyImages, Split, Task, fixed_rows, load_
 from natlib.paper.datasets import DATA_SETS, dataset_task
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.search import non_dominated
-from natlib.space import IntMatrix
 from natlib.transfer import Transfer
 
 MASKED = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
@@ -83,13 +78,11 @@ def get_many_profile(profile: str | Profile | None = None) -> Profile:
 
 
 def load_many(
-    profile: Profile | str | None = None, root: str | Path | None = None, seed: int = 0
+    profile: Profile | str | None = None,
+    root: str | Path | None = None,  # folder of the paper's data sets; None: that of NATLIB_DATA
+    seed: int = 0,  # cuts the validation splits of these
 ) -> JoinedTask:
-    """Returns the eleven tasks of a profile, joined: pocket tasks, or the paper's data sets.
-
-    These lie in the folder `root`, by default the one that `NATLIB_DATA` names; `seed` cuts their
-    validation splits.
-    """
+    """Returns the eleven tasks of a profile, joined: pocket tasks, or the paper's data sets."""
     profile = get_many_profile(profile)
     n_valid = PART_VALIDATION.get(profile.name)
     if profile.space == "paper":
@@ -113,9 +106,9 @@ def _with_classes(task: Task, classes: Sequence[str]) -> Task:
 def join_tasks(tasks: Mapping[str, Task], side: int, n_valid: int | None = None) -> JoinedTask:
     """Joins tasks, by name, into one with the classes of all, its pictures of `side` pixels.
 
-    Every task gives equally many training pictures, as many as the median task has: a larger one
-    gives a part of its pictures, a smaller one gives them repeatedly. Otherwise the largest would
-    have nearly the whole of every batch. Each gives `n_valid` validation pictures at most.
+    Each gives as many training pictures as the median task has, a larger one a part of its own and
+    a smaller one its own repeatedly: else the largest would have nearly the whole of every batch.
+    Each gives `n_valid` validation pictures at most.
     """
     n = int(np.median([len(task.train) for task in tasks.values()]))
     first, splits = 0, {name: [] for name in SPLITS}
@@ -128,15 +121,12 @@ def join_tasks(tasks: Mapping[str, Task], side: int, n_valid: int | None = None)
         first += task.num_classes
     means, stds = (np.array([getattr(t, k) for t in tasks.values()]) for k in ("mean", "std"))
     std = np.sqrt((stds**2 + means**2).mean(axis=0) - means.mean(axis=0) ** 2)
-    return JoinedTask(
-        name=f"{len(tasks)} tasks",
-        classes=tuple(f"{name}: {label}" for name, task in tasks.items() for label in task.classes),
-        **{name: _join_splits(splits[name], side) for name in SPLITS},
-        mean=tuple(means.mean(axis=0).tolist()),
-        std=tuple(std.tolist()),
-        flip=all(task.flip for task in tasks.values()),
-        parts=tuple((name, task.num_classes) for name, task in tasks.items()),
-    )
+    whole = (_join_splits(splits[name], side) for name in SPLITS)
+    classes = tuple(f"{name}: {label}" for name, task in tasks.items() for label in task.classes)
+    mean, std = (tuple(values.tolist()) for values in (means.mean(axis=0), std))
+    flip = all(task.flip for task in tasks.values())
+    parts = tuple((name, task.num_classes) for name, task in tasks.items())
+    return JoinedTask(f"{len(tasks)} tasks", classes, *whole, mean, std, flip, parts)
 
 
 def _join_splits(splits: Sequence[Split], side: int) -> Split:
@@ -145,31 +135,22 @@ def _join_splits(splits: Sequence[Split], side: int) -> Split:
     return Split(pictures, torch.cat([split.labels for split in splits]))
 
 
-def random_candidates(run: Transfer) -> tuple[IntMatrix, None]:
+def random_candidates(run: Transfer) -> tuple[NDArray[np.int64], None]:
     """Draws architectures uniformly: `search_candidates(run, random_candidates)` measures them."""
-    known, fresh, rng = set(map(tuple, run.archive.X.tolist())), {}, run.rng(3)
+    fresh, rng = [], np.random.default_rng((run.settings.seed, 3, run.iteration))
     while len(fresh) < run.profile.candidates:
-        x = tuple(run.space.sample(1, rng)[0].tolist())
-        if x not in known:
-            fresh[x] = None
-    return np.array(list(fresh)), None
-
-
-def igd_plus(F: ArrayLike, front: ArrayLike) -> float:
-    """Returns IGD+: how far a front lies, on average, beyond what a set of points attains.
-
-    For each point of the front, the distance to the nearest point of the set, counting only the
-    objectives in which that is worse (Ishibuchi et al., 2015). Less is better.
-
-    Args:
-        F: The set, all objectives minimised, `(n, n_objectives)`.
-        front: The front of all sets to be compared, `(m, n_objectives)`; scaled to 0 ... 1.
-    """
-    return float(IGDPlus(np.asarray(front, dtype=float), zero_to_one=True)(np.asarray(F)))
+        x = run.space.sample(1, rng)[0]
+        if not (np.vstack([run.archive.X, *fresh]) == x).all(axis=1).any():
+            fresh.append(x)
+    return np.array(fresh), None
 
 
 def compare(archives: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Returns IGD+ of several archives against the front of all of them together."""
+    """Returns IGD+ of archives `(n, n_objectives)`: how far the front of all lies beyond each.
+
+    The mean over that front, scaled to 0 ... 1, of the distance to the archive's nearest point,
+    counting only objectives in which that is worse; less is better (Ishibuchi et al., 2015).
+    """
     together = np.vstack(list(archives.values()))
-    front = together[non_dominated(together)]
-    return {name: igd_plus(F, front) for name, F in archives.items()}
+    igd_plus = IGDPlus(together[non_dominated(together)], zero_to_one=True)
+    return {name: float(igd_plus(F)) for name, F in archives.items()}

@@ -1,11 +1,8 @@
 """A miniature of each of the eleven data sets, to rehearse the whole pipeline with.
 
-Folders, annotation files and formats are the real ones, which torchvision's classes read. But the
-pictures are generated, and few. What they give says nothing about a data set: it is a *rehearsal*,
-and is called so wherever it is shown.
+Folders, annotations and formats are the real ones, but pictures are generated, and few. What they
+give says nothing about a data set: it is a *rehearsal*, and is called so wherever it is shown.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
@@ -24,20 +21,15 @@ from natlib.data import DATA, to_square, write_text
 from natlib.paper.datasets import DATA_SETS, NOTE
 
 NAMES = ("alpha", "beta", "gamma", "delta")  # classes, where the format leaves them open
-# Classes, and pictures of each to learn from and to test on. The names of the 102 flowers are part
-# of torchvision's class, so their miniature has them all.
+# Classes (torchvision's class insists on 102 flowers), pictures of each to learn from, to test on.
 SIZES = dict.fromkeys(DATA_SETS, (len(NAMES), 20, 10)) | {"flowers102": (102, 6, 1)}
-
 # How pictures that are files are named and listed; `data/README.md` describes the columns.
 LAYOUTS = pd.read_csv(DATA / "paper/layouts.csv", index_col="name", keep_default_na=False)
 Labels, Rng = NDArray[np.int64], np.random.Generator
 
 
 def rehearse(root: str | Path, seed: int = 0) -> Path:
-    """Writes miniatures of all eleven data sets into a folder, and returns it.
-
-    The folder must be empty, or hold the miniatures already; any other is a `ValueError`.
-    """
+    """Writes all miniatures into a folder, which is empty or holds them already, and returns it."""
     root, note = Path(root).expanduser(), {}
     if (root / NOTE).exists():
         return root

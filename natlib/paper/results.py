@@ -1,18 +1,13 @@
 """What the paper reports, what the authors published, and what you measured: one table.
 
-A figure here is of one of three kinds, and the table never mixes them: *published* (by the paper,
-or in the name of a network that its authors put online), *counted here* from a published
-architecture, or measured in *your run*. Rehearsals are not results and never enter it.
+It never mixes three kinds of figures: *published* (by the paper, or in the name of a network that
+its authors put online), *counted here* from a published architecture, and measured in *your run*.
 """
-
-from __future__ import annotations
 
 import json
 from pathlib import Path
 
 import pandas as pd
-import torchvision
-from torchvision.models import get_model_weights
 
 from natlib.cost import CostTable
 from natlib.data import DATA, write_text
@@ -33,12 +28,10 @@ def published_results() -> pd.DataFrame:
 
 
 def published_networks() -> pd.DataFrame:
-    """Returns the 14 networks that the authors published, with what we count for them.
+    """Returns the 14 networks that the authors published, with `counted_params`, `counted_madds`.
 
-    Returns:
-        Columns `dataset`; `network`, the paper's name, or the authors' where the paper's table has
-        no such network; `name`, the authors'; `architecture`; `activation`; `num_classes`; `top1`,
-        `params`, `madds` as published (percent, millions); `counted_params`, `counted_madds`.
+    `network` is the paper's name, or where its table has none the authors', which is also `name`;
+    `top1` (percent), `params` and `madds` (millions) are as published.
     """
     space, table = SearchSpace.paper(), pd.read_json(PAPER / "published_subnets.json")
     table = table.rename(columns=lambda name: name.removeprefix("published_").removesuffix("_M"))
@@ -54,12 +47,8 @@ def published_networks() -> pd.DataFrame:
 def read_results(runs: str | Path | None) -> pd.DataFrame:
     """Collects the results of finished runs, wherever they lie below the folder `runs`, if any.
 
-    Returns:
-        One row per network: `dataset`, `rehearsal`, `profile`, `seed`, `date`, `folder`, `network`,
-        `architecture`, `top1`, `top1_se` (percent), `params`, `madds` (exact), `source`.
-
-    Raises:
-        ValueError: If a result file is damaged.
+    Returns one row per network: `top1` and `top1_se` are in percent, `params` and `madds` exact. A
+    damaged result file is a `ValueError`.
     """
     rows = []
     for file in sorted(Path(runs).rglob(RESULT)) if runs else ():
@@ -68,9 +57,8 @@ def read_results(runs: str | Path | None) -> pd.DataFrame:
             source = "profile {profile}, seed {seed}, {date:.10}, {folder}".format(**about)
             rows += [about | {"source": source} | network for network in about["networks"]]
         except (ValueError, KeyError):
-            raise ValueError(
-                f"{file} is damaged: delete it and start 'python -m natlib reproduce' again."
-            ) from None
+            what_to_do = "delete it and start 'python -m natlib reproduce' again"
+            raise ValueError(f"{file} is damaged: {what_to_do}.") from None
     columns = [*NETWORK, "rehearsal", "profile", "seed", "date", "folder", "architecture", "top1"]
     table = pd.DataFrame(rows, columns=[*columns, "top1_se", "params", "madds", "source"])
     return table.astype({"rehearsal": bool})
@@ -103,33 +91,29 @@ def _side_by_side(runs: str | Path | None) -> pd.DataFrame:
 def reproduction_table(runs: str | Path | None = None) -> pd.DataFrame:
     """Returns paper, published networks and your own runs, below the folder `runs`, side by side.
 
-    Returns:
-        One row per result of the paper, and after those of its data set each published network
-        that the paper's table does not have. The upper level of the columns says what kind of
-        figure stands there, and each kind has a column that says where it comes from.
+    One row per result of the paper, and per published network that its table does not have. The
+    upper level of the columns is the kind of figure, and each kind has a `source`.
     """
     rows = _side_by_side(runs)
-    madds = rows.counted_madds_counted / 1e6
+    top1, params, madds = "top-1 (%)", "params (M)", "MAdds (M)"
+    counted = rows.counted_madds_counted / 1e6
     measured = (f"; {AUTHORS} measured on " + rows.date_authors.str[:10]).fillna("")
     figures = {
-        ("", "data set"): rows.dataset,
-        ("", "network"): rows.network,
-        (PUBLISHED, "top-1 (%)"): rows.top1,
-        (PUBLISHED, "params (M)"): rows.params,
-        (PUBLISHED, "MAdds (M)"): rows.madds,
-        (PUBLISHED, "source"): rows.source,
-        (COUNTED, "top-1 (%)"): rows.top1_authors,
-        (COUNTED, "params (M)"): rows.counted_params_counted / 1e6,
-        (COUNTED, "MAdds (M)"): madds,
-        (COUNTED, "MAdds, difference (%)"): 100 * (madds / rows.madds - 1),
-        (COUNTED, "source"): (rows.how_counted + measured).fillna("no architecture published"),
-        (YOURS, "top-1 (%)"): rows.top1_yours,
-        (YOURS, "standard error"): rows.top1_se_yours,
-        (YOURS, "params (M)"): rows.params_yours / 1e6,
-        (YOURS, "MAdds (M)"): rows.madds_yours / 1e6,
-        (YOURS, "source"): rows.source_yours.astype(object).fillna("not run"),
-    }
-    return pd.DataFrame(figures).infer_objects()
+        "": {"data set": rows.dataset, "network": rows.network},
+        PUBLISHED: {top1: rows.top1, params: rows.params, madds: rows.madds, "source": rows.source},
+        COUNTED: {
+            top1: rows.top1_authors, params: rows.counted_params_counted / 1e6, madds: counted,
+            "MAdds, difference (%)": 100 * (counted / rows.madds - 1),
+            "source": (rows.how_counted + measured).fillna("no architecture published"),
+        },
+        YOURS: {
+            top1: rows.top1_yours, "standard error": rows.top1_se_yours,
+            params: rows.params_yours / 1e6, madds: rows.madds_yours / 1e6,
+            "source": rows.source_yours.astype(object).fillna("not run"),
+        },
+    }  # fmt: skip
+    parts = {kind: pd.DataFrame(columns) for kind, columns in figures.items()}
+    return pd.concat(parts, axis=1).infer_objects()
 
 
 def rehearsal_table(runs: str | Path | None) -> pd.DataFrame:
@@ -141,23 +125,10 @@ def rehearsal_table(runs: str | Path | None) -> pd.DataFrame:
 
 
 def mobile_setting() -> pd.DataFrame:
-    """Returns NAT-M1 to M4 on ImageNet beside other networks for phones, sorted by `madds`.
-
-    The others' figures are those that come with torchvision's weights, and those in the names of
-    two published Once-for-all networks: `top1` in percent, `params` and `madds` in millions.
-    """
+    """Returns NAT-M1 to M4 on ImageNet beside other networks for phones, with sources, by MAdds."""
     nat = published_results().query("dataset == 'imagenet'").assign(family="NAT", source="paper")
-    table, version = pd.read_csv(PAPER / "mobile.csv"), torchvision.__version__.split("+")[0]
-    rows = nat[table.columns].values.tolist()
-    for family, name, *figures, source in table.itertuples(index=False):
-        if source != "torchvision":
-            rows.append((family, name, *figures, source))
-            continue
-        for w in get_model_weights(name):
-            figures = w.meta["_metrics"]["ImageNet-1K"]["acc@1"], w.meta["num_params"] / 1e6
-            source = f"torchvision {version}, {w.name}"
-            rows.append((family, name, *figures, 1000 * w.meta["_ops"], source))
-    return pd.DataFrame(rows, columns=table.columns).sort_values("madds", ignore_index=True)
+    table = pd.concat([pd.read_csv(PAPER / "mobile.csv"), nat], join="inner")
+    return table.sort_values("madds", kind="stable", ignore_index=True)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -181,7 +152,7 @@ def write_table(table: pd.DataFrame, folder: str | Path, name: str = "reproducti
     return paths
 
 
-def styled(table: pd.DataFrame) -> pd.io.formats.style.Styler:
+def styled(table: pd.DataFrame) -> "pd.io.formats.style.Styler":
     """Returns the reproduction table for a notebook: rounded, with a dash where nothing is."""
     exact = {(COUNTED, "params (M)"): "{:.6f}", (COUNTED, "MAdds (M)"): "{:.6f}"}
     decimals = {column: "{:.1f}" for column in table.select_dtypes("number").columns} | exact

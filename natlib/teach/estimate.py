@@ -1,41 +1,40 @@
-"""What a transfer will take, before it starts: a few steps are timed and multiplied."""
+"""What transfers will take, before they start: a few steps are timed and multiplied."""
 
-from __future__ import annotations
-
+import argparse
 import copy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pandas as pd
 import torch
 
-from natlib.train import device_of, rank, uniform_subnets, world_size
+from natlib import SearchSpace, Supernet, train
+from natlib.data import SPLITS, Split, make_task
+from natlib.evaluate import evaluate
+from natlib.paper.datasets import DATA_SETS
+from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.transfer import Transfer, measure, train_to
 
 
 def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
-    """Predicts what a whole transfer takes, from a few steps on a copy of the supernet.
+    """Predicts what a run that has not begun takes, from `trials` steps on a copy of its supernet.
 
-    Args:
-        run: A run that has not begun; it is left as it is.
-        trials: Steps, and evaluations, that are timed after one untimed each.
-
-    Returns:
-        One row per phase, `times` (how often), `each` (seconds) and `minutes`; `total` ends it.
+    Returns one row per phase, `times` (how often), `each` (seconds) and `minutes`, and the `total`.
     """
     p, adapts = run.profile, run.settings.mode != "none"
     trial = copy.copy(run)
     trial.net = copy.deepcopy(run.net)
     trial.optimizer = type(run.optimizer)(trial.net.parameters(), lr=0.0)
     trial.progress, trial.run_dir = False, None
-    sampler = uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
+    sampler = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
     X = run.space.sample(trials + 1, run.settings.seed)
     step = seconds_each(lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0), trials)
     evaluation = seconds_each(lambda i: measure(trial, X[i : i + 1]), trials)
     again = p.archive + p.candidates * (p.iterations + 1) / 2 if adapts else 0
     counts = {
-        "warm-up": (run.steps_of(p.warmup_largest) + run.steps_of(p.warmup_uniform), step),
+        "warm-up": (run.warmup_steps, step),
         "first archive": (p.archive, evaluation),
         "new candidates": (p.iterations * p.candidates, evaluation),
         "adaptation": (p.iterations * run.steps_of(p.adapt) * adapts, step),
@@ -52,19 +51,18 @@ def seconds_each(work: Callable[[int], object], trials: int) -> float:
 
     What else the machine does makes a trial longer, never shorter.
     """
-    seconds = []
+    times = [time.perf_counter()]
     for i in range(trials + 1):
-        begin = time.perf_counter()
         work(i)
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds[1:])
+        times.append(time.perf_counter())
+    return min(end - begin for begin, end in pairwise(times[1:]))
 
 
 def outlook(run: Transfer) -> None:
     """Prints what a run that has not begun will take."""
     minutes = estimate(run, trials=2).loc["total", "minutes"]
-    if rank() == 0:
-        where = f"{device_of(run.net)}, {world_size()} process(es)"
+    if train.rank() == 0:
+        where = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
         memory = f"{peak_memory():.1f} GB of memory after a few steps"
         print(f"{run.task.name} on {where}: about {minutes:.0f} minutes, {memory}")
 
@@ -79,3 +77,53 @@ def peak_memory() -> float:
         return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def throughput(net: Supernet, batch_size: int = 8, trials: int = 2) -> tuple[float, float]:
+    """Measures how many images a second and subnet a supernet takes, in training and evaluation.
+
+    Four uniformly drawn subnets see each of `trials` batches. The supernet keeps its weights.
+    """
+    side = max(net.space.resolutions)
+    noise = torch.randint(256, (batch_size, 3, side, side), generator=torch.Generator()).byte()
+    split = Split(noise, torch.zeros(batch_size, dtype=torch.int64))
+    task = make_task("noise", ("noise",), dict.fromkeys(SPLITS, split))
+    sampler, X = train.uniform_subnets(net.space, 3, seed=0), net.space.sample(4, 0)
+    fixed = (net, train.make_optimizer(net), task, sampler, lambda step: 0.0)
+    size, how = {"batch_size": batch_size}, {"calibration": batch_size, "progress": False}
+    step = seconds_each(lambda i: train.train(*fixed, [i], **size, progress=False), trials)
+    evaluation = seconds_each(lambda i: evaluate(net, X, task, **how), trials)
+    return 4 * batch_size / step, 8 * batch_size / evaluation  # 4 more to recalibrate batch norm
+
+
+def estimated_hours(profile: Profile, training: float, evaluation: float) -> pd.DataFrame:
+    """Predicts the hours of a transfer to each data set of the paper, given its `throughput`.
+
+    Columns `training`, `evaluation` and `hours`, of both. Loading and searching are left out.
+    """
+    p, sets = profile, pd.DataFrame(DATA_SETS.values(), pd.Index(DATA_SETS, name="data set"))
+    subnets = p.warmup_largest * len(getattr(SearchSpace, p.space)().widths)
+    subnets += (p.warmup_uniform + p.iterations * p.adapt) * (1 + p.subnets_per_step)
+    images = (sets.train // p.batch_size).clip(lower=p.min_steps) * p.batch_size * subnets
+    again = p.archive + p.candidates * (p.iterations + 1) / 2
+    seen = sets.valid.clip(upper=p.validation) + sets.train.clip(upper=p.calibration)
+    seen *= p.archive + p.iterations * (p.candidates + again)
+    hours = {"training": images / training / 3600, "evaluation": seen / evaluation / 3600}
+    return pd.DataFrame(hours).assign(hours=lambda table: table.sum(axis=1))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures this computer's speed, and predicts the hours for data sets of the paper."""
+    parser = argparse.ArgumentParser("python -m natlib estimate", description=main.__doc__)
+    add = parser.add_argument
+    add("--tasks", nargs="+", choices=DATA_SETS, default=list(DATA_SETS), metavar="NAME",
+        help=f"data sets (default: all): {', '.join(DATA_SETS)}")  # fmt: skip
+    add("--profile", choices=PROFILES, help="how much to compute (default: NATLIB_PROFILE, quick)")
+    add("--device", help="cuda, mps or cpu; default: the best there is")
+    options = parser.parse_args(arguments)
+    profile = get_profile(options.profile)
+    net = Supernet(getattr(SearchSpace, profile.space)(), num_classes=1000)
+    speeds = throughput(net.to(train.pick_device(options.device)))
+    print("Images a second and subnet: training {:.1f}, evaluation {:.1f}.".format(*speeds))
+    print(f"Hours with profile {profile.name}:")
+    print(estimated_hours(profile, *speeds).loc[options.tasks].round(2))
