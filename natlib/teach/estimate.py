@@ -5,7 +5,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -24,10 +24,8 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
     Returns one row per phase, `times` (how often), `each` (seconds) and `minutes`, and the `total`.
     """
     p, adapts = run.profile, run.settings.mode != "none"
-    trial = copy.copy(run)
-    trial.net = copy.deepcopy(run.net)
+    trial = replace(run, net=copy.deepcopy(run.net), progress=False, run_dir=None)
     trial.optimizer = type(run.optimizer)(trial.net.parameters(), lr=0.0)
-    trial.progress, trial.run_dir = False, None
     sampler = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
     X = run.space.sample(trials + 1, run.settings.seed)
     step = seconds_each(lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0), trials)
@@ -47,15 +45,12 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
 
 
 def seconds_each(work: Callable[[int], object], trials: int) -> float:
-    """Returns the least seconds of `work(1)` to `work(trials)`, after an untimed `work(0)`.
-
-    What else the machine does makes a trial longer, never shorter.
-    """
+    """Returns the least seconds of `work(1)` to `work(trials)`, after an untimed `work(0)`."""
     times = [time.perf_counter()]
     for i in range(trials + 1):
         work(i)
         times.append(time.perf_counter())
-    return min(end - begin for begin, end in pairwise(times[1:]))
+    return pd.Series(times[1:]).diff().min()  # what else the machine does only makes it longer
 
 
 def outlook(run: Transfer) -> None:
@@ -125,5 +120,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     net = Supernet(getattr(SearchSpace, profile.space)(), num_classes=1000)
     speeds = throughput(net.to(train.pick_device(options.device)))
     print("Images a second and subnet: training {:.1f}, evaluation {:.1f}.".format(*speeds))
-    print(f"Hours with profile {profile.name}:")
-    print(estimated_hours(profile, *speeds).loc[options.tasks].round(2))
+    hours = estimated_hours(profile, *speeds).loc[options.tasks].round(2)
+    print(f"Hours with profile {profile.name}:", hours, sep="\n")
