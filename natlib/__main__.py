@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-ERRORS = (ValueError, OSError, RuntimeError, FloatingPointError)
+EXPECTED = (ValueError, OSError, RuntimeError, FloatingPointError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = parser.parse_args(arguments[:1]).command
     try:
         return COMMANDS[command][1](arguments[1:]) or 0
-    except ERRORS as error:
+    except EXPECTED as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         raise SystemExit("Interrupted: the same command goes on from here.") from None

@@ -32,12 +32,10 @@ Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
 
 def train(
     net: nn.Module,  # the supernet, or whatever else takes images and an architecture
-    optimizer: torch.optim.Optimizer,
-    task: Task,  # only its train split is touched
+    optimizer: torch.optim.Optimizer, task: Task,  # of which only the train split is touched
     sampler: SubnetSampler,  # gives the subnets of a step
     schedule: Schedule,  # gives the learning rate of a step
-    steps: range,  # numbers of the steps to do
-    *,
+    steps: range, *,  # numbers of the steps to do
     batch_size: int,  # images a step, over all processes
     seed: int = 0,  # of the batches and their augmentation
     teacher: nn.Module | str | None = "first",  # of each step; or a frozen subnet; or nobody
@@ -46,9 +44,8 @@ def train(
     clip: float = 5.0,  # largest norm of the gradient
     micro_batches: int = 1,  # parts into which a process cuts its images, to save memory
     after_step: Callable[[int], None] = lambda step: None,
-    description: str = "training",  # label of the progress bar
-    progress: bool = True,
-) -> None:
+    description: str = "training", progress: bool = True,  # the bar's label; whether to show it
+) -> None:  # fmt: skip
     """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
 
     A loss that is not finite is a `FloatingPointError` that names subnet and step, before weights
@@ -60,7 +57,8 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     how = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
     for step in (bar := tqdm(steps, desc=description, **how)):
-        optimizer.param_groups[0]["lr"] = schedule(step)
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(step)
         optimizer.zero_grad(set_to_none=True)
         images, labels = training_batch(task, batch_size, step, seed, device, augment)
         archs, losses = sampler(step), []
