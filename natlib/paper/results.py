@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from natlib.cost import CostTable
+from natlib.cost import block_cost, classifier_cost
 from natlib.data import DATA, write_text
 from natlib.space import Architecture, SearchSpace
 
@@ -36,10 +36,9 @@ def published_networks() -> pd.DataFrame:
     space, table = SearchSpace.paper(), pd.read_json(PAPER / "published_subnets.json")
     table = table.rename(columns=lambda name: name.removeprefix("published_").removesuffix("_M"))
     table["architecture"] = table.pop("arch").map(Architecture.from_dict)
-    X = [space.encode(architecture)[None] for architecture in table.architecture]
-    costs = [CostTable(space, n) for n in table.num_classes]
-    table["counted_params"] = [int(cost.params(x)[0]) for cost, x in zip(costs, X, strict=True)]
-    table["counted_madds"] = [int(cost.madds(x)[0]) for cost, x in zip(costs, X, strict=True)]
+    blocks = zip(map(space.blocks, table.architecture), table.num_classes, strict=True)
+    costs = [sum(map(block_cost, b), classifier_cost(b[-1].c_out, n)) for b, n in blocks]
+    table["counted_params"], table["counted_madds"] = zip(*costs, strict=True)
     table = table.merge(published_results()[[*NETWORK, "madds"]], "left", ["dataset", "madds"])
     return table.assign(network=table.network.fillna(table.name))
 
