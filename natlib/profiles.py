@@ -1,7 +1,7 @@
 """Every number that differs between a laptop and a GPU, in one place.
 
-`NATLIB_PROFILE` chooses: `quick` (minutes on two CPU cores; the default), `gpu` (more of everything)
-or `paper` (the paper's space, with the settings of its authors' later framework).
+`NATLIB_PROFILE` chooses: `quick` (minutes on two CPU cores; default), `gpu` (more of everything) or
+`paper` (the paper's space, with the settings of its authors' later framework).
 """
 
 import os

@@ -188,8 +188,15 @@ SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
     "forest": lambda space, seed: RandomForestRegressor(200, random_state=seed),
     "mlp": lambda space, seed: _on_thermometer(
         space,
-        MLPRegressor([64], alpha=1, solver="lbfgs", max_iter=1000, tol=1e-3, random_state=seed),
-    ),
+        MLPRegressor(
+            hidden_layer_sizes=[64],
+            solver="lbfgs",
+            alpha=1.0,
+            max_iter=1000,
+            tol=1e-3,
+            random_state=seed,
+        ),
+    ),  # fmt: skip
     "svr": lambda space, seed: _on_thermometer(space, SVR(C=100, gamma=0.003, epsilon=0.05)),
     "gp_onehot": lambda space, seed: seeing(space.features, gaussian_process(seed)),
     "gp": lambda space, seed: _on_thermometer(space, gaussian_process(seed)),
