@@ -30,13 +30,7 @@ from threadpoolctl import threadpool_limits
 from natlib.space import IntMatrix, SearchSpace
 
 BLOCK = 2**18  # distances that a thread holds at once in `predict`: they stay in the CPU's cache
-LAYERS = {
-    "hidden_layer_sizes": [64],
-    "alpha": 1.0,
-    "solver": "lbfgs",
-    "max_iter": 1000,
-    "tol": 1e-3,
-}
+MLP = {"hidden_layer_sizes": [64], "alpha": 1.0, "solver": "lbfgs", "max_iter": 1000, "tol": 1e-3}
 TOTALS_WEIGHT = 4.0  # of the columns of means in `thermometer`; one level of a decision weighs 1
 
 
@@ -193,7 +187,7 @@ SURROGATES: dict[str, Callable[[SearchSpace, int], BaseEstimator]] = {
     "ridge_onehot": lambda space, seed: seeing(space.features, ridge()),
     "ridge": lambda space, seed: _on_thermometer(space, ridge()),
     "forest": lambda space, seed: RandomForestRegressor(200, random_state=seed),
-    "mlp": lambda space, seed: _on_thermometer(space, MLPRegressor(random_state=seed, **LAYERS)),
+    "mlp": lambda space, seed: _on_thermometer(space, MLPRegressor(random_state=seed, **MLP)),
     "svr": lambda space, seed: _on_thermometer(space, SVR(C=100, gamma=0.003, epsilon=0.05)),
     "gp_onehot": lambda space, seed: seeing(space.features, gaussian_process(seed)),
     "gp": lambda space, seed: _on_thermometer(space, gaussian_process(seed)),
