@@ -21,11 +21,10 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, plots, plots_search, search
-from natlib.checks import nsga3 as checks
-from natlib.cost import CostTable
-from natlib.space import SearchSpace
+from natlib import CostTable, SearchSpace, data, search
 from natlib.surrogate import SURROGATES
+from natlib.teach import plots, plots_lessons
+from natlib.teach.checks import nsga3 as checks
 
 # %% [markdown]
 # The problem of the lesson: predicted error and counted MAdds of pocket subnets, and the recorded
@@ -38,11 +37,10 @@ archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
 X_archive = np.stack([space.encode(space.parse(text)) for text in archive.architecture])
 F_archive = archive[["top1_err", "madds"]].to_numpy(dtype=float)
 surrogate = SURROGATES["gp"](space, 0).fit(X_archive, F_archive[:, 0])
-objectives = {"top1_err": surrogate.predict, "madds": cost.madds}
 
 
-def evaluate(X: np.ndarray, functions: dict) -> np.ndarray:
-    return np.column_stack([function(X) for function in functions.values()]).astype(float)
+def evaluate(X: np.ndarray) -> np.ndarray:
+    return np.column_stack([surrogate.predict(X), cost.madds(X)])
 
 
 # %% [markdown]
@@ -140,7 +138,7 @@ found = layers(ten)
 alt = "Ten subnets, A to J, in layers: " + "; ".join(
     " ".join(np.array(list("ABCDEFGHIJ"))[found == k]) for k in range(found.max() + 1)
 )
-plots.show(plots_search.plot_layers(ten, found), alt)
+plots.show(plots_lessons.plot_layers(ten, found), alt)
 
 # %% [markdown] tags=["solution"]
 # The matrix of pairs costs n² comparisons once; peeling then only looks at its rows. A loop over
@@ -209,7 +207,7 @@ checks.check_survivors(survivors)
 
 
 # %%
-def evolve(survive, functions: dict, seed: int, population=50, generations=20) -> np.ndarray:
+def evolve(survive, evaluate, seed: int, population=50, generations=20) -> np.ndarray:
     rng = np.random.default_rng(seed)
     X = space.sample(population, rng)
     for _ in range(generations):
@@ -219,18 +217,22 @@ def evolve(survive, functions: dict, seed: int, population=50, generations=20) -
         random_genes = rng.integers(space.lower, space.upper + 1, children.shape)
         children = space.repair(np.where(mutated, random_genes, children))
         X = np.unique(np.vstack([X, children]), axis=0)
-        X = X[survive(evaluate(X, functions), population)]
-    return evaluate(X, functions)
+        X = X[survive(evaluate(X), population)]
+    return evaluate(X)
 
 
 # %%
+def with_params(X: np.ndarray) -> np.ndarray:
+    return np.column_stack([evaluate(X), cost.params(X)])
+
+
 results = {}
-for functions in (objectives, {**objectives, "params": cost.params}):
-    box = evaluate(X_archive, functions)
+for m, function in {2: evaluate, 3: with_params}.items():
+    box = function(X_archive)
     for name, survive in {"crowding": survivors, "directions": search.select_best}.items():
-        fronts = [evolve(survive, functions, seed) for seed in range(5)]
+        fronts = [evolve(survive, function, seed) for seed in range(5)]
         volumes = [search.hypervolume(F, box.max(axis=0), box.min(axis=0)) for F in fronts]
-        results[f"{len(functions)} objectives, {name}"] = volumes
+        results[f"{m} objectives, {name}"] = volumes
 means = ", ".join(f"{name} {np.mean(volumes):.3f}" for name, volumes in results.items())
 plots.show(plots.plot_modes(results), f"Final hypervolume for five seeds; means: {means}.")
 
@@ -303,8 +305,9 @@ print(f"{holes.any(axis=1).mean():.0%} of the children have a hole in one stage 
 # active layer (an inverted residual) first widens its input by a 1x1 convolution. The objective is the
 # number of values of the largest tensor that one of these convolutions puts out, for one image.
 #
-# Write it. Then search with it as a third objective and compare with a search that minimises error
-# and MAdds only: how small an error does each of them find within a limit of memory?
+# Write it; `space.blocks(arch)` lists the layers of an architecture. Then search with it as a third
+# objective and compare with a search that minimises error and MAdds only: how small an error does each
+# of them find within a limit of memory?
 
 
 # %% tags=["stub"]
@@ -319,32 +322,25 @@ def largest_activation(space: SearchSpace, X: np.ndarray) -> np.ndarray:
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `natlib.cost.block_at(space, resolution, width, stage, position, gene - 1)` gives the
-# channels, the expand ratio, the stride and the side of the input of one layer.
+# **Hint.** Look at `space.blocks(space.decode(X[0]))`. A block has the side of its input, `side`, and the
+# channels of the expanded tensor, `mid`. The depthwise convolution, which comes after it, is the one with
+# the stride.
 
 # %% [markdown] tags=["hint"]
-# **Hint.** `natlib.space.expanded_channels` gives the channels of the expanded tensor. The depthwise
-# convolution, which comes after it, is the one with the stride.
+# **Hint.** Stem, first block, final expand and feature mix do not count: which of their properties tells
+# them from the layers of the stages?
 
 # %% [markdown] tags=["hint"]
-# **Hint.** For the search: `search.nsga3(space, {**objectives, "memory": ...}, X_archive[:0])` takes a
-# function of `X` alone. Compare the smallest error within each limit of memory; several seeds.
+# **Hint.** For the search: `search.nsga3(space, function)` takes a function of `X` alone that returns one
+# column for each objective. Compare the smallest error within each limit of memory; several seeds.
 
 
 # %% tags=["solution"]
-from natlib.cost import block_at
-from natlib.space import expanded_channels
-
-
 def largest_activation(space: SearchSpace, X: np.ndarray) -> np.ndarray:
-    largest = np.zeros(len(X), dtype=np.int64)
-    for row, stage, position in zip(*np.nonzero(space.layer_genes(X)), strict=True):
-        gene = space.layer_genes(X)[row, stage, position]
-        resolution, width = space.resolutions[X[row, 0]], space.widths[X[row, 1]]
-        block = block_at(space, resolution, width, stage, position, gene - 1)
-        values = expanded_channels(block.c_in, block.expand) * block.side**2
-        largest[row] = max(largest[row], values)
-    return largest
+    subnets = [space.blocks(space.decode(x)) for x in X]
+    return np.array(
+        [max(b.mid * b.side**2 for b in blocks if b.expand is not None) for blocks in subnets]
+    )
 
 
 # %% tags=["check"]
@@ -352,15 +348,16 @@ checks.check_activation(largest_activation)
 
 
 # %% tags=["solution"]
-three = {**objectives, "memory": lambda X: largest_activation(space, X)}
+def with_memory(X: np.ndarray) -> np.ndarray:
+    return np.column_stack([evaluate(X), largest_activation(space, X)])
 
 
-def search_with(functions: dict) -> np.ndarray:
-    found = [search.nsga3(space, functions, X_archive[:0], seed=seed).X for seed in range(3)]
-    return evaluate(np.vstack(found), three)
+def search_with(function) -> np.ndarray:
+    found = [search.nsga3(space, function, seed=seed).X for seed in range(3)]
+    return with_memory(np.vstack(found))
 
 
-found = {"two objectives": search_with(objectives), "three objectives": search_with(three)}
+found = {"two objectives": search_with(evaluate), "three objectives": search_with(with_memory)}
 limits = np.unique(found["three objectives"][:, 2])
 table = {
     name: [F[F[:, 2] <= limit, 0].min(initial=np.inf) for limit in limits]
@@ -380,16 +377,13 @@ alt = "Predicted error against the largest activation: two fronts as steps, "
 plots.show(figure, alt + "that of the search with three objectives nowhere above the other.")
 
 # %% tags=["solution"]
-box = evaluate(X_archive, three)
+box = with_memory(X_archive)
 rivals = {
-    "NSGA-III": lambda s: search.nsga3(space, three, X_archive[:0], seed=s).X,
-    "random": lambda s: space.sample(21 * 100, s),
+    "NSGA-III": lambda seed: search.nsga3(space, with_memory, seed=seed).F,
+    "random": lambda seed: with_memory(space.sample(21 * 100, seed)),
 }
 volumes = {
-    name: [
-        search.hypervolume(evaluate(draw(seed), three), box.max(axis=0), box.min(axis=0))
-        for seed in range(5)
-    ]
+    name: [search.hypervolume(draw(seed), box.max(axis=0), box.min(axis=0)) for seed in range(5)]
     for name, draw in rivals.items()
 }
 means = ", ".join(f"{name} {np.mean(v):.3f}" for name, v in volumes.items())

@@ -25,9 +25,9 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from natlib import data, plots, search
-from natlib.checks import online_adaptation as checks
-from natlib.space import Architecture, SearchSpace
+from natlib import Architecture, SearchSpace, data, search
+from natlib.teach import plots
+from natlib.teach.checks import online_adaptation as checks
 
 # %% [markdown]
 # The recordings that some questions ask about are tables in the folder `data.DATA / "archives"`;
@@ -230,16 +230,16 @@ checks.check_distillation_loss(distillation_loss)
 # its source task. Its largest subnet is the teacher, its smallest the student:
 
 # %%
-from natlib.evaluate import InputBatches, fixed_sample, recalibrate
-from natlib.supernet import Supernet
+from natlib import Supernet
+from natlib.evaluate import InputBatches, recalibrate
 
 source, net = data.load_task("source"), Supernet.load(data.pretrained_path("pocket"))
-pictures = fixed_sample(source.valid, 500)
+pictures = data.fixed_sample(source.valid, 500)
 
 
 def logits_of(arch):
     subnet = net.extract(arch)
-    train = fixed_sample(source.train, 1000)
+    train = data.fixed_sample(source.train, 1000)
     recalibrate(subnet, InputBatches(train, arch.resolution, source))
     with torch.no_grad():
         return torch.cat([subnet(x) for x, _ in InputBatches(pictures, arch.resolution, source)])
