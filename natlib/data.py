@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-from torchvision.transforms.functional import resize
+from torch.nn import functional
 from tqdm.contrib.concurrent import thread_map
 
 Rows = NDArray[np.int64]  # numbers of pictures
@@ -170,6 +169,8 @@ def folder_task(
 
 def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
     """Returns the classes; and file, label and split of each picture, which counts once."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # slow to import
+
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}: pass one that holds class folders.")
     folders = {SPLIT_FOLDERS[k]: root / k for k in _subfolders(root) if k in SPLIT_FOLDERS}
@@ -288,7 +289,8 @@ def to_square(image: Image.Image, side: int) -> Tensor:
 def to_input(images: Tensor, resolution: int, task: Task, device: object = "cpu") -> Tensor:
     """Resizes and normalises pictures to float32 `(n, 3, r, r)`, channels last in memory."""
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
-    x = resize(x, [resolution, resolution])
+    if x.shape[2:] != (resolution, resolution):
+        x = functional.interpolate(x, (resolution, resolution), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
     return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
