@@ -31,7 +31,7 @@ class Profile:
     validation: int | None = None  # images that the search measures on; None takes all
     population: int = 100  # of NSGA-III
     generations: int = 20  # of NSGA-III
-    finetune_steps: int = 200  # of fine-tuning one chosen network alone
+    finetune_steps: int = 100  # of fine-tuning one chosen network alone
     finetune_lr: float = 0.1  # peak learning rate of that
     finetune_rounds: int = 4  # how often it is measured on validation meanwhile
     micro_batches: int = 1  # parts into which a process cuts its images, to save memory

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from natlib import datasets, paper, plots, plots_paper, reproduce
-from natlib.folders import folder_task
-from natlib.rehearse import rehearse
+from natlib.paper import datasets, miniatures, results
+from natlib.paper.reproduce import REHEARSAL, reproduce
+from natlib.teach import plots, plots_lessons
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three kinds of truth
@@ -45,38 +45,48 @@ from natlib.rehearse import rehearse
 # downloaded unless you ask for it; `here` says what you have, `archive_gb` how many GB to download.
 
 # %%
-table = datasets.describe()
-table[["title", "classes", "train", "valid", "test", "archive_gb", "download", "here"]]
+sets = datasets.overview()
+sets[["title", "classes", "train", "valid", "test", "archive_gb", "download", "here"]]
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # The *test* split is the official test split (for ImageNet the official validation pictures, because
 # the labels of its test pictures are secret; for DTD the first of ten splits). All other labelled
 # pictures are for learning: a fifth of them, at most 10,000, becomes *valid*, drawn by a seed, each
-# class in proportion. A search sees *train* and *valid*, never *test*.
+# class in proportion. A search sees *train* and *valid*, never *test*. One function makes a task of
+# any of the eleven:
+
+# %%
+from natlib.teach.source import show_source
+
+show_source(datasets.valid_size, datasets.dataset_task)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Who may use the pictures, and for what? Read before you download.
 
 # %%
-table[["terms", "source"]].style.set_properties(**{"text-align": "left"})
+sets[["terms", "source"]].style.set_properties(**{"text-align": "left"})
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Three of them have to be got by hand. `check` says what is there, what is missing and what to do:
+# Three of them have to be got by hand. `status` says what is there, what is missing and what to do:
 
 # %%
 folder = Path(tempfile.mkdtemp())
-print(datasets.check("cars", folder))
+print(datasets.status("cars", folder))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A rehearsal
 #
 # Without any of the data the whole pipeline can still be tried. `rehearse` writes a miniature of each
 # data set, files and folders as in the original, so that the real loaders read it. But the pictures
-# are generated noise in stripes, and few. In a shell: `python -m natlib.rehearse FOLDER`.
+# are few, and each is drawn by this function: the class decides roughly how its stripes run. In a
+# shell: `python -m natlib rehearse FOLDER`.
 
 # %%
-rehearsal = rehearse(folder / "rehearsal")
-roots = {name: None if here == "yes" else rehearsal for name, here in table.here.items()}
+show_source(miniatures.draw)
+rehearsal = miniatures.rehearse(folder / "rehearsal")
+
+# %%
+roots = {name: None if here == "yes" else rehearsal for name, here in sets.here.items()}
 tasks = {name: datasets.dataset_task(name, root) for name, root in roots.items()}
 sizes = {name: [len(task.train), len(task.valid), len(task.test)] for name, task in tasks.items()}
 pd.DataFrame(sizes, index=["train", "valid", "test"]).T.assign(
@@ -84,7 +94,8 @@ pd.DataFrame(sizes, index=["train", "valid", "test"]).T.assign(
 )
 
 # %%
-figure = plots_paper.plot_montage({task.name: task for task in tasks.values()})
+pictures = {task.name: (task.train.images, task.train.labels) for task in tasks.values()}
+figure = plots_lessons.plot_montage(pictures)
 plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in tasks.values())}.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -101,7 +112,7 @@ plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in t
 # of the authors' file.
 
 # %%
-networks = paper.published_networks()
+networks = results.published_networks()
 networks["difference_percent"] = 100 * (networks.counted_madds / 1e6 / networks.madds - 1)
 columns = ["dataset", "network", "top1", "params", "counted_params", "madds", "counted_madds"]
 networks[[*columns, "difference_percent"]].round(2)
@@ -124,12 +135,15 @@ print(f"Parameters differ by {rounded:.3f} million at most; published ones have 
 # were skipped.
 
 # %%
+from natlib.space import SearchSpace
+
 by_name = networks.set_index("dataset").architecture
 chosen = {name: by_name[name] for name in ("cars", "dtd", "food101", "cifar10")}
 alt = "; ".join(
     f"{name} {arch.resolution} px, depths {arch.depths}" for name, arch in chosen.items()
 )
-plots.show(plots_paper.plot_architectures(chosen), f"Layers of four published networks: {alt}.")
+figure = plots.draw_architecture(chosen, SearchSpace.paper())
+plots.show(figure, f"Layers of four published networks: {alt}.")
 
 # %%
 shape = {
@@ -160,8 +174,8 @@ pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 
 # %%
 runs = Path("../runs")
-results = paper.reproduction_table(runs)
-paper.styled(results)
+table = results.reproduction_table(runs)
+results.styled(table)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # A dash is a figure that nobody published, or that was not run. One published figure contradicts another
@@ -169,27 +183,27 @@ paper.styled(results)
 
 # %%
 # Self-check: does the table hold what was published, all of it, and nothing invented?
-published = results[results[("", "network")].str.startswith("NAT-M")]
+published = table[table[("", "network")].str.startswith("NAT-M")]
 assert len(published) == 44, "The paper has 44 results: restore data/paper/results.csv with git."
-not_run = results[results[(paper.YOURS, "source")] == "not run"]
-assert not_run[(paper.YOURS, "top-1 (%)")].isna().all(), "A figure stands where nothing was run."
+not_run = table[table[(results.YOURS, "source")] == "not run"]
+assert not_run[(results.YOURS, "top-1 (%)")].isna().all(), "A figure stands where nothing was run."
 print(
     f"44 published results, {len(networks)} networks counted, {48 - len(not_run)} rows are yours."
 )
 
 # %%
-yours = results[(paper.YOURS, "top-1 (%)")].notna().sum()
+yours = table[(results.YOURS, "top-1 (%)")].notna().sum()
 plots.show(
-    plots_paper.plot_reproduction(results),
+    plots_lessons.plot_reproduction(table),
     "Top-1 accuracy against MAdds, one panel for each of the eleven data sets: the paper's four "
     f"points rise from left to right everywhere; {yours} points are from your own runs.",
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# To take the table elsewhere, `export` writes it as CSV and as Markdown:
+# To take the table elsewhere, `write_table` writes it as CSV and as Markdown:
 
 # %%
-for path in paper.export(results, folder / "table"):
+for path in results.write_table(table, folder / "table"):
     print(f"{path.name}: {len(path.read_text(encoding='utf-8').splitlines())} lines")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -201,13 +215,13 @@ for path in paper.export(results, folder / "table"):
 # (the supernet that NAT starts from, notebook 01).
 
 # %%
-mobile = paper.mobile_setting()
+mobile = results.mobile_setting()
 mobile.style.format({"top1": "{:.1f}", "params": "{:.1f}", "madds": "{:.0f}"}, na_rep="–")
 
 # %%
 best = mobile.loc[mobile.top1.idxmax()]
 plots.show(
-    plots_paper.plot_mobile(mobile),
+    plots_lessons.plot_mobile(mobile),
     "ImageNet top-1 against MAdds: the line of NAT-M1 to M4 lies above the other networks or on "
     f"Once-for-all's; the most accurate up to 600M is {best.network} with {best.top1:g}%.",
 )
@@ -221,22 +235,17 @@ plots.show(
 #
 # ## Rehearse the transfer
 #
-# Now the whole transfer of notebook 04, on all eleven, with a profile (`reproduce.REHEARSAL`) of too few
-# steps to learn much. In a shell it is one command, which you may interrupt and repeat:
-# `NATLIB_DATA=FOLDER python -m natlib.reproduce --profile quick --out runs`.
+# Now the whole transfer of notebook 04, on all eleven, with a profile (`REHEARSAL`) of too few steps to
+# learn much. This is all that stands around it. A run writes its result last: whoever repeats the
+# call, after an interruption or a failure, repeats nothing that is done. In a shell it is one command,
+# `NATLIB_DATA=FOLDER python -m natlib reproduce --profile quick --out runs`.
 
 # %%
-failed = reproduce.reproduce(
-    list(datasets.DATA_SETS),
-    reproduce.REHEARSAL,
-    out=folder / "runs",
-    data=rehearsal,
-    progress=False,
-)
-
-# %%
+show_source(reproduce)
+names = list(datasets.DATA_SETS)
+failed = reproduce(names, REHEARSAL, out=folder / "runs", data=rehearsal, progress=False)
 assert not failed, f"A rehearsal failed, so the real run would, too: {failed}"
-rehearsed = paper.rehearsal_table(folder / "runs")
+rehearsed = results.rehearsal_table(folder / "runs")
 rehearsed.groupby(["kind", "dataset"]).agg({"network": list, "madds": ["min", "max"]})
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -244,33 +253,34 @@ rehearsed.groupby(["kind", "dataset"]).agg({"network": list, "madds": ["min", "m
 # training, search and report ran on all eleven, and that the table of results is still as it was:
 
 # %%
-again = paper.reproduction_table(folder / "runs")
-assert (again[(paper.YOURS, "source")] == "not run").all(), "A rehearsal must not enter the table."
+again = results.reproduction_table(folder / "runs")[(results.YOURS, "source")]
+assert (again == "not run").all(), "A rehearsal must not enter the table."
 print(f"{len(rehearsed)} rehearsed networks, none of them in the table.")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Run it for real
 #
-# 1. Get the data: `python -m natlib.datasets cifar10`, or by hand what `check` says.
+# 1. Get the data: `python -m natlib data cifar10`, or by hand what `status` says.
 # 2. Put the official Once-for-all checkpoints into `ofa/` below `NATLIB_DATA`; the command names the
 #    files if they are missing.
-# 3. `python -m natlib.reproduce --tasks cifar10 flowers102 --profile paper --out runs`. On a cluster
+# 3. `python -m natlib reproduce --tasks cifar10 flowers102 --profile paper --out runs`. On a cluster
 #    with Slurm, `sbatch examples/reproduce.slurm` makes an array of jobs, one for each data set.
 # 4. Run this notebook again: it collects what lies in `runs`. Where the authors' weights lie in
 #    `nat/DATASET/NAME` below `NATLIB_DATA` (NAME is the authors'), the command measures them, too.
 #
 # How long will it take? We measure how many pictures a second *this* computer takes at the paper's
 # scale, and multiply: hours of training, of evaluation, and of both. Loading and searching come on top.
+# (In a shell: `python -m natlib estimate`.)
 
 # %%
 from natlib.profiles import PROFILES
-from natlib.space import SearchSpace
 from natlib.supernet import Supernet
+from natlib.teach.estimate import estimated_hours, throughput
 from natlib.train import pick_device
 
 net = Supernet(SearchSpace.paper(), num_classes=1000).to(pick_device())
-training, evaluation = reproduce.throughput(net, batch_size=4)
-hours = reproduce.estimated_hours(PROFILES["paper"], training, evaluation)
+training, evaluation = throughput(net, batch_size=4, trials=1)
+hours = estimated_hours(PROFILES["paper"], training, evaluation)
 print(f"Pictures a second and subnet: training {training:.1f}, evaluation {evaluation:.1f}")
 hours.assign(days=hours.hours / 24).round(1)
 
@@ -285,6 +295,8 @@ hours.assign(days=hours.hours / 24).round(1)
 # `valid` and `test`; a missing split is cut from *train*. As an example, the Food-101 miniature:
 
 # %%
+from natlib.data import folder_task
+
 own = folder_task(rehearsal / "food-101" / "images", progress=False)
 print(f"'{own.name}' with classes {own.classes}")
 print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
@@ -313,7 +325,7 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 #
 # ## Recap
 #
-# - Eleven data sets, one rule for their splits; `check` says what is missing and how to get it.
+# - Eleven data sets, one rule for their splits; `status` says what is missing and how to get it.
 # - Published, counted and measured figures stand apart, each with its source.
 # - The published networks differ by data set in resolution, width and kernels; one search each is
 #   no law.

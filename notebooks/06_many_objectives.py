@@ -23,11 +23,11 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, many, plots, transfer
-from natlib.explore import METHODS, ObjectiveExplorer, choose, objectives_of, why_empty
-from natlib.latency import LatencyTable
+from natlib import SearchSpace, data
+from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
-from natlib.space import SearchSpace
+from natlib.teach import plots
+from natlib.teach.explorer import METHODS, ObjectiveExplorer, choose, objectives_of, why_empty
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## From two objectives to four
@@ -35,7 +35,7 @@ from natlib.space import SearchSpace
 # The recorded archive of the animals (notebook 00) holds top-1 error on the validation split,
 # multiply-adds (MAdds) for one picture, and parameters. What it cannot hold is the *latency*, the
 # time that one picture takes on **your** machine. So we time each distinct block of the search space
-# once and add times up (notebook 01).
+# once and add times up, as notebook 01 did with MAdds.
 
 # %%
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
@@ -54,7 +54,10 @@ for n in (1, 2, 3, 4):
 # nearly all stay, and the front alone no longer chooses for you.
 #
 # *Parallel coordinates* show all objectives at once: an upright axis for each, best at the bottom, and
-# a line for each subnet. Marked are those that are best in one of them.
+# a line for each subnet. Marked are those that are best in one of them. Two objectives *conflict* if
+# what is good in one tends to be bad in the other: lines cross between the uprights. Lines side by
+# side mean agreement. The rank correlation (Spearman's rho, notebook 01), in the second picture, says
+# it in one number: +1 is agreement, -1 conflict, 0 neither.
 
 # %%
 front = np.flatnonzero(non_dominated(F))
@@ -70,11 +73,6 @@ plots.show(
     + "; ".join(f"{archive.architecture[row]}, {name}" for name, row in best_in.items()),
 )
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
-# Two objectives *conflict* if what is good in one tends to be bad in the other: lines cross between
-# the uprights. Lines side by side mean agreement. The rank correlation (Spearman's rho, notebook 01)
-# says it in one number: +1 is agreement, -1 conflict, 0 neither.
-
 # %%
 figure = plots.plot_correlations(F, objectives)
 ranks = archive[objectives].corr("spearman").round(2)
@@ -86,9 +84,12 @@ plots.show(
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Two costs that agree strongly are nearly one objective (exercise 4 drops
-# one). It is the pairs in conflict that make a choice hard. Latency is an objective like the others:
-# `transfer("animals", objectives=("top1_err", "madds", "latency_ms"))` searches with it. A run
-# folder keeps the table of times, so that a resumed run never mixes two measurements.
+# one). It is the pairs in conflict that make a choice hard.
+#
+# A search takes any function of encodings as a cost. So latency is an objective like the others:
+# `transfer("animals", objectives=["top1_err", "latency_ms"], costs={"latency_ms": table.latency_ms})`.
+# In a shell, `python -m natlib transfer --objectives top1_err latency_ms` and so on measures the table
+# itself and keeps it in the run folder, so that a resumed run never mixes two measurements.
 #
 # ## From wishes to a choice
 #
@@ -133,10 +134,14 @@ print(f"{len(by_sum)} by weighted sum, {len(by_chebyshev)} by weighted Chebyshev
 #
 # Often a wish is a bound: "at most a million MAdds, because it runs on a watch". A limit is not a
 # large weight: it excludes subnets, and among the rest its objective counts only by its weight.
-# Limits can also ask for too much; then it helps to hear which of them is to blame. Can both be kept:
-# an error within a point of the least, and at most 1.5 times the least MAdds?
+# Limits can also ask for too much; then it helps to hear which of them is to blame: the one that
+# excludes everything by itself, or else those that the nearest subnet breaks. Can both be kept: an
+# error within a point of the least, and at most 1.5 times the least MAdds?
 
 # %%
+from natlib.teach.source import show_source
+
+show_source(why_empty)
 labels = [plots.label_of(name) for name in objectives]
 values = plots.in_units(F, objectives)
 best, worst = values.min(axis=0), values.max(axis=0)
@@ -152,9 +157,11 @@ print(why_empty(values, limits, labels) if row is None else archive.loc[row])
 # subnet can be read out of it. Its errors are not the archive's: other weights, trained otherwise.
 
 # %%
+from natlib.transfer import start, warm_up
+
 task = data.load_task("animals")
-run = transfer.start(task, objectives=objectives, latency=table, seed=0)
-transfer.warm_up(run)
+run = start(task, objectives=objectives, costs={"latency_ms": table.latency_ms}, seed=0)
+warm_up(run)
 print(f"warmed up with {run.step} steps")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
@@ -165,14 +172,15 @@ print(f"warmed up with {run.step} steps")
 # %%
 from pathlib import Path
 
-from natlib.evaluate import InputBatches, fixed_sample, recalibrate
-from natlib.export import export, latency_ms, load
+from natlib.deploy.export import export, latency_ms, load
+from natlib.evaluate import InputBatches, recalibrate
 
 
 def take_home(arch, subnet=None, note=""):
     if subnet is None:
         subnet = run.net.extract(arch).cpu()
-        recalibrate(subnet, InputBatches(fixed_sample(task.train, 1000), arch.resolution, task))
+        pictures = data.fixed_sample(task.train, 1000)
+        recalibrate(subnet, InputBatches(pictures, arch.resolution, task))
     folder = Path("runs")
     folder.mkdir(exist_ok=True)
     name = f"{task.name}_{str(arch).replace(' ', '')}{note}.onnx"
@@ -206,12 +214,14 @@ archive.loc[explorer.kept, ["architecture", *objectives]]
 # ## Fine-tune
 #
 # In the supernet the chosen network shares its weights with all others. Taken out, it can be trained
-# alone for a while. `finetune` measures it on the validation split now and then, and keeps the version
-# that was best there, which may be the network as it came. Only then does it open the test split.
+# alone for a while, by the training loop of notebook 04. `finetune` measures it on the validation split
+# now and then, and keeps the version that was best there, which may be the network as it came. Only
+# then does it open the test split.
 
 # %%
-from natlib.finetune import finetune
+from natlib.deploy.finetune import finetune
 
+show_source(finetune)
 chosen = explorer.architecture
 tuned = [finetune(run.net.extract(chosen).cpu(), task, seed=seed) for seed in range(3)]
 rows = [(found.history.valid_top1[0], found.history.valid_top1.max()) for found in tuned]
@@ -286,34 +296,53 @@ times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
 #
 # The paper's search with most objectives: MAdds, and the error on eleven data sets at once. Which
 # network is a good compromise for *all* of them? Our eleven tasks are parts of the four shipped sets
-# (`many.POCKET_TASKS` lists their classes). They are *joined* into one: all share one supernet, the
-# logits of its classifier come in eleven blocks, one for each task, and a picture is classified
-# within the block of its task only. So an architecture is read out and recalibrated once, and
-# measured on all eleven.
+# (`eleven.classes` lists them). They are *joined* into one: all share one supernet, the logits of its
+# classifier come in eleven blocks, one for each task, and a picture is classified within the block of
+# its task only. So an architecture is read out and recalibrated once, and measured on all eleven.
 #
-# The loop is that of notebook 04, without adaptation: warm up on batches of all eleven tasks, measure
-# a first archive, then search (one surrogate predicts all errors) and measure candidates in turn.
+# Training, evaluation and search know nothing of it. A `Task` has one hook for what is special about
+# it: among which classes a picture is classified (`within`), and which errors that makes (`errors`, and
+# their names). `JoinedTask` overrides this and nothing else. What does it make of guesses, among all 49
+# classes and within each task?
 
 # %%
-eleven = many.load_many()
+import torch
+
+from natlib.paper.joined import JoinedTask, compare, load_many
+
+show_source(data.Task.within, JoinedTask.within, data.Task.errors, JoinedTask.errors)
+eleven = load_many()
 parts = pd.DataFrame(eleven.parts, columns=["task", "classes"]).set_index("task")
 for split in ("train", "valid", "test"):
-    labels = getattr(eleven, split).labels
-    parts[split] = eleven.part_of[labels].bincount().numpy()
-settings = many.get_many_profile()
-twelve = transfer.transfer(eleven, settings, mode="none", seed=0)
-print(f"{len(twelve.front)} of {len(twelve.X)} are on the front of {len(twelve.objectives)}")
-parts.T
+    parts[split] = eleven.part_of[getattr(eleven, split).labels].bincount().numpy()
+labels = eleven.valid.labels
+guess = torch.randn(len(labels), eleven.num_classes, generator=torch.Generator().manual_seed(0))
+for where, logits in {"all 49": guess, "its task": eleven.within(guess, labels)}.items():
+    right = (logits.argmax(dim=1) == labels).numpy()[None]
+    parts[f"guess among {where}, error (%)"] = eleven.errors(right, labels)[0].round(1)
+parts
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# The loop is that of notebook 04, without adaptation: warm up on batches of all eleven tasks, measure
+# a first archive, then search (one surrogate predicts all errors) and measure candidates in turn.
+# `natlib.transfer` and `natlib.paper.joined` have all it takes, and a laptop needs a minute or two:
+#
+#     run = transfer(load_many(), get_many_profile(), mode="none", seed=0)
+#
+# Six such archives were recorded (`data/record_pocket.py many`). Here is the one of seed 0.
 
 # %%
-best_mean = int(twelve.summary[:, 0].argmin())
-compromise = choose(twelve.F, np.ones(len(twelve.objectives)))
-marked = {"least mean error": best_mean, "weighted Chebyshev": compromise}
-figure = plots.plot_parallel(twelve.F, twelve.objectives, chosen=marked)
+study = pd.read_csv(data.DATA / "archives" / "many.csv")
+recorded = objectives_of(study)
+twelve = study.query("seed == 0 and method == 'NSGA-III'").reset_index(drop=True)
+F_many = twelve[recorded].to_numpy()
+print(f"{non_dominated(F_many).sum()} of {len(F_many)} are on the front of twelve objectives")
+compromise = choose(F_many, np.ones(12))
+marked = {"least mean error": F_many[:, :-1].mean(1).argmin(), "weighted Chebyshev": compromise}
 plots.show(
-    figure,
-    f"Parallel coordinates of {len(twelve.F)} subnets in MAdds and eleven errors. Marked: "
-    + "; ".join(f"{name}, {twelve.space.decode(twelve.X[row])}" for name, row in marked.items()),
+    plots.plot_parallel(F_many, recorded, chosen=marked),
+    f"Parallel coordinates of {len(F_many)} subnets in eleven errors and MAdds. Marked: "
+    + "; ".join(f"{name}, {twelve.architecture[row]}" for name, row in marked.items()),
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
@@ -323,8 +352,8 @@ plots.show(
 # Which tasks conflict? The rank correlation of each pair of objectives, over the archive:
 
 # %%
-figure = plots.plot_correlations(twelve.F, twelve.objectives)
-ranks = pd.DataFrame(twelve.F, columns=twelve.objectives).corr("spearman")
+figure = plots.plot_correlations(F_many, recorded)
+ranks = twelve[recorded].corr("spearman")
 above = np.triu(np.ones(ranks.shape, dtype=bool), 1)
 pairs = ranks.where(above).stack().dropna().sort_values()
 low, high = pairs.index[0], pairs.index[-1]
@@ -335,24 +364,21 @@ plots.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Look along MAdds first: most errors conflict with it. Do two *errors* conflict
-# anywhere? In the recording below hardly any do: they agree, or have little to do with each other. So
-# the twelve are fewer objectives than they look. Take values near zero with care: a few hundred
-# validation pictures a task blur small differences. Such noise also makes a front grow (exercise 4).
+# **What do you notice?** Look along MAdds first: seven of the eleven errors clearly conflict with it. Do
+# two *errors* conflict anywhere? Hardly: they agree, or have little to do with each other. So the
+# twelve are fewer objectives than they look. Take values near zero with care: a few hundred validation
+# pictures a task blur small differences. Such noise also makes a front grow (exercise 4).
 #
-# Does the search pay? For each of six seeds two archives were recorded (`data/record_pocket.py many`):
-# the same supernet, the same first subnets, then as many more, chosen by the search or at random. A
-# hypervolume of twelve objectives takes too long, so *IGD+* compares them. Scale each objective to the
-# range of the best known front, here that of both archives together. From each point of this front
-# take the distance to the nearest subnet of an archive, counting only objectives in which the subnet
-# is worse. IGD+ is the mean; less is better. (The search picks candidates by IGD+, too, as predicted;
-# here it is measured.)
+# Does the search pay? For each of six seeds a second archive was recorded: the same supernet, the same
+# first subnets, then as many more, but drawn at random. A hypervolume of twelve objectives takes too
+# long, so *IGD+* compares the two. Scale each objective to the range of the best known front, here that
+# of both archives together. From each point of this front take the distance to the nearest subnet of
+# an archive, counting only objectives in which the subnet is worse. IGD+ is the mean; less is better.
+# (The search picks candidates by IGD+, too, as predicted; here it is measured.)
 
 # %%
-study = pd.read_csv(data.DATA / "archives" / "many.csv")
-recorded = objectives_of(study)
 igd = {
-    seed: many.compare({m: a[recorded].to_numpy() for m, a in group.groupby("method")})
+    seed: compare({m: a[recorded].to_numpy() for m, a in group.groupby("method")})
     for seed, group in study.groupby("seed")
 }
 igd = pd.DataFrame(igd).T
@@ -367,15 +393,14 @@ plots.show(figure, "IGD+ of each seed: " + igd.round(3).to_csv(sep=" ").replace(
 # The front shows two objectives at a time, first MAdds and the error on one task: choose which.
 
 # %%
-names = list(dict.fromkeys([twelve.objectives[0], "madds", *twelve.objectives]))
-ObjectiveExplorer(transfer.archive_table(twelve), objectives=names)
+ObjectiveExplorer(twelve, objectives=[recorded[0], "madds", *recorded[1:-1]])
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we simplified against the paper
 #
 # - The eleven tasks are parts of four small sets of 32-pixel pictures, with one supernet for all. The
-#   paper takes eleven real ones (`many.load_many("paper")` joins them); NAT adapts a supernet to each.
-# - The supernet of the eleven tasks is warmed up for a few hundred steps and then does not adapt; all
+#   paper takes eleven real ones (`load_many("paper")` joins them); NAT adapts a supernet to each.
+# - The supernet of the eleven tasks was warmed up for a few hundred steps and then did not adapt; all
 #   pictures are normalised by the same mean and deviation of each colour, and none is mirrored.
 # - The predicted latency is that of one thread and one picture, and a sum over blocks.
 # - The fine-tuned network comes from a supernet that was only warmed up; the gain after a whole

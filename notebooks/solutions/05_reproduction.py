@@ -24,9 +24,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from natlib import data, folders, paper, plots, reproduce
-from natlib.checks import reproduction as checks
+from natlib import data
+from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES, Profile
+from natlib.teach import plots
+from natlib.teach.checks import reproduction as checks
 
 # %% [markdown]
 # ## Exercise 1 · Read the table (10 minutes)
@@ -36,7 +38,7 @@ from natlib.profiles import PROFILES, Profile
 # good).
 
 # %%
-results = paper.published_results()
+results = published_results()
 results.head(4)
 
 
@@ -149,7 +151,7 @@ checks.check_read_string(read_string)
 # in a legend which points are which.
 
 # %%
-networks = paper.published_networks()
+networks = published_networks()
 networks[["dataset", "network", "top1", "madds", "counted_madds"]].head(4)
 
 
@@ -321,15 +323,14 @@ checks.check_training_hours(training_hours)
 # begin with?
 
 # %% tags=["solution"]
-from natlib.datasets import DATA_SETS
+from natlib.paper.datasets import DATA_SETS
 from natlib.supernet import Supernet
+from natlib.teach.estimate import throughput
 
 p = PROFILES["paper"]
 sizes = {name: entry.train for name, entry in DATA_SETS.items()}
 needed = training_hours(sizes["cifar10"], p, 1.0) / 24
-here, _ = reproduce.throughput(
-    Supernet(SearchSpace.paper(), num_classes=10), batch_size=2, trials=1
-)
+here, _ = throughput(Supernet(SearchSpace.paper(), num_classes=10), batch_size=2, trials=1)
 print(f"one day for CIFAR-10 needs {needed:,.0f} pictures a second and subnet; here {here:.0f}")
 hours = pd.Series({name: training_hours(n, p, needed) for name, n in sizes.items()})
 hours.rename("hours at that rate").sort_values().round(1)
@@ -372,7 +373,7 @@ for name in ("ellipse", "rectangle"):
         draw_shots(folder, name, subject, rng)
 
 # %% [markdown]
-# Make a task of such a folder with `folders.folder_task`, so that no subject is on two sides of a
+# Make a task of such a folder with `data.folder_task`, so that no subject is on two sides of a
 # split.
 
 
@@ -401,7 +402,7 @@ def own_task(folder):
     def subject_of(file):
         return file.parent.name, file.stem.split("_")[0]
 
-    return folders.folder_task(folder, groups=subject_of, progress=False)
+    return data.folder_task(folder, groups=subject_of, progress=False)
 
 
 # %% tags=["check"]
@@ -450,8 +451,8 @@ checks.check_neighbour_accuracy(neighbour_accuracy)
 # %% tags=["solution"]
 rows = {}
 for seed in range(5):
-    careless = folders.folder_task(folder, seed=seed, progress=False)
-    grouped = folders.folder_task(
+    careless = data.folder_task(folder, seed=seed, progress=False)
+    grouped = data.folder_task(
         folder, seed=seed, progress=False, groups=lambda f: (f.parent.name, f.stem.split("_")[0])
     )
     rows[seed] = {
@@ -469,4 +470,4 @@ accuracies.round(1)
 # figure is not a bit of luck, it is the answer to another question. With
 # the careless task a search would reward networks that learn by heart, and neither validation nor test
 # would warn of it, because both leak in the same way. A whole transfer of such a folder is one call:
-# `natlib.transfer.transfer(own_task(folder), run_dir=...)`.
+# `natlib.transfer(own_task(folder), run_dir=...)`.

@@ -23,10 +23,10 @@
 import numpy as np
 import pandas as pd
 
-from natlib import data, explore, plots, search
-from natlib.checks import many_objectives as checks
-from natlib.latency import LatencyTable
-from natlib.space import Architecture, SearchSpace
+from natlib import Architecture, SearchSpace, data, search
+from natlib.deploy.latency import LatencyTable
+from natlib.teach import explorer, plots
+from natlib.teach.checks import many_objectives as checks
 
 # %% [markdown]
 # The archive of the lesson: subnets measured on the animals (validation split, pocket scale).
@@ -348,7 +348,7 @@ names = [name for name in study if name.startswith("top1_err_")] + ["madds"]
 
 
 def choice(F: np.ndarray) -> int:
-    return explore.choose(F, np.ones(F.shape[1]))
+    return explorer.choose(F, np.ones(F.shape[1]))
 
 
 # %% tags=["stub"]
@@ -559,7 +559,7 @@ pd.DataFrame(
 ).round(2)
 
 # %% tags=["solution"]
-ways = {"knee": knee, "equal weights": lambda F: explore.choose(F, np.ones(F.shape[1]))}
+ways = {"knee": knee, "equal weights": lambda F: explorer.choose(F, np.ones(F.shape[1]))}
 rows = {
     (", ".join(chosen), name): both.loc[choose(both[chosen].to_numpy()), ["architecture", *names]]
     for chosen in (names[:2], ["top1_err", "latency_ms"], names)
