@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from unittest.mock import patch
 
 import torch
 
-from natlib.data import Split, Task, make_task
-from natlib.space import SearchSpace
-from natlib.supernet import Supernet
+from natlib import SearchSpace, Supernet, Task
+from natlib.data import SPLITS, Split, make_task
 from natlib.train import (
     add_gradients,
     cosine,
@@ -41,13 +39,21 @@ def made_up_task(n: int, side: int) -> Task:
     noise = torch.randint(-60, 60, (n, 3, side, side), generator=generator)
     split = Split((colours[labels] + noise).to(torch.uint8), labels)
     names = tuple(str(c) for c in range(CLASSES))
-    return make_task("made up", names, {"train": split, "valid": split, "test": split})
+    return make_task("made up", names, dict.fromkeys(SPLITS, split))
 
 
 def measure(
-    space: SearchSpace, task: Task, device: torch.device, steps: int, batch: int
+    space: SearchSpace,
+    task: Task,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    steps: int,
+    batch: int,
 ) -> tuple[list[float], float, float]:
-    """Trains and returns the teacher's loss at each step, images a second and GB at the peak."""
+    """Trains and returns the teacher's loss at each step, images a second and GB at the peak.
+
+    `dtype` is the type of autocast, or `None` for float32.
+    """
     torch.manual_seed(0)
     net = Supernet(space, CLASSES).to(device, memory_format=torch.channels_last)
     sampler, losses = uniform_subnets(space, 4, seed=0), []
@@ -55,15 +61,16 @@ def measure(
         torch.cuda.reset_peak_memory_stats(device)
 
     def watch(step: int) -> None:
-        images, labels = training_batch(task, task.train, batch, step, 0, device)
-        losses.append(float(add_gradients(net, task, images, labels, sampler(step)[:1]).mean()))
+        images, labels = training_batch(task, batch, step, 0, device)
+        loss = add_gradients(net, task, images, labels, sampler(step)[:1], dtype=dtype)
+        losses.append(float(loss.mean()))
 
-    optimizer, schedule = make_optimizer(net), cosine(0.01, steps)
-    options = {"batch_size": batch, "progress": False}
-    train(net, optimizer, task, sampler, schedule, range(5), **options)
+    optimizer, schedule, untimed = make_optimizer(net), cosine(0.01, steps), min(5, steps - 1)
+    options = {"batch_size": batch, "dtype": dtype, "progress": False}
+    train(net, optimizer, task, sampler, schedule, range(untimed), **options)
     begin = time.perf_counter()
-    train(net, optimizer, task, sampler, schedule, range(5, steps), **options)
-    rate = (steps - 5) * batch * 5 / (time.perf_counter() - begin)
+    train(net, optimizer, task, sampler, schedule, range(untimed, steps), **options)
+    rate = (steps - untimed) * batch * 5 / (time.perf_counter() - begin)
     peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else float("nan")
     train(
         net, optimizer, task, sampler, lambda step: 0.01, range(steps), after_step=watch, **options
@@ -84,11 +91,11 @@ def main() -> None:
         raise SystemExit("There is no CUDA card here: --device cpu rehearses it (see --help).")
     space = SearchSpace.paper(resolutions=(arguments.side,), widths=(1.0,))
     task = made_up_task(8 * arguments.batch, arguments.side)
-    for name, kind in (("float32", None), ("mixed", half_precision(device))):
-        with patch("natlib.train.half_precision", lambda device, kind=kind: kind):
-            losses, rate, peak = measure(space, task, device, arguments.steps, arguments.batch)
+    for name, dtype in (("float32", None), ("mixed", half_precision(device))):
+        sizes = arguments.steps, arguments.batch
+        losses, rate, peak = measure(space, task, device, dtype, *sizes)
         curve = " ".join(f"{loss:.3f}" for loss in losses[:: max(1, len(losses) // 8)])
-        print(f"{name:8s} ({kind}): {rate:.0f} subnet images/s, peak {peak:.2f} GB, loss {curve}")
+        print(f"{name:8s} ({dtype}): {rate:.0f} subnet images/s, peak {peak:.2f} GB, loss {curve}")
 
 
 if __name__ == "__main__":

@@ -11,18 +11,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from unittest.mock import patch
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
-from natlib.data import Split, load_task, make_task, pretrained_path
+from natlib import Architecture, SearchSpace, Supernet, Task, load_task
+from natlib.data import SPLITS, Split, make_task, pretrained_path
 from natlib.evaluate import InputBatches, evaluate, recalibrate
-from natlib.space import Architecture, SearchSpace
-from natlib.supernet import Supernet
 from natlib.train import add_gradients, cosine, make_optimizer, train, uniform_subnets
 
 try:
@@ -46,13 +44,13 @@ def alternate(works: dict[str, Callable[[int], None]], repeats: int) -> dict[str
     return {name: float(np.median(values[1:])) for name, values in seconds.items()}
 
 
-def random_task(n: int) -> object:
+def random_task(n: int) -> Task:
     """Returns a task of `n` random training pictures."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.randint(0, CLASSES, (n,), generator=generator))
     names = tuple(str(c) for c in range(CLASSES))
-    return make_task("random", names, {"train": split, "valid": split, "test": split})
+    return make_task("random", names, dict.fromkeys(SPLITS, split))
 
 
 def activate(peer: nn.Module, arch: Architecture) -> None:
@@ -87,11 +85,11 @@ def compare_steps(repeats: int) -> dict[str, float]:
             for arch in sampler(i):
                 activate(peer, arch)
                 logits = peer(x)
-                loss = F.cross_entropy(logits, labels)
+                loss = functional.cross_entropy(logits, labels)
                 if soft_labels is None:
                     soft_labels = logits.detach().softmax(dim=1)
                 else:
-                    loss = loss + F.cross_entropy(logits, soft_labels)
+                    loss = loss + functional.cross_entropy(logits, soft_labels)
                 loss.backward()
             nn.utils.clip_grad_norm_(peer.parameters(), 5.0)
             peer_optimizer.step()
@@ -135,13 +133,10 @@ def compare_precision(repeats: int) -> dict[str, float]:
     task = load_task("animals")
     net = Supernet.load(pretrained_path("pocket")).to(memory_format=torch.channels_last)
     net.replace_classifier(task.num_classes)
-    optimizer, sampler = make_optimizer(net), uniform_subnets(net.space, 3, seed=0)
+    fixed = (net, make_optimizer(net), task, uniform_subnets(net.space, 3, 0), cosine(0.02, 1000))
 
-    def step(i: int, kind: torch.dtype | None) -> None:
-        with patch("natlib.train.half_precision", lambda device: kind):
-            rate = cosine(0.02, 1000)
-            options = {"batch_size": 64, "progress": False}
-            train(net, optimizer, task, sampler, rate, range(i, i + 1), **options)
+    def step(i: int, dtype: torch.dtype | None) -> None:
+        train(*fixed, range(i, i + 1), batch_size=64, dtype=dtype, progress=False)
 
     works = {
         "float32": lambda i: step(i, None),

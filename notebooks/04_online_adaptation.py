@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 4 · Online adaptation: the whole transfer
 #
-# About 5 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
 # About 120 minutes to teach.
 #
 # **You will be able to**
@@ -365,7 +365,8 @@ def interrupt(run):
 
 
 show_source(transfer)
-small = replace(profile, warmup_uniform=0.3, adapt=0.3, min_steps=5, archive=12, iterations=1)
+short = {"min_steps": 5, "warmup_uniform": 0.3, "adapt": 0.3, "iterations": 1}
+small = replace(profile, archive=8, candidates=4, **short)
 folder = tempfile.mkdtemp()
 try:
     transfer("emoji", small, run_dir=folder, progress=False, on_iteration=interrupt)
