@@ -137,7 +137,8 @@ twin.settings = replace(twin.settings, mode="none")
 # from them, its predictions are compared with what was measured. (Of so few, one tau says little.)
 #
 # In the source, `from_first` matters only where several processes share the work: the first one chooses
-# for all. `proposal` may be another function than `propose`; notebook 06 and the recordings use that.
+# for all. `proposal` may be another function than `propose`: random search, in a recording of notebook
+# 06. The line above a step, `@in_turn`, names the step that comes after it.
 
 # %%
 from natlib.transfer import archive_table, propose
@@ -187,7 +188,8 @@ print(f"mean error of the archive: {before:.2f}% before, {archive.errors.mean():
 # ## Again and again
 #
 # The loop repeats search and adaptation; that is all of NAT. Meanwhile the twin measures as many new
-# architectures, but only searches: in its mode, `adapt` and `measure_again` leave all as it is.
+# architectures, but only searches: in its mode, `adapt` and `measure_again` leave weights and errors
+# alone.
 
 
 # %%
@@ -271,11 +273,11 @@ print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} p
 #
 # ## Is it true? Three seeds, two tasks
 #
-# One run proves nothing. The course ships a recording of transfers with three seeds on two tasks,
-# in three modes that share warm-up and first archive (the command that records it again is in
-# `data/README.md`): adaptation draws subnets from the *distribution* of the best, or *uniform*ly, or
-# trains *none*. All search with the paper's RBF ensemble and add as many architectures; the first two
-# train for as many steps (and measure the archive again, which *none* need not).
+# One run proves nothing. The course ships a recording of transfers with three seeds on two tasks and
+# five iterations, in three modes that share warm-up and first archive (the command that records it
+# again is in `data/README.md`): adaptation draws subnets from the *distribution* of the best, or
+# *uniform*ly, or trains *none*. All search with the paper's RBF ensemble and add as many architectures;
+# the first two train for as many steps (and measure the archive again, which *none* need not).
 
 # %%
 study = pd.read_csv(data.DATA / "archives" / "adaptation.csv")
