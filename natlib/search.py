@@ -47,8 +47,8 @@ def nsga3(
 ) -> Found:
     """Searches the space with NSGA-III (Deb and Jain 2014; NAT, step 2b).
 
-    Returns the last population, without those beyond a limit. Shapes that are wrong, or that no
-    architecture within the limits was found, is a `ValueError`.
+    Returns the last population, without those beyond a limit. A `ValueError` says that
+    shapes are wrong, or that no architecture within the limits was found.
     """
     X = _all_sizes(space, population, seed)
     if X_start is not None:

@@ -5,7 +5,7 @@ seed and of the step's number, and so is the learning rate. A run that goes on a
 therefore the same as one that never stopped, with weights and momentum alone to remember.
 
 `torchrun` starts several processes that act as one: each trains the same subnets on its own part
-of every batch, and gradients are averaged.
+of every batch, and gradients are averaged. What is trained when, `natlib.transfer` decides.
 """
 
 import atexit
@@ -38,7 +38,7 @@ def train(
     steps: range, *,  # numbers of the steps to do
     batch_size: int,  # images a step, over all processes
     seed: int = 0,  # of the batches and their augmentation
-    teacher: nn.Module | str | None = "first",  # of each step; or a frozen subnet; or nobody
+    teacher: nn.Module | str | None = "first",  # of a step; or a Subnet in eval mode; or none
     augment: Augmentation = shift_and_flip,
     dtype: torch.dtype | str | None = "auto",  # of autocast: half_precision; None is float32
     clip: float = 5.0,  # largest norm of the gradient
@@ -68,8 +68,8 @@ def train(
                 piece = images[part::parts], labels[part::parts]
                 losses.append(add_gradients(net, task, *piece, archs, scale=scaler.scale, **how))
         loss = _finite_mean(torch.stack(losses), archs, step)
+        average_gradients(net)  # before unscaling: an overflow anywhere makes all skip the step
         scaler.unscale_(optimizer)
-        average_gradients(net)
         nn.utils.clip_grad_norm_(net.parameters(), clip)
         scaler.step(optimizer)
         scaler.update()
@@ -233,7 +233,7 @@ def world_size() -> int:
 
 def rank() -> int:
     """Returns the number of this process, 0 for the one that decides, writes and prints."""
-    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def average_gradients(net: nn.Module) -> None:

@@ -5,7 +5,7 @@ The loop of the paper (NAT, "The loop"), each step a function that can be called
     run = start(task, profile)           a new classifier on a pre-trained supernet
     warm_up(run)                         0.   the largest subnets, then uniformly drawn ones
     fill_archive(run)                    1.   measure a first sample of architectures
-    while run.iteration < profile.iterations:
+    while run.iteration < run.profile.iterations:
         search_candidates(run)           2a-c surrogate, NSGA-III, choice; measure; archive
         adapt(run)                       2d-e train the subnets that the archive's best suggest
         measure_again(run)               2f   the weights changed, so did the accuracies
@@ -112,7 +112,9 @@ class Transfer:
     archive: Archive
     run_dir: Path | None = None
     progress: bool = True
-    history: list[dict] = field(default_factory=list)  # one row per iteration
+    history: list[dict] = field(
+        default_factory=list
+    )  # a row for the first archive, and one per iteration
     step: int = 0  # training steps done
     iteration: int = 0  # iterations completed
     phase: str = "warm_up"  # the step of the loop that is next
@@ -157,7 +159,7 @@ def start(
     mode: str = "distribution",  # adapts what the best suggest; "uniform" any subnets; "none"
     limits: dict[str, float] | None = None,  # that candidates must keep, such as {"madds": 2e6}
     seed: int = 0,  # of everything random
-    supernet: Supernet | str | Path | None = None,  # or its file; None: the pre-trained one
+    supernet: Supernet | str | Path | None = None,  # trained in place; or its file; or None: ours
     costs: Costs | None = None,  # further ones, such as {"latency_ms": table.latency_ms}
     run_dir: str | Path | None = None,  # the run folder; None keeps nothing
     device: str | None = None,  # None: the best available
@@ -167,6 +169,7 @@ def start(
 
     `ValueError` if an argument is not among the choices, `FileNotFoundError` if a file is missing.
     """
+    train.connect()
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
     known = ["madds", "params", *(costs or {})]
     if objectives[:1] != ("top1_err",) or not set(objectives[1:]) or {*objectives[1:]} - {*known}:
@@ -337,7 +340,6 @@ def transfer(
     run with other settings; a `RuntimeError`, if another process works in it. `on_iteration` is
     called with the run after the archive was filled and after each iteration.
     """
-    train.connect()
     run = start(task, profile, run_dir=run_dir, **options)
 
     def do(step: Callable[[Transfer], None]) -> None:
@@ -431,10 +433,10 @@ def save(run: Transfer) -> None:
 
 
 def load_checkpoint(run: Transfer, resume: bool = True) -> None:
-    """Takes up the last checkpoint; `ValueError` if it is damaged, of another run, or not to be."""
+    """Takes up the last checkpoint; a damaged one, or one of another run, is a `ValueError`."""
     path, wanted = run.run_dir / CHECKPOINT, _settings(run)
     try:
-        content = torch.load(path, map_location=train.device_of(run.net), weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["settings"]
     except Exception as error:  # damaged archives fail in many ways
         told = f"{path} is damaged or was not written by a transfer ({error})"
@@ -450,7 +452,7 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     run.net.load_state_dict(content["net"])
     run.optimizer.load_state_dict(content["optimizer"])
     vars(run).update({name: content[name] for name in PROGRESS})
-    archive = {name: tensor.cpu().numpy() for name, tensor in content["archive"].items()}
+    archive = {name: tensor.numpy() for name, tensor in content["archive"].items()}
     vars(run.archive).update(archive, box=content["box"])
 
 

@@ -62,15 +62,14 @@ plots.show(figure, "Ten silhouettes of each of ten animals, bear to zebra.")
 # `start` loads the pre-trained supernet and gives it a new, untrained classifier, because the
 # classes are new. It returns a `run`, which holds the supernet, the archive and the history of the
 # transfer. `estimate` times a few training steps and measurements on a copy and multiplies: `times` is
-# how often something is done, `each` the seconds it takes. Its rows are explained below. To keep the
-# lesson short we ask for three iterations, fewer than the profile does.
+# how often something is done, `each` the seconds it takes. Its rows are explained below.
 
 # %%
 from dataclasses import replace
 
 from natlib.teach.estimate import estimate, seconds_each
 
-profile = replace(get_profile(), iterations=3)
+profile = get_profile()
 run = start(task, profile, seed=0)
 print(f"Device: {train.device_of(run.net)}, profile: {profile.name}")
 estimate(run, trials=2).round(1)
@@ -273,8 +272,8 @@ print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} p
 #
 # ## Is it true? Three seeds, two tasks
 #
-# One run proves nothing. The course ships a recording of transfers with three seeds on two tasks and
-# five iterations, in three modes that share warm-up and first archive (the command that records it
+# One run proves nothing. The course ships a recording of transfers with three seeds on two tasks, in
+# three modes that share warm-up and first archive (the command that records it
 # again is in `data/README.md`): adaptation draws subnets from the *distribution* of the best, or
 # *uniform*ly, or trains *none*. All search with the paper's RBF ensemble and add as many architectures;
 # the first two train for as many steps (and measure the archive again, which *none* need not).
@@ -421,9 +420,8 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 # ## What we simplified against the paper
 #
 # - Scale: 32 px pictures, a supernet of a third of a million weights, a first archive of 32
-#   architectures and 3 iterations of 8 (the recordings: 5); the paper takes 192 to 256 px, 100
-#   architectures at first, 30 iterations of 8, and 250 epochs of warm-up. `natlib.profiles` has both,
-#   number by number.
+#   architectures and 5 iterations of 8; the paper takes 192 to 256 px, 100 architectures at first, 30
+#   iterations of 8, and 250 epochs of warm-up. `natlib.profiles` has both, number by number.
 # - Per step 64 pictures and 3 subnets besides the teacher (the paper: 96 and 4); the distribution is
 #   that of the best 20 (150); batch norm is recalibrated on 400 training pictures (about 2,000).
 # - Learning rates are higher than the paper's, because there are so few steps: 0.1 and 0.06 instead

@@ -22,7 +22,7 @@ from natlib.paper.datasets import DATA_SETS, data_folder, dataset_task, find_dat
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
-from natlib.train import pick_device, rank
+from natlib.train import connect, pick_device, rank
 from natlib.transfer import report, transfer
 
 # As few of everything as shows that it runs, for all eleven miniatures in about a minute.
@@ -167,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     index, names, profile = (options.pop(key) for key in ("index", "tasks", "profile"))
     if index is not None and not 0 <= index < len(names):
         raise ValueError(f"There is no task {index}: choose from 0 to {len(names) - 1}.")
+    connect()
     failed = reproduce(names if index is None else [names[index]], profile, **options)
     if index is None and rank() == 0:
         if get_profile(profile).space == "paper":
