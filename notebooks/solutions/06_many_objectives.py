@@ -431,8 +431,8 @@ pd.Series(stays, name="same choice with other pictures").rename_axis("seed")
 # A maximum hangs on a single column, for each subnet on another one. So a few pictures are enough to
 # bring another subnet to the top: with other pictures the choice stays in 1 to 7% of the draws. (They
 # exaggerate: errors are drawn for each subnet by itself, whereas real pictures are the same for all.)
-# Which tasks decide is therefore for a large part luck. Noisy ones have no less say than others: emoji
-# decides most often, and `data/README.md` tells how badly two halves of its pictures agree.
+# Which tasks decide is therefore for a large part luck. Noisy ones have no less say than others: emoji is
+# among those that decide most often, and `data/README.md` tells how badly two halves of its pictures agree.
 #
 # "Droppable for this choice" is not "droppable". Other weights, another supernet or one more subnet may
 # ask just the task that has gone, and a search that does not measure a task cannot watch it. Before one
