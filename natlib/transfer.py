@@ -173,17 +173,15 @@ def start(
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
     known = ["madds", "params", *(costs or {})]
     if objectives[:1] != ("top1_err",) or not set(objectives[1:]) or {*objectives[1:]} - {*known}:
-        raise ValueError(
-            f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err' and add "
-            f"at least one of {known}."
-        )
+        told = f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err'"
+        raise ValueError(f"{told} and add at least one of {known}.")
     if mode not in MODES:
         raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
     if not isinstance(task, Task):
         task = load_task(task, side=max(supernet.space.resolutions))
-    names = (*task.error_names, *objectives[1:])
+    names, n_errors = (*task.error_names, *objectives[1:]), len(task.error_names)
     for name in set(limits) - set(names):
         raise ValueError(f"The limit on '{name}' names no objective of {list(names)}.")
     torch.manual_seed(seed)
@@ -191,9 +189,9 @@ def start(
     net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
-    settings = Settings(profile, names, mode, limits, seed)
-    widths, optimizer = (len(task.error_names), len(objectives) - 1), train.make_optimizer(net)
-    X, errors, values = (np.zeros((0, width)) for width in (net.space.n_var, *widths))
+    settings, optimizer = Settings(profile, names, mode, limits, seed), train.make_optimizer(net)
+    shape = (net.space.n_var, n_errors, len(names) - n_errors)
+    X, errors, values = (np.zeros((0, width)) for width in shape)
     archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
     return Transfer(task, settings, net, optimizer, costs, archive, run_dir, progress)
 
@@ -205,10 +203,8 @@ def in_turn(then: str) -> Callable[[Callable], Callable]:
         @wraps(function)
         def step(run: Transfer, *args, **kwargs) -> None:
             if run.phase != function.__name__:
-                told = (
-                    f"This run does not do {function.__name__} now: call {run.phase}, which is next"
-                )
-                raise RuntimeError(f"{told}, or begin anew with start.")
+                told = f"This run does not do {function.__name__} now: call {run.phase}, which is"
+                raise RuntimeError(f"{told} next, or begin anew with start.")
             begin = time.perf_counter()
             function(run, *args, **kwargs)
             run.phase = then

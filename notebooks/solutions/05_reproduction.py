@@ -22,12 +22,10 @@
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
 from natlib import data
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES, Profile
-from natlib.teach import plots
 from natlib.teach.checks import reproduction as checks
 
 # %% [markdown]
@@ -151,6 +149,10 @@ checks.check_read_string(read_string)
 # in a legend which points are which.
 
 # %%
+from matplotlib.figure import Figure
+
+from natlib.teach import plots
+
 networks = published_networks()
 networks[["dataset", "network", "top1", "madds", "counted_madds"]].head(4)
 
