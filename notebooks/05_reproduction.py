@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 5 · Reproduction: the eleven data sets
 #
-# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 1 minute of computing on a laptop, CPU (two cores; a GPU is used where there is one).
 # About 90 minutes to teach.
 #
 # **You will be able to**

@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 6 · Many objectives, one choice, and a network to take home
 #
-# About 3 minutes of computing on a laptop, CPU; about 90 minutes to teach.
+# About 2 minutes of computing on a laptop, CPU; about 90 minutes to teach.
 #
 # **You will be able to**
 #
