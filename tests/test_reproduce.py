@@ -134,7 +134,7 @@ def test_wrong_arguments(command, capsys):
 
 
 def test_only_the_first_process_writes(command, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(module, "rank", lambda: 1)
     assert command("--tasks", "cars", "--index", "0") == 0
     assert not list((tmp_path / "runs").rglob(RESULT))
     assert "seed 0, in" not in capsys.readouterr().out
