@@ -101,7 +101,8 @@ def _split_code(cell: NotebookNode) -> list[NotebookNode]:
     kind = slide_type(cell)
     if kind == "skip":
         return []
-    pictures = [o for o in cell.outputs if any("image/" in kind for kind in o.get("data", {}))]
+    alone = ("image/", "text/markdown")  # a picture, or the source of a function
+    pictures = [o for o in cell.outputs if any(k.startswith(alone) for k in o.get("data", {}))]
     others = [output for output in cell.outputs if output not in pictures]
     return [
         _part(cell, kind, outputs=others),
