@@ -311,8 +311,12 @@ def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Te
 def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
     """Returns the rows of a step's batch, int64 `(batch_size,)`; each epoch has its own order."""
     epoch, batch = divmod(step, n // batch_size)
-    order = np.random.default_rng((seed, epoch)).permutation(n)
-    return torch.from_numpy(order[batch * batch_size : (batch + 1) * batch_size])
+    return _order(n, epoch, seed)[batch * batch_size : (batch + 1) * batch_size]
+
+
+@lru_cache(4)  # a large data set takes longer to shuffle than a step should
+def _order(n: int, epoch: int, seed: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))
 
 
 def fixed_rows(n: int, k: int | None) -> Rows:
