@@ -183,10 +183,11 @@ def _greedy(N: FloatMatrix, known: FloatMatrix, k: int, quality: Callable) -> In
     """
     known, chosen = known[non_dominated(known)], np.zeros(0, dtype=np.int64)
     while len(chosen) < min(k, len(N)):
-        beside = [quality(np.vstack([known, N[chosen], point])) for point in N]
-        alone = [quality(np.vstack([N[chosen], point])) for point in N]
-        order = np.lexsort([N.mean(axis=1), -np.round(alone, 12), -np.round(beside, 12)])
-        chosen = np.append(chosen, order[~np.isin(order, chosen)][0])
+        best = np.setdiff1d(np.arange(len(N)), chosen)
+        for beside in (known, known[:0]):  # the second decides between equals only
+            gains = np.round([quality(np.vstack([beside, N[chosen], N[i]])) for i in best], 12)
+            best = best[gains == gains.max()]
+        chosen = np.append(chosen, best[N[best].mean(axis=1).argmin()])
     return chosen
 
 
