@@ -34,6 +34,11 @@ class Profile:
     finetune_steps: int = 100  # of fine-tuning one chosen network alone
     finetune_lr: float = 0.1  # peak learning rate of that
     finetune_rounds: int = 4  # how often it is measured on validation meanwhile
+    average: int = (
+        1  # steps over which the weights that are measured are averaged; 1 takes the last
+    )
+    teacher: str = "first"  # of the adaptation: the largest subnet of the step, or "frozen" before
+    smoothing: float = 1.0  # imaginary observations of each choice in the distribution of the best
     micro_batches: int = 1  # parts into which a process cuts its images, to save memory
 
 

@@ -246,16 +246,21 @@ def sample_distribution(genes: FloatMatrix, space: SearchSpace, n: int, rng: Ran
     return np.hstack([X[:, :2], layers.reshape(n, -1)])
 
 
-def sample_spread(space: SearchSpace, madds_of: Callable, n: int, rng: Random) -> IntMatrix:
+def sample_spread(
+    space: SearchSpace, madds_of: Callable, n: int, rng: Random, keeps: Callable | None = None
+) -> IntMatrix:
     """Draws a first sample that covers MAdds evenly, unique, int64 `(n, n_var)` (NAT, step 1).
 
     Uniform genes would crowd in the middle. So from a large pool of subnets of all sizes the
-    closest to each of `n` evenly spaced MAdds, which `madds_of` counts, is taken, ascending.
+    closest to each of `n` evenly spaced MAdds, which `madds_of` counts, is taken, ascending. Only
+    subnets that `keeps`, a function of encodings, says to be within the limits are in the pool.
     """
     ends = np.stack([space.encode(space.smallest()), space.encode(space.largest())])
     pool = np.unique(np.vstack([ends, _all_sizes(space, 10_000, rng)]), axis=0)
+    pool = pool if keeps is None else pool[keeps(pool)]
     if not 2 <= n <= len(pool):
-        raise ValueError(f"A first sample of {n} architectures: ask for 2 to {len(pool)}.")
+        told = f"A first sample of {n} architectures: ask for 2 to {len(pool)}"
+        raise ValueError(f"{told}, or for wider limits.")
     pool = pool[np.argsort(madds_of(pool), kind="stable")]
     madds, rows = madds_of(pool).astype(float), []
     for target in np.linspace(madds[0], madds[-1], n):

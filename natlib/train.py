@@ -168,17 +168,19 @@ def uniform_subnets(space: SearchSpace, n: int, seed: int) -> SubnetSampler:
 
 
 def subnets_from(
-    space: SearchSpace, draw: Callable[[np.random.Generator], IntMatrix], seed: int
-) -> SubnetSampler:
-    """Returns a sampler that gives the largest subnet, and those that `draw` draws `(n, n_var)`.
+    space: SearchSpace, draw: Callable[[np.random.Generator], IntMatrix], seed: int,
+    largest: bool = True,
+) -> SubnetSampler:  # fmt: skip
+    """Returns a sampler that gives the `largest` subnet, and those that `draw` draws `(n, n_var)`.
 
-    With several widths a step trains subnets of one width, in turn.
+    Each width has weights of its own, so a step trains one width: that of the first one drawn.
     """
 
     def sampler(step: int) -> list[Architecture]:
         X = draw(np.random.default_rng((seed, step)))
-        X[:, 1] = step % len(space.widths)
-        return [space.largest(space.widths[step % len(space.widths)]), *map(space.decode, X)]
+        X[:, 1] = X[0, 1]
+        drawn = [space.decode(x) for x in X]
+        return [space.largest(drawn[0].width)] * largest + drawn
 
     return sampler
 

@@ -29,20 +29,28 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, NDArray
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from natlib import search, train
 from natlib.cost import CostTable
 from natlib.data import Task, fixed_sample, load_task, pretrained_path, write_text
-from natlib.evaluate import evaluate
+from natlib.evaluate import InputBatches, evaluate, recalibrate
 from natlib.profiles import Profile, get_profile
-from natlib.space import IntMatrix, SearchSpace
-from natlib.supernet import Supernet
+from natlib.space import Architecture, IntMatrix, SearchSpace
+from natlib.supernet import Subnet, Supernet
 from natlib.surrogate import SURROGATES, rank_metrics
 
 MODES = ("distribution", "uniform", "none")
 CHECKPOINT = "checkpoint.pt"  # in the run folder
-PROGRESS = ("history", "step", "iteration", "phase")  # what a checkpoint keeps of a run as it is
+PROGRESS = (
+    "history",
+    "step",
+    "train_madds",
+    "iteration",
+    "phase",
+)  # what a checkpoint keeps of a run as it is
 ARRAYS = ("X", "errors", "costs", "born")  # and of its archive
+LEARNER = ("learner", "average", "optimizer", "teacher")  # and the states of these
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints in training
 FloatMatrix = NDArray[np.float64]
 Costs = dict[str, Callable[[IntMatrix], ArrayLike]]
@@ -55,7 +63,7 @@ class Settings:
     profile: Profile
     objectives: tuple[str, ...]  # what is minimised: the measured errors first, then costs
     mode: str  # which subnets adaptation trains, one of MODES
-    limits: dict[str, float]  # upper bounds that candidates must keep, by name of objective
+    limits: dict[str, float]  # upper bounds of what is sought, by name of objective
     seed: int  # of everything random
 
 
@@ -68,6 +76,7 @@ class Archive:
     costs: FloatMatrix  # computed objectives (n, n_costs)
     born: IntMatrix  # iteration in which each joined (n,)
     box: tuple[list, list] | None = None  # ideal and reference point of the hypervolume
+    limits: NDArray | float = np.inf  # upper bounds of the objectives (n_objectives,)
 
     def add(self, X: IntMatrix, errors: FloatMatrix, costs: FloatMatrix, iteration: int) -> None:
         """Adds rows, and notes the iteration in which they join."""
@@ -85,9 +94,15 @@ class Archive:
         return np.column_stack([self.errors.mean(axis=1), self.costs])
 
     @property
+    def within(self) -> IntMatrix:
+        """Rows that keep the limits; all rows as long as none does."""
+        keeps = (self.F <= self.limits).all(axis=1)
+        return np.flatnonzero(keeps if keeps.any() else ~keeps)
+
+    @property
     def front(self) -> IntMatrix:
-        """Rows that no other row dominates, cheapest first."""
-        rows = np.flatnonzero(search.non_dominated(self.F))
+        """Rows within the limits that no other row dominates, cheapest first."""
+        rows = self.within[search.non_dominated(self.F[self.within])]
         return rows[np.argsort(self.costs[rows, 0])]
 
     @property
@@ -96,17 +111,23 @@ class Archive:
         return search.hypervolume(self.summary, reference=self.box[1], ideal=self.box[0])
 
     def best(self, n: int) -> IntMatrix:
-        """Encodings of the best `n` by NSGA-III survival (NAT, step 2d), or of all if fewer."""
-        return self.X[search.select_best(self.F, min(n, len(self.X)))]
+        """Encodings of the best `n` within the limits by NSGA-III survival (NAT, step 2d)."""
+        rows = self.within  # all of them if there are fewer
+        return self.X[rows[search.select_best(self.F[rows], min(n, len(rows)))]]
 
 
 @dataclass
 class Transfer:
-    """A transfer under way: settings, learner (net, optimizer, step), archive, history."""
+    """A transfer under way: settings, learner and its optimizer, archive, history.
+
+    Measured, reported and exported is `net`, the running average of the learner's weights over
+    about `profile.average` steps; over one step it is the learner itself.
+    """
 
     task: Task
     settings: Settings
-    net: Supernet  # which adapts
+    learner: Supernet  # which adapts
+    average: AveragedModel  # of its weights
     optimizer: torch.optim.Optimizer
     costs: Costs  # what can be computed, by name: functions of encodings (n, n_var) to (n,)
     archive: Archive
@@ -116,13 +137,20 @@ class Transfer:
         default_factory=list
     )  # a row for the first archive, and one per iteration
     step: int = 0  # training steps done
+    train_madds: int = 0  # their multiply-adds: one forward pass, and two for the way back
     iteration: int = 0  # iterations completed
     phase: str = "warm_up"  # the step of the loop that is next
+    teacher: Subnet | None = None  # the frozen one, if the profile wants it
+
+    @property
+    def net(self) -> Supernet:
+        """The supernet that is measured."""
+        return self.average.module
 
     @property
     def space(self) -> SearchSpace:
         """The search space."""
-        return self.net.space
+        return self.learner.space
 
     @property
     def profile(self) -> Profile:
@@ -157,7 +185,7 @@ def start(
     *,
     objectives: Sequence[str] = ("top1_err", "madds"),  # top1_err first, then costs
     mode: str = "distribution",  # adapts what the best suggest; "uniform" any subnets; "none"
-    limits: dict[str, float] | None = None,  # that candidates must keep, such as {"madds": 2e6}
+    limits: dict[str, float] | None = None,  # of all that is sought, such as {"madds": 2e6}
     seed: int = 0,  # of everything random
     supernet: Supernet | str | Path | None = None,  # trained in place; or its file; or None: ours
     costs: Costs | None = None,  # further ones, such as {"latency_ms": table.latency_ms}
@@ -190,10 +218,12 @@ def start(
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
     settings, optimizer = Settings(profile, names, mode, limits, seed), train.make_optimizer(net)
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / profile.average))
     shape = (net.space.n_var, n_errors, len(names) - n_errors)
     X, errors, values = (np.zeros((0, width)) for width in shape)
     archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
-    return Transfer(task, settings, net, optimizer, costs, archive, run_dir, progress)
+    archive.limits = np.array([limits.get(name, np.inf) for name in names])
+    return Transfer(task, settings, net, average, optimizer, costs, archive, run_dir, progress)
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:
@@ -218,7 +248,10 @@ def in_turn(then: str) -> Callable[[Callable], Callable]:
 
 @in_turn(then="fill_archive")
 def warm_up(run: Transfer) -> None:
-    """Trains the largest subnets on the task, then uniformly drawn ones (NAT, step 0)."""
+    """Trains the largest subnets on the task, then uniformly drawn ones (NAT, step 0).
+
+    The profile may ask for the largest subnet as it is now as the teacher from here on.
+    """
     p, last = run.profile, run.warmup_steps
     schedule = train.cosine(p.warmup_lr, last, warmup=last // 10)
     largest = [run.space.largest(width) for width in run.space.widths]
@@ -226,13 +259,23 @@ def warm_up(run: Transfer) -> None:
     train_to(run, first, of_a_step, schedule, "warm-up, largest", teacher=None)
     uniform = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
     train_to(run, last, uniform, schedule, "warm-up, uniform")
+    if p.teacher == "frozen":
+        run.teacher = run.net.extract(run.space.largest())
+        training = fixed_sample(run.task.train, p.calibration)
+        resolution, device = run.teacher.arch.resolution, train.device_of(run.net)
+        recalibrate(run.teacher, InputBatches(training, resolution, run.task, device))
 
 
 @in_turn(then="search_candidates")
 def fill_archive(run: Transfer) -> None:
-    """Measures a first sample that covers the range of MAdds evenly (NAT, step 1)."""
+    """Measures a first sample that covers MAdds within the limits evenly (NAT, step 1)."""
     archive, seed = run.archive, run.settings.seed
-    X = search.sample_spread(run.space, run.costs["madds"], run.profile.archive, seed)
+    limits = archive.limits[archive.errors.shape[1] :]
+
+    def keeps(X: IntMatrix) -> NDArray[np.bool_]:
+        return (run.costs_of(X) <= limits).all(axis=1)
+
+    X = search.sample_spread(run.space, run.costs["madds"], run.profile.archive, seed, keeps)
     archive.add(X, measure(run, X), run.costs_of(X), iteration=0)
     worst = archive.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
@@ -255,7 +298,7 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
         found = search.nsga3(
             run.space, lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
             archive.X[archive.front], population=p.population, generations=p.generations,
-            limits=[settings.limits.get(name, np.inf) for name in settings.objectives],
+            limits=archive.limits,
             seed=1000 * settings.seed + run.iteration,
         )  # fmt: skip
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
@@ -286,15 +329,16 @@ def adapt(run: Transfer) -> None:
     p, space, seed = run.profile, run.space, run.settings.seed
     if run.settings.mode == "none":
         return
-    sampler = train.uniform_subnets(space, p.subnets_per_step, seed)
+    draw = partial(space.sample, p.subnets_per_step)
     if run.settings.mode == "distribution":
-        genes = search.gene_distribution(run.archive.best(p.best), space)
+        genes = search.gene_distribution(run.archive.best(p.best), space, p.smoothing)
         draw = partial(search.sample_distribution, genes, space, p.subnets_per_step)
-        sampler = train.subnets_from(space, draw, seed)
+    teacher = run.teacher or "first"
+    sampler = train.subnets_from(space, draw, seed, largest=teacher == "first")
     steps = run.steps_of(p.adapt)
     schedule = train.cosine(p.adapt_lr, p.iterations * steps, first=run.warmup_steps)
     last = run.warmup_steps + (run.iteration + 1) * steps
-    train_to(run, last, sampler, schedule, "adapting")
+    train_to(run, last, sampler, schedule, "adapting", teacher=teacher)
 
 
 @in_turn(then="search_candidates")
@@ -375,21 +419,32 @@ def train_to(run: Transfer, last: int, sampler: Callable, schedule: Callable, la
     def after_step(step: int) -> None:
         nonlocal saved
         run.step = step + 1
+        run.average.update_parameters(run.learner)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             save(run)
             saved = time.monotonic()
 
     p, steps = run.profile, range(run.step, last)
+    pictures, frozen = min(p.batch_size, len(run.task.train)), options.get("teacher")
+    forwards = [frozen.arch] if isinstance(frozen, Subnet) else []
+
+    def counted(step: int) -> list[Architecture]:
+        archs = sampler(step)  # back and forth a subnet takes three times what it takes forth
+        X = np.stack([run.space.encode(arch) for arch in [*forwards, *archs, *archs, *archs]])
+        run.train_madds += pictures * int(run.costs["madds"](X).sum())
+        return archs
+
     how = {"batch_size": p.batch_size, "micro_batches": p.micro_batches, "seed": run.settings.seed}
     how |= {"after_step": after_step, "progress": run.progress, "description": label} | options
-    train.train(run.net, run.optimizer, run.task, sampler, schedule, steps, **how)
+    train.train(run.learner, run.optimizer, run.task, counted, schedule, steps, **how)
 
 
 def _figures(run: Transfer) -> dict:
     archive = run.archive
     figures = {"iteration": run.iteration, "hypervolume": archive.hypervolume}
-    figures |= {"best_err": float(archive.summary[:, 0].min()), "archive": len(archive.X)}
-    return figures | {"evaluations": run.evaluations, "steps": run.step}
+    best = float(archive.summary[archive.within, 0].min())
+    figures |= {"best_err": best, "archive": len(archive.X), "evaluations": run.evaluations}
+    return figures | {"steps": run.step, "train_madds": run.train_madds}
 
 
 def _say(run: Transfer, text: str) -> None:
@@ -418,7 +473,7 @@ def save(run: Transfer) -> None:
     archive = {name: torch.from_numpy(getattr(run.archive, name)) for name in ARRAYS}
     content = {name: getattr(run, name) for name in PROGRESS}
     content |= {"settings": _settings(run), "archive": archive, "box": run.archive.box}
-    content |= {"net": run.net.state_dict(), "optimizer": run.optimizer.state_dict()}
+    content |= {name: getattr(run, name).state_dict() for name in LEARNER if getattr(run, name)}
     torch.save(content, run.run_dir / f"{CHECKPOINT}.part")
     (run.run_dir / f"{CHECKPOINT}.part").replace(run.run_dir / CHECKPOINT)
     write_text(run.run_dir / "config.json", json.dumps(content["settings"], indent=1))
@@ -445,8 +500,10 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
                 f"{run.run_dir} belongs to a run with {key} = {found.get(key)!r}, not "
                 f"{wanted[key]!r}: choose another run folder, or resume with the same settings."
             )
-    run.net.load_state_dict(content["net"])
-    run.optimizer.load_state_dict(content["optimizer"])
+    if "teacher" in content:
+        run.teacher = run.net.extract(run.space.largest()).eval()
+    for name in set(LEARNER) & set(content):
+        getattr(run, name).load_state_dict(content[name])
     vars(run).update({name: content[name] for name in PROGRESS})
     archive = {name: tensor.numpy() for name, tensor in content["archive"].items()}
     vars(run.archive).update(archive, box=content["box"])

@@ -1,12 +1,15 @@
 """Training: each numbered step is a function of seed and number; bad losses stop it."""
 
 import copy
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 
+from natlib.search import gene_distribution, sample_distribution
 from natlib.train import (
     add_gradients,
     cosine,
@@ -86,13 +89,22 @@ def test_samplers_begin_with_the_teacher(tiny_space):
     assert step == uniform_subnets(tiny_space, 3, seed=0)(5)
 
 
-def test_a_step_trains_one_width_in_turn(tiny_space):
-    from dataclasses import replace
-
+def test_a_step_trains_one_width_that_is_drawn_too(tiny_space):
     space = replace(tiny_space, widths=(1.0, 1.2))
-    sampler = subnets_from(space, lambda rng: space.sample(4, rng), seed=0)
-    assert {arch.width for arch in sampler(0)} == {1.0}
-    assert {arch.width for arch in sampler(1)} == {1.2}
+    genes = gene_distribution(space.sample(40, 0), space)
+    genes[1] = [0.2, 0.8] + [0.0] * (genes.shape[1] - 2)
+    draw = partial(sample_distribution, genes, space, 3)
+    steps = [subnets_from(space, draw, seed=0)(step) for step in range(500)]
+    assert all(len({arch.width for arch in archs}) == 1 for archs in steps)
+    assert np.mean([archs[0].width == 1.2 for archs in steps]) == pytest.approx(0.8, abs=0.06)
+
+
+def test_drawn_subnets_alone(tiny_space):
+    def draw(rng):
+        return tiny_space.sample(3, rng)
+
+    both = [subnets_from(tiny_space, draw, 0, largest)(7) for largest in (True, False)]
+    assert both[0] == [tiny_space.largest(), *both[1]] and len(both[1]) == 3
 
 
 def test_batches_come_from_train_and_change(tiny_task):

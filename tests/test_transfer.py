@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 
 from natlib.__main__ import main
+from natlib.cost import CostTable
 from natlib.profiles import get_profile
 from natlib.teach.estimate import estimate
 from natlib.transfer import CHECKPOINT, MODES, report, start, transfer
@@ -72,6 +73,66 @@ def test_the_run_folder_says_the_same(whole):
     front = pd.read_csv(whole.run_dir / "front.csv")
     assert len(front) == len(whole.archive.front) and front.madds.is_monotonic_increasing
     assert not list(whole.run_dir.glob("*.part"))
+
+
+def test_limits_hold_for_the_sample_the_distribution_the_front_and_the_report(
+    tiny_task, tiny_supernet
+):
+    madds = CostTable(tiny_supernet.space, 3).madds(tiny_supernet.space.sample(100, 0))
+    limit = float(np.quantile(madds, 0.3))
+    options = {"supernet": tiny_supernet, "limits": {"madds": limit}, "progress": False}
+    run = transfer(tiny_task, TINY, **options)
+    assert run.archive.F[:, 1].max() <= limit
+    assert report(run).madds.max() <= limit
+
+
+def test_a_limit_on_the_error_counts_once_somebody_keeps_it(whole):
+    archive = copy.deepcopy(whole.archive)
+    best = np.sort(archive.errors[:, 0])
+    archive.limits = np.array([best[2], np.inf])
+    assert set(archive.front) <= set(archive.within) and len(archive.within) >= 3
+    assert archive.errors[archive.front].max() <= best[2] and len(archive.best(50)) < 14
+    archive.limits = np.array([best[0] - 1, np.inf])
+    assert len(archive.within) == 14, "nobody keeps it, so it decides nothing"
+
+
+def test_measured_is_the_average_of_the_weights(tiny_task, tiny_supernet, monkeypatch):
+    run = start(tiny_task, replace(TINY, average=4), supernet=tiny_supernet, progress=False)
+    seen, original = [], run.average.update_parameters
+
+    def update(net):
+        original(net)
+        seen.append(net.weight_sets[0].classifier.weight.detach().clone())
+
+    monkeypatch.setattr(run.average, "update_parameters", update)
+    MODULE.warm_up(run)
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = 0.75 * expected + 0.25 * weight
+    torch.testing.assert_close(run.net.weight_sets[0].classifier.weight.detach(), expected)
+
+
+def test_an_average_over_one_step_is_the_learner(tiny_task, tiny_supernet):
+    run = start(tiny_task, replace(TINY, average=1), supernet=tiny_supernet, progress=False)
+    MODULE.warm_up(run)
+    for ours, theirs in zip(run.net.parameters(), run.learner.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_frozen_teacher_stays_and_only_what_is_drawn_is_trained(fresh, monkeypatch):
+    MODULE.warm_up(fresh)
+    MODULE.fill_archive(fresh)
+    MODULE.search_candidates(fresh)
+    teacher = copy.deepcopy(fresh.teacher.state_dict())
+    small = fresh.space.encode(fresh.space.smallest())[None]
+    monkeypatch.setattr(MODULE.search, "sample_distribution", lambda *_: small.copy())
+    before = copy.deepcopy(fresh.learner.state_dict())
+    MODULE.adapt(fresh)
+    assert all(torch.equal(t, teacher[n]) for n, t in fresh.teacher.state_dict().items())
+    used = fresh.learner.extract(fresh.space.smallest()).state_dict()
+    changed = [n for n, _ in fresh.learner.named_parameters()
+               if not torch.equal(fresh.learner.state_dict()[n], before[n])]  # fmt: skip
+    assert 0 < len(changed) <= len(used) < len(before)
 
 
 def test_report_is_the_only_one_to_touch_test(fresh, monkeypatch):

@@ -24,8 +24,9 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
     Returns one row per phase, `times` (how often), `each` (seconds) and `minutes`, and the `total`.
     """
     p, adapts = run.profile, run.settings.mode != "none"
-    trial = replace(run, net=copy.deepcopy(run.net), progress=False, run_dir=None)
-    trial.optimizer = type(run.optimizer)(trial.net.parameters(), lr=0.0)
+    learner, average, optimizer = copy.deepcopy((run.learner, run.average, run.optimizer))
+    trial = replace(run, learner=learner, average=average, optimizer=optimizer)
+    trial.progress, trial.run_dir = False, None
     sampler = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
     X = run.space.sample(trials + 1, run.settings.seed)
     step = seconds_each(lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0), trials)
