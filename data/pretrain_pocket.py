@@ -62,7 +62,7 @@ def main() -> None:
         net,
         make_optimizer(net),
         task,
-        uniform_subnets(space, 3, arguments.seed, with_smallest=True),
+        uniform_subnets(space, 3, arguments.seed, ("largest", "smallest")),
         cosine(arguments.lr, arguments.steps, warmup=arguments.steps // 10),
         range(arguments.steps),
         batch_size=arguments.batch_size,

@@ -3,8 +3,8 @@
     python data/study_pocket.py modes      distribution against uniform: `modes.csv`
     python data/study_pocket.py fixed      a transfer against fixed networks: `fixed.csv`
 
-Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and is resumed
-if it was stopped, so a study goes on where it was when it is called again. Several processes, one
+Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and resumed if
+it was stopped, so a study goes on where it was when it is called again. Several processes, one
 thread each (`OMP_NUM_THREADS=1`), share a study if they are started beside each other.
 
 The endpoints were settled before the first run; settings were chosen on seeds from 100 on.

@@ -39,6 +39,7 @@ class Profile:
     )
     teacher: str = "first"  # of the adaptation: the largest subnet of the step, or "frozen" before
     smoothing: float = 1.0  # imaginary observations of each choice in the distribution of the best
+    always: tuple[str, ...] = ()  # what each step also trains: ("smallest",) or nothing
     micro_batches: int = 1  # parts into which a process cuts its images, to save memory
 
 

@@ -25,15 +25,18 @@ from tqdm.auto import tqdm
 from natlib.data import Task, batch_indices, shift_and_flip, to_input
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
-SubnetSampler = Callable[[int], list[Architecture]]
+Sampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
+Names = tuple[str, ...]
 Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
+
+LARGEST = ("largest",)  # the teacher of a step comes first
 
 
 def train(
     net: nn.Module,  # the supernet, or whatever else takes images and an architecture
     optimizer: torch.optim.Optimizer, task: Task,  # of which only the train split is touched
-    sampler: SubnetSampler,  # gives the subnets of a step
+    sampler: Sampler,  # gives the subnets of a step
     schedule: Schedule,  # gives the learning rate of a step
     steps: range, *,  # numbers of the steps to do
     batch_size: int,  # images a step, over all processes
@@ -162,16 +165,18 @@ def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule
     return schedule
 
 
-def uniform_subnets(space: SearchSpace, n: int, seed: int) -> SubnetSampler:
-    """Returns a sampler that gives the largest subnet and `n` uniformly drawn ones."""
-    return subnets_from(space, lambda rng: space.sample(n, rng), seed)
+def uniform_subnets(space: SearchSpace, n: int, seed: int, always: Names = LARGEST) -> Sampler:
+    """Returns a sampler that gives the subnets of `always` and `n` uniformly drawn ones."""
+    return subnets_from(space, lambda rng: space.sample(n, rng), seed, always)
 
 
 def subnets_from(
-    space: SearchSpace, draw: Callable[[np.random.Generator], IntMatrix], seed: int,
-    largest: bool = True,
-) -> SubnetSampler:  # fmt: skip
-    """Returns a sampler that gives the `largest` subnet, and those that `draw` draws `(n, n_var)`.
+    space: SearchSpace,
+    draw: Callable[[np.random.Generator], IntMatrix],
+    seed: int,
+    always: Names = LARGEST,  # what every step trains first: the "largest", the "smallest", or none
+) -> Sampler:
+    """Returns a sampler that gives the subnets of `always`, then what `draw` draws `(n, n_var)`.
 
     Each width has weights of its own, so a step trains one width: that of the first one drawn.
     """
@@ -180,7 +185,7 @@ def subnets_from(
         X = draw(np.random.default_rng((seed, step)))
         X[:, 1] = X[0, 1]
         drawn = [space.decode(x) for x in X]
-        return [space.largest(drawn[0].width)] * largest + drawn
+        return [getattr(space, name)(drawn[0].width) for name in always] + drawn
 
     return sampler
 

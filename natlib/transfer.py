@@ -257,7 +257,8 @@ def warm_up(run: Transfer) -> None:
     largest = [run.space.largest(width) for width in run.space.widths]
     first, of_a_step = run.steps_of(p.warmup_largest), lambda step: largest
     train_to(run, first, of_a_step, schedule, "warm-up, largest", teacher=None)
-    uniform = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
+    always, n = ("largest", *p.always), p.subnets_per_step
+    uniform = train.uniform_subnets(run.space, n, run.settings.seed, always)
     train_to(run, last, uniform, schedule, "warm-up, uniform")
     if p.teacher == "frozen":
         run.teacher = run.net.extract(run.space.largest())
@@ -333,12 +334,12 @@ def adapt(run: Transfer) -> None:
     if run.settings.mode == "distribution":
         genes = search.gene_distribution(run.archive.best(p.best), space, p.smoothing)
         draw = partial(search.sample_distribution, genes, space, p.subnets_per_step)
-    teacher = run.teacher or "first"
-    sampler = train.subnets_from(space, draw, seed, largest=teacher == "first")
+    always = p.always if run.teacher else ("largest", *p.always)
+    sampler = train.subnets_from(space, draw, seed, always)
     steps = run.steps_of(p.adapt)
     schedule = train.cosine(p.adapt_lr, p.iterations * steps, first=run.warmup_steps)
     last = run.warmup_steps + (run.iteration + 1) * steps
-    train_to(run, last, sampler, schedule, "adapting", teacher=teacher)
+    train_to(run, last, sampler, schedule, "adapting", teacher=run.teacher or "first")
 
 
 @in_turn(then="search_candidates")

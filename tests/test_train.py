@@ -99,12 +99,14 @@ def test_a_step_trains_one_width_that_is_drawn_too(tiny_space):
     assert np.mean([archs[0].width == 1.2 for archs in steps]) == pytest.approx(0.8, abs=0.06)
 
 
-def test_drawn_subnets_alone(tiny_space):
+def test_what_every_step_trains_comes_first(tiny_space):
     def draw(rng):
         return tiny_space.sample(3, rng)
 
-    both = [subnets_from(tiny_space, draw, 0, largest)(7) for largest in (True, False)]
-    assert both[0] == [tiny_space.largest(), *both[1]] and len(both[1]) == 3
+    choices = (("largest",), (), ("largest", "smallest"))
+    both, alone, three = (subnets_from(tiny_space, draw, 0, always)(7) for always in choices)
+    assert both == [tiny_space.largest(), *alone] and len(alone) == 3
+    assert three == [tiny_space.largest(), tiny_space.smallest(), *alone]
 
 
 def test_batches_come_from_train_and_change(tiny_task):

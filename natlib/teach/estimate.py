@@ -27,7 +27,8 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
     learner, average, optimizer = copy.deepcopy((run.learner, run.average, run.optimizer))
     trial = replace(run, learner=learner, average=average, optimizer=optimizer)
     trial.progress, trial.run_dir = False, None
-    sampler = train.uniform_subnets(run.space, p.subnets_per_step, run.settings.seed)
+    always, n = ("largest", *p.always), p.subnets_per_step
+    sampler = train.uniform_subnets(run.space, n, run.settings.seed, always)
     X = run.space.sample(trials + 1, run.settings.seed)
     step = seconds_each(lambda i: train_to(trial, i + 1, sampler, lambda step: 0.0), trials)
     evaluation = seconds_each(lambda i: measure(trial, X[i : i + 1]), trials)

@@ -19,7 +19,7 @@ TINY = replace(
     PROFILES["quick"], name="tiny", warmup_largest=1, warmup_uniform=2, adapt=1, min_steps=2,
     batch_size=40, subnets_per_step=2, archive=8, iterations=2, candidates=3, best=5,
     population=12, generations=3, calibration=60, validation=60, surrogate="ridge",
-    average=3, teacher="frozen",
+    average=3, teacher="frozen", always=("smallest",),
 )  # fmt: skip
 
 
