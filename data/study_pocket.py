@@ -3,26 +3,28 @@
     python data/study_pocket.py modes      distribution against uniform: `modes.csv`
     python data/study_pocket.py fixed      a transfer against fixed networks: `fixed.csv`
 
-Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and resumed if
-it was stopped, so a study goes on where it was when it is called again. Several processes, one
+Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and resumed
+if it was stopped, so a study goes on where it was when it is called again. Several processes, one
 thread each (`OMP_NUM_THREADS=1`), share a study if they are started beside each other.
 
 The endpoints were settled before the first run; settings were chosen on seeds from 100 on.
 
-*modes*: transfers of 10 iterations from a first archive of 100. Whatever the mode, a seed has the same
-warm-up, the same first archive and as many steps on as many subnets. Endpoint: test top-1 at equal
-MAdds, that is the front's test top-1, interpolated linearly in log MAdds at 8 sizes from the least of
-`SIZES` to the largest, or to the limit, and averaged. A pair is a task and a seed; the distribution is
-ahead of uniform if its endpoint is larger. The hypervolume by iteration is shown beside it.
+*modes*: transfers of 10 iterations from a first archive of 100. Whatever the mode, a seed has the
+same warm-up, the same first archive and as many steps on as many subnets. Endpoint: test top-1 at
+equal MAdds, that is the front's test top-1, interpolated linearly in log MAdds at 8 sizes from the
+least of `SIZES` to the largest, or to the limit, and averaged. A pair is a task and a seed; the
+distribution is ahead of uniform if its endpoint is larger. The hypervolume by iteration is shown
+beside it.
 
 *fixed*: at each of `SIZES`, of the front of a transfer the architecture that is best on validation
 among those of at most so many MAdds, as it is (`nat`) and fine-tuned alone (`nat_finetuned`); and
-the network of that size of a family that is scaled uniformly, trained alone from the same pre-trained
-weights (`fixed`) or from random ones (`scratch`), at the rate that its validation prefers. Endpoint:
-test top-1, the mean over the four sizes, `nat_finetuned` minus `fixed`. Budgets are equal in training
-MAdds: a transfer and the fine-tuning of its four networks, a tenth more, take together as many as the
-four networks of the family at one rate. That only the family needs several rates is not counted. A
-step counts three times the MAdds of a prediction: once forwards, twice on the way back.
+the network of that size of a family that is scaled uniformly, trained alone from the same pre-
+trained weights (`fixed`) or from random ones (`scratch`), at the rate that its validation prefers.
+Endpoint: test top-1, the mean over the four sizes, `nat_finetuned` minus `fixed`. Budgets are equal
+in training MAdds: a transfer and the fine-tuning of its four networks, a tenth more, take together
+as many as the four networks of the family at one rate. That only the family needs several rates is
+not counted. A step counts three times the MAdds of a prediction: once forwards, twice on the way
+back.
 """
 
 from __future__ import annotations
@@ -103,6 +105,7 @@ MODES = {  # mode of adaptation, smoothing, limit in MAdds
     "little smoothing": ("distribution", 0.1, None),
     "uniform, limit": ("uniform", 1.0, LIMIT),
     "distribution, limit": ("distribution", 1.0, LIMIT),
+    "none": ("none", 1.0, None),
 }
 
 # Study 2
@@ -119,7 +122,7 @@ COLUMNS = {
     ],
     "fixed": [
         "task", "seed", "fraction", "budget", "method", "size", "architecture", "madds",
-        "test_top1", "valid_top1", "train_madds", "lr", "trials",
+        "test_top1", "valid_top1", "train_madds", "measure_madds", "lr", "trials",
     ],
 }  # fmt: skip
 
@@ -182,13 +185,29 @@ def nat_of(task: Task, unit: Unit) -> Iterator[dict]:
         profile = alone(share / (MADDS_OF_STEP * QUICK.batch_size * madds), FINETUNE_LR)
         tuned = finetune(run.net.extract(arch), task, profile, seed=unit.seed, progress=False)
         row = {"size": size, "architecture": str(arch), "madds": madds, "trials": 1}
-        for method, test, valid, cost, lr in (
-            ("nat", "before", tuned.history.valid_top1[0], 1, 0.0),
-            ("nat_finetuned", "after", tuned.history.valid_top1.max(), TOTAL, FINETUNE_LR),
+        valid, looked = tuned.history.valid_top1, len(SIZES) * rounds_madds(arch, task)
+        for method, test, top1, train, measure, lr in (
+            ("nat", "before", valid[0], 1, 0, 0.0),
+            ("nat_finetuned", "after", valid.max(), TOTAL, looked, FINETUNE_LR),
         ):
-            row |= {"method": method, "test_top1": tuned.test[test], "valid_top1": valid}
-            yield row | {"train_madds": cost * run.train_madds, "lr": lr}
+            row |= {"method": method, "test_top1": tuned.test[test], "valid_top1": top1, "lr": lr}
+            row |= {"measure_madds": measured_madds(run) + measure}
+            yield row | {"train_madds": train * run.train_madds}
     shutil.rmtree(run.run_dir)
+
+
+def measured_madds(run: Transfer) -> int:
+    """Returns what a transfer spent on measuring its archive, again in each iteration."""
+    p, born = run.profile, run.archive.born
+    times = 1 + run.iteration + 1 - np.maximum(born, 1)
+    pictures = min(p.validation, len(run.task.valid)) + min(p.calibration, len(run.task.train))
+    return int((times * run.costs["madds"](run.archive.X)).sum()) * pictures
+
+
+def rounds_madds(arch: Architecture, task: Task) -> int:
+    """Returns what `finetune` spends on measuring one network on validation."""
+    pictures = len(task.valid) + min(QUICK.calibration, len(task.train))
+    return (QUICK.finetune_rounds + 1) * pictures * madds_of(arch, task)
 
 
 def alone(steps: float, lr: float) -> Profile:
@@ -217,6 +236,7 @@ def fixed_of(task: Task, unit: Unit, train_madds: float) -> Iterator[dict]:
         lr = best_rate(trials)
         row = {"size": size, "architecture": str(arch), "madds": madds, "method": unit.method}
         row |= {"test_top1": trials[lr].test["after"], "train_madds": train_madds, "lr": lr}
+        row |= {"measure_madds": len(SIZES) * rounds_madds(arch, task)}
         yield row | {"valid_top1": trials[lr].history.valid_top1.max(), "trials": len(trials)}
 
 
