@@ -48,14 +48,15 @@ class Profile:
 PROFILES = {
     "quick": Profile(
         "quick", "pocket", warmup_largest=0.5, warmup_uniform=1.5, adapt=0.6, min_steps=50,
-        batch_size=64, subnets_per_step=3, warmup_lr=0.1, adapt_lr=0.06, archive=32,
+        batch_size=64, subnets_per_step=3, warmup_lr=0.1, adapt_lr=0.08, archive=32,
         iterations=5, candidates=8, best=20, surrogate="gp", calibration=400, validation=1000,
+        average=20, always=("smallest",),
     ),
     "gpu": Profile(
         "gpu", "pocket", warmup_largest=5, warmup_uniform=10, adapt=2, min_steps=50,
-        batch_size=64, subnets_per_step=4, warmup_lr=0.1, adapt_lr=0.06, archive=100,
+        batch_size=64, subnets_per_step=4, warmup_lr=0.1, adapt_lr=0.08, archive=100,
         iterations=30, candidates=8, best=50, surrogate="gp", calibration=2000,
-        finetune_steps=2000,
+        finetune_steps=2000, average=20, always=("smallest",),
     ),
     "paper": Profile(
         "paper", "paper", warmup_largest=100, warmup_uniform=150, adapt=5, min_steps=1,
