@@ -49,6 +49,7 @@ from natlib.evaluate import evaluate
 from natlib.profiles import PROFILES, Profile
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
+from natlib.train import pick_device
 from natlib.transfer import (
     Transfer,
     transfer,
@@ -230,7 +231,7 @@ def fixed_of(task: Task, unit: Unit, train_madds: float) -> Iterator[dict]:
             if unit.method == "fixed":
                 net = Supernet.load(pretrained_path("pocket"))
                 net.replace_classifier(task.num_classes)
-            subnet = net.to(memory_format=torch.channels_last).extract(arch)
+            subnet = net.to(pick_device(), memory_format=torch.channels_last).extract(arch)
             how = {"seed": unit.seed, "progress": False}
             trials[rate] = finetune(subnet, task, alone(steps, rate), **how)
         lr = best_rate(trials)

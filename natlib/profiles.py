@@ -37,7 +37,7 @@ class Profile:
     average: int = (
         1  # steps over which the weights that are measured are averaged; 1 takes the last
     )
-    teacher: str = "first"  # of the adaptation: the largest subnet of the step, or "frozen" before
+    teacher: str = "first"  # in adaptation: the largest as the step trains it; "frozen": as it was
     smoothing: float = 1.0  # imaginary observations of each choice in the distribution of the best
     always: tuple[str, ...] = ()  # what each step also trains: ("smallest",) or nothing
     micro_batches: int = 1  # parts into which a process cuts its images, to save memory
@@ -62,7 +62,7 @@ PROFILES = {
         "paper", "paper", warmup_largest=100, warmup_uniform=150, adapt=5, min_steps=1,
         batch_size=96, subnets_per_step=4, warmup_lr=7.5e-3, adapt_lr=2.5e-3, archive=100,
         iterations=30, candidates=8, best=150, surrogate="rbf", calibration=2000,
-        finetune_steps=10_000, finetune_lr=7.5e-3,
+        finetune_steps=10_000, finetune_lr=7.5e-3, teacher="frozen",
     ),
 }
 # fmt: on

@@ -42,15 +42,10 @@ from natlib.surrogate import SURROGATES, rank_metrics
 
 MODES = ("distribution", "uniform", "none")
 CHECKPOINT = "checkpoint.pt"  # in the run folder
-PROGRESS = (
-    "history",
-    "step",
-    "train_madds",
-    "iteration",
-    "phase",
-)  # what a checkpoint keeps of a run as it is
-ARRAYS = ("X", "errors", "costs", "born")  # and of its archive
-LEARNER = ("learner", "average", "optimizer", "teacher")  # and the states of these
+# What a checkpoint keeps of a run and of its archive as it is, and what as a state.
+PROGRESS = ("history", "step", "train_madds", "iteration", "phase")
+ARRAYS = ("X", "errors", "costs", "born")
+LEARNER = ("learner", "average", "optimizer", "teacher")
 CHECKPOINT_SECONDS = 300.0  # between two checkpoints in training
 FloatMatrix = NDArray[np.float64]
 Costs = dict[str, Callable[[IntMatrix], ArrayLike]]
@@ -133,9 +128,7 @@ class Transfer:
     archive: Archive
     run_dir: Path | None = None
     progress: bool = True
-    history: list[dict] = field(
-        default_factory=list
-    )  # a row for the first archive, and one per iteration
+    history: list[dict] = field(default_factory=list)  # the first archive, then each iteration
     step: int = 0  # training steps done
     train_madds: int = 0  # their multiply-adds: one forward pass, and two for the way back
     iteration: int = 0  # iterations completed
@@ -299,8 +292,7 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
         found = search.nsga3(
             run.space, lambda X: np.column_stack([surrogate.predict(X), run.costs_of(X)]),
             archive.X[archive.front], population=p.population, generations=p.generations,
-            limits=archive.limits,
-            seed=1000 * settings.seed + run.iteration,
+            limits=archive.limits, seed=1000 * settings.seed + run.iteration,
         )  # fmt: skip
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
         return np.hstack([found.X[rows], found.F[rows, :n_errors]])

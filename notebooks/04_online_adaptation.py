@@ -395,14 +395,16 @@ ObjectiveExplorer(folder)
 # We count what the paper's settings ask for on CIFAR-10 (split as in notebook 05: 40,000 pictures to
 # train on, 10,000 to validate), and time its supernet on a few pictures of 224 pixels. In
 # the first part of the warm-up each picture goes through the largest subnets of both widths; after
-# that through a teacher and four subnets. A *subnet-picture* is one picture in one subnet, forwards
-# and backwards in training:
+# that through a teacher and four subnets, and in the adaptation the teacher only predicts. (That the
+# teacher stays as it is then is a setting of `paper`.) A *subnet-picture* is one picture in one subnet,
+# forwards and backwards in training:
 
 # %%
 from natlib import SearchSpace, Supernet
 
 paper, space = get_profile("paper"), SearchSpace.paper(resolutions=(224,))
-passes = 2 * paper.warmup_largest + 5 * (paper.warmup_uniform + paper.iterations * paper.adapt)
+passes = 2 * paper.warmup_largest + 5 * paper.warmup_uniform
+passes += (4 + 1 / 3) * paper.iterations * paper.adapt
 archives = paper.archive + paper.candidates * np.arange(paper.iterations + 1)
 evaluations = paper.archive + paper.iterations * paper.candidates + archives[1:].sum()
 trained, measured = 40_000 * passes, evaluations * (10_000 + paper.calibration)
@@ -437,7 +439,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 # - Measured weights are an average over about 20 steps, and each step trains the smallest subnet, too.
 #   Neither is NAT's; both are settings of the profile (`average`, `always`), and `paper` does without.
 # - The teacher is the largest subnet, trained in each step. In the framework that the authors published
-#   later it is a copy from the end of the warm-up that stays as it is (`teacher="frozen"`).
+#   later it is a copy from the end of the warm-up that stays as it is, as in `paper`.
 # - One width multiplier instead of two; a Gaussian process instead of the RBF ensemble.
 # - The search measures on a fixed part of the validation split, 1,000 pictures.
 # - The first archive covers MAdds evenly instead of being drawn at random.
