@@ -112,7 +112,7 @@ MODES = {  # mode of adaptation, smoothing, limit in MAdds
 # Study 2
 BUDGETS, FRACTIONS = (1.0, 0.25, 0.0625, 4.0, 16.0), (1.0, 0.25, 0.06)
 RATES = (0.1, 0.2, 0.4)  # widened as long as the best is at an edge
-FINETUNE_LR = 0.05  # of the networks that a transfer chose
+FINETUNE_LR = 0.1  # of the networks that a transfer chose
 FINETUNE_SHARE = 0.1  # of the transfer's training MAdds
 TOTAL = 1 + FINETUNE_SHARE  # of the family as well
 MADDS_OF_STEP = 3  # a step costs three times the MAdds of a prediction
