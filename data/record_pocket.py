@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -254,29 +255,34 @@ def record_many(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     return {"many.csv": pd.concat(archives).astype({"madds": int})}
 
 
-def train_fixed(task: Task, seed: int, train_madds: float) -> Iterator[tuple[Subnet, dict]]:
+def train_fixed(
+    task: Task, seed: int, train_madds: float, folder: Path
+) -> Iterator[tuple[Architecture, float, list[float]]]:
     """Trains the networks of a family that is scaled uniformly, each alone, from the same weights.
 
-    All of them may take `train_madds` together at one rate. Each is yielded as it is best on
-    validation, at the rate that validation prefers, with the columns that are told of it.
+    All of them may take `train_madds` together at one rate. Yields each with the rate that its
+    validation prefers and its test errors; what the folder holds already is not trained again.
     """
     for arch in SIZES.values():
-        cost_of_step = MADDS_OF_STEP * QUICK.batch_size * madds_of(arch, task)
-        profile_at = partial(alone, train_madds / len(SIZES) / cost_of_step)
-        trials: dict[float, Finetuned] = {}
-        for rate in widening(RATES, trials):
-            subnet = new_supernet(task, seed, pretrained=True).extract(arch)
-            trials[rate] = finetune(subnet, task, profile_at(rate), seed=seed, progress=False)
-            print(arch, rate, trials[rate].history.valid_top1.max(), flush=True)
-        lr = best_rate(trials)
-        yield trials[lr].subnet, {"method": "fixed", "architecture": str(arch), "lr": lr}
+        path = folder / f"fixed_{arch.resolution}.json"
+        if not path.exists():
+            cost_of_step = MADDS_OF_STEP * QUICK.batch_size * madds_of(arch, task)
+            profile_at = partial(alone, train_madds / len(SIZES) / cost_of_step)
+            trials: dict[float, Finetuned] = {}
+            for rate in widening(RATES, trials):
+                subnet = new_supernet(task, seed, pretrained=True).extract(arch)
+                trials[rate] = finetune(subnet, task, profile_at(rate), seed=seed, progress=False)
+                print(arch, rate, trials[rate].history.valid_top1.max(), flush=True)
+            lr = best_rate(trials)
+            write_text(path, json.dumps([lr, errors_on_test(trials[lr].subnet, task).tolist()]))
+        yield arch, *json.loads(path.read_text(encoding="utf-8"))
 
 
 def errors_on_test(subnet: Subnet, task: Task) -> np.ndarray:
-    """Returns the test errors of a network that stands alone, in percent, `(1, n_errors)`."""
+    """Returns the test errors of a network that stands alone, in percent, `(n_errors,)`."""
     batches = InputBatches(task.test, subnet.arch.resolution, task)
     correct = correct_predictions(fold_batch_norm(copy.deepcopy(subnet)), batches, task)
-    return task.errors(correct.cpu().numpy()[None], task.test.labels)
+    return task.errors(correct.cpu().numpy()[None], task.test.labels)[0]
 
 
 def beside_fixed(run: Transfer, rows: IntMatrix) -> pd.DataFrame:
@@ -288,10 +294,10 @@ def beside_fixed(run: Transfer, rows: IntMatrix) -> pd.DataFrame:
         task.errors(evaluate(run.net, np.array(X), task, "test", **how), task.test.labels)
     )
     told = [{"method": "NAT", "architecture": str(run.space.decode(x))} for x in X]
-    for subnet, about in train_fixed(task, seed, run.train_madds):
-        X.append(run.space.encode(subnet.arch))
-        errors.append(errors_on_test(subnet, task)[0])
-        told.append(about)
+    for arch, lr, of_arch in train_fixed(task, seed, run.train_madds, run.run_dir):
+        X.append(run.space.encode(arch))
+        errors.append(of_arch)
+        told.append({"method": "fixed", "architecture": str(arch), "lr": lr})
     table = pd.DataFrame(told).join(pd.DataFrame(np.array(errors), columns=names))
     costs = {name: cost(np.array(X)) for name, cost in run.costs.items()}
     about = {"task": task.name, "seed": seed, "train_madds": run.train_madds}
