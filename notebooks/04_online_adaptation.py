@@ -407,8 +407,9 @@ print(f"{trained / 1e6:.0f} M subnet-pictures to train, {measured / 1e6:.0f} M t
 print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# That is what GPUs are for. The paper reports about one GPU-day for a search on CIFAR-10, but not for
-# this schedule: the timings that come with the later framework add up to about three days for it.
+# That is what GPUs are for. The timings that come with the later framework add up to about three GPU-days
+# for this schedule. So it is not the GPU-day that the paper reports for a search on CIFAR-10; to which
+# schedule that belongs is not known.
 # `python benchmarks/gpu.py` measures the same step on yours. With `dataset_task` of `natlib.paper`, which
 # reads the paper's data sets, the call is `transfer(dataset_task("cifar10", side=256), "paper",
 # supernet=..., run_dir="runs/cifar10")`. In a shell, on what ships here:

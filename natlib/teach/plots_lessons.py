@@ -318,11 +318,11 @@ def plot_mobile(table: pd.DataFrame) -> Figure:
 
 def plot_methods(table: pd.DataFrame, costs: Sequence[str]) -> Figure:
     """Shows the `top1_err` of networks against each cost, by their `method`: columns of a table."""
-    titles, labels = map(plots.label_of, costs), ("", TRADE_OFF[1])
-    figure, axes = new_figure(titles, len(costs), (8, 3.6), labels, sharey=True)
+    figure, axes = new_figure([""] * len(costs), len(costs), (8, 3.6), ("", TRADE_OFF[1]))
     for ax, cost in zip(axes, costs, strict=True):
         for (name, rows), look in zip(table.groupby("method"), LOOKS, strict=False):
             ax.plot(rows[cost] * plots.UNITS[cost][1], rows.top1_err, lw=0, label=name, **look)
+        ax.set_xlabel(plots.label_of(cost))
     axes[0].legend()
     return figure
 
