@@ -5,9 +5,11 @@
     python data/record_pocket.py adaptation   adaptation modes from one warm start; about 30 minutes
     python data/record_pocket.py baselines    the chosen networks trained alone; about 35 minutes
     python data/record_pocket.py many         twelve objectives against random; about 20 minutes
+    python data/record_pocket.py three        three objectives beside fixed networks; about 15 min.
+    python data/record_pocket.py radar        twelve objectives beside fixed ones; about 15 minutes
 
 Times are for one CPU core. `data/archives/provenance.json` says which command made a file, and
-when.
+when. With `--missing` what is recorded is left out. A transfer that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -18,21 +20,35 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from study_pocket import (
+    MADDS_OF_STEP,
+    SIZES,
+    WORK,
+    alone,
+    best_rate,
+    madds_of,
+    widening,
+)
 
 from natlib.cost import CostTable
 from natlib.data import DATA, TARGETS, Task, load_task, pretrained_path, write_text
-from natlib.evaluate import evaluate
+from natlib.deploy.finetune import Finetuned, finetune
+from natlib.deploy.latency import for_run
+from natlib.evaluate import InputBatches, correct_predictions, evaluate
+from natlib.layers import fold_batch_norm
 from natlib.paper.joined import MANY, load_many, random_candidates
 from natlib.profiles import PROFILES
 from natlib.search import sample_spread
 from natlib.space import Architecture, IntMatrix, SearchSpace
-from natlib.supernet import Supernet
+from natlib.supernet import Subnet, Supernet
 from natlib.surrogate import rank_metrics
 from natlib.train import cosine, make_optimizer, train, uniform_subnets
 from natlib.transfer import (
@@ -45,6 +61,7 @@ from natlib.transfer import (
     report,
     search_candidates,
     start,
+    transfer,
     warm_up,
 )
 
@@ -54,7 +71,11 @@ RATES = (0.1, 0.2, 0.4)  # a network that is trained alone gets the best of thes
 BY_RATE = ("signal.csv", "gain.csv")  # files with rows for each learning rate
 STEPS = 300
 # The studies keep the paper's surrogate, and the settings with which they were recorded.
-QUICK = replace(PROFILES["quick"], surrogate="rbf", average=1, always=(), adapt_lr=0.06)
+EARLIER = {"always": (), "adapt_lr": 0.06}
+QUICK = replace(PROFILES["quick"], surrogate="rbf", average=1, **EARLIER)
+# Of the transfers beside fixed networks.
+AVERAGED = replace(PROFILES["quick"], **EARLIER)
+AVERAGED_MANY = replace(MANY["quick"], adapt=0.1, **EARLIER)
 
 
 def new_supernet(task: Task, seed: int, pretrained: bool) -> Supernet:
@@ -236,12 +257,86 @@ def record_many(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     return {"many.csv": pd.concat(archives).astype({"madds": int})}
 
 
+def train_fixed(
+    task: Task, seed: int, train_madds: float, folder: Path
+) -> Iterator[tuple[Architecture, float, list[float]]]:
+    """Trains the networks of a family that is scaled uniformly, each alone, from the same weights.
+
+    All of them may take `train_madds` together at one rate. Yields each with the rate that its
+    validation prefers and its test errors; what the folder holds already is not trained again.
+    """
+    for arch in SIZES.values():
+        path = folder / f"fixed_{arch.resolution}.json"
+        if not path.exists():
+            cost_of_step = MADDS_OF_STEP * QUICK.batch_size * madds_of(arch, task)
+            profile_at = partial(alone, train_madds / len(SIZES) / cost_of_step)
+            trials: dict[float, Finetuned] = {}
+            for rate in widening(RATES, trials):
+                subnet = new_supernet(task, seed, pretrained=True).extract(arch)
+                trials[rate] = finetune(subnet, task, profile_at(rate), seed=seed, progress=False)
+                print(arch, rate, trials[rate].history.valid_top1.max(), flush=True)
+            lr = best_rate(trials)
+            write_text(path, json.dumps([lr, errors_on_test(trials[lr].subnet, task).tolist()]))
+        yield arch, *json.loads(path.read_text(encoding="utf-8"))
+
+
+def errors_on_test(subnet: Subnet, task: Task) -> np.ndarray:
+    """Returns the test errors of a network that stands alone, in percent, `(n_errors,)`."""
+    batches = InputBatches(task.test, subnet.arch.resolution, task)
+    correct = correct_predictions(fold_batch_norm(copy.deepcopy(subnet)), batches, task)
+    return task.errors(correct.cpu().numpy()[None], task.test.labels)[0]
+
+
+def beside_fixed(run: Transfer, rows: IntMatrix) -> pd.DataFrame:
+    """Returns test errors and costs of rows of an archive, and of the family trained as long."""
+    task, seed, names = run.task, run.settings.seed, list(run.task.error_names)
+    how = {"calibration": run.profile.calibration, "progress": False}
+    X = [run.archive.X[row] for row in rows]
+    errors = list(
+        task.errors(evaluate(run.net, np.array(X), task, "test", **how), task.test.labels)
+    )
+    told = [{"method": "NAT", "architecture": str(run.space.decode(x))} for x in X]
+    for arch, lr, of_arch in train_fixed(task, seed, run.train_madds, run.run_dir):
+        X.append(run.space.encode(arch))
+        errors.append(of_arch)
+        told.append({"method": "fixed", "architecture": str(arch), "lr": lr})
+    table = pd.DataFrame(told).join(pd.DataFrame(np.array(errors), columns=names))
+    costs = {name: cost(np.array(X)) for name, cost in run.costs.items()}
+    about = {"task": task.name, "seed": seed, "train_madds": run.train_madds}
+    return table.assign(**costs, **about)
+
+
+def record_three(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
+    """Transfers for accuracy, parameters and latency; reports the front beside fixed networks."""
+    folder = WORK / f"three-{task.name}-{seed}"
+    latency = for_run(new_supernet(task, seed, pretrained=True), folder)
+    how = {"objectives": ("top1_err", "params", "latency_ms"), "run_dir": folder, "seed": seed}
+    how |= {"costs": {"latency_ms": latency.latency_ms}, "progress": False}
+    run = transfer(task, AVERAGED, **how)
+    return {"three.csv": beside_fixed(run, run.archive.front)}
+
+
+def record_radar(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
+    """Transfers for twelve objectives; reports four networks beside fixed ones.
+
+    Each is the least mean error on validation among those of at most a fixed network's MAdds.
+    """
+    how = {"run_dir": WORK / f"radar-{seed}", "seed": seed, "progress": False}
+    run = transfer(task, AVERAGED_MANY, **how)
+    error, madds = run.archive.summary.T
+    within = [np.flatnonzero(madds <= madds_of(arch, task)) for arch in SIZES.values()]
+    chosen = [rows[np.argmin(error[rows])] for rows in within]
+    return {"radar.csv": beside_fixed(run, np.array(chosen))}
+
+
 COMMANDS = {
     "signal": (record_signal, TARGETS, SEEDS),
     "archive": (record_archive, TARGETS[:1], SEEDS[:1]),
     "adaptation": (record_adaptation, TARGETS[:2], SEEDS),
     "baselines": (record_baselines, TARGETS[:2], SEEDS),
     "many": (record_many, ("many",), range(6)),
+    "three": (record_three, TARGETS[:1], SEEDS[:1]),
+    "radar": (record_radar, ("many",), SEEDS[:1]),
 }
 
 
@@ -271,18 +366,27 @@ def write(name: str, table: pd.DataFrame, lr: float) -> None:
     write_text(provenance, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
+def is_recorded(what: str, task: str, seed: int) -> bool:
+    """Returns whether a command's table has rows of a task and a seed."""
+    path = ARCHIVES / f"{what}.csv"
+    return path.exists() and not pd.read_csv(path).query("task == @task and seed == @seed").empty
+
+
 def main() -> None:
     """Runs one of the recordings, task by task and seed by seed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=list(COMMANDS))
     parser.add_argument("--tasks", nargs="+", choices=TARGETS)
     parser.add_argument("--seeds", nargs="+", type=int)
+    parser.add_argument("--missing", action="store_true", help="only what is not yet recorded")
     parser.add_argument("--lr", nargs="+", type=float, default=[QUICK.warmup_lr], help="peak rates")
     arguments = parser.parse_args()
     record, tasks, seeds = COMMANDS[arguments.what]
     seeds, tasks = arguments.seeds or seeds, arguments.tasks or tasks
     for seed, name, lr in itertools.product(seeds, tasks, arguments.lr):
         task = load_many("quick") if name == "many" else load_task(name)
+        if arguments.missing and is_recorded(arguments.what, task.name, seed):
+            continue
         for file, table in record(task, seed, lr).items():
             write(file, table, lr)
             print(f"\ndata/archives/{file}\n{table.to_string(max_rows=20)}", flush=True)

@@ -180,8 +180,9 @@ print("Your turn." if guess is None else f"Near enough: it needs {share:.0f}% of
 # - The paper pre-trains on ImageNet and transfers to eleven data sets of photos at 192 to 256
 #   pixels; the pocket tasks are small drawings at 16 to 32. The steps are the same; the accuracies
 #   say nothing about the paper's.
-# - The paper reports about one GPU-day for a search on CIFAR-10; the environment variable
-#   `NATLIB_PROFILE=paper` chooses that scale (notebook 05 estimates how long it takes).
+# - The environment variable `NATLIB_PROFILE=paper` chooses the paper's scale, with settings of its
+#   authors' later framework (notebook 05 estimates how long that takes). The paper reports about one
+#   GPU-day for a search on CIFAR-10; which schedule that was is not known.
 # - The archive above was measured once, with weights that no longer changed; in NAT they adapt.
 #
 # ## Recap

@@ -398,6 +398,8 @@ print("Your turn." if found is None else f"tau = {found:.3f}, as scipy says")
 #   supernet adapts, so the archive is measured again and the surrogate learns anew (notebook 04).
 # - Members see about half the genes each, a share that we chose; 500 members are those of the authors'
 #   code.
+# - The authors' later framework has several surrogates to choose from; its script for a search takes
+#   boosted trees.
 # - The paper compares its ensemble with other models, too. The thermometer code is our choice, and so
 #   are the settings of the rivals: do not read this comparison as a repetition of the paper's.
 #

@@ -424,12 +424,17 @@ print("Your turn." if squares is None else f"Right: a hypervolume of {share:.4f}
 #
 # - 11 genes instead of 22, one width multiplier.
 # - A Gaussian process that learned once from a recording stands for the RBF ensemble that learns anew
-#   in each iteration. Population (100) and generations (20) are the paper's.
+#   in each iteration. Population (100), generations (20) and crossover are those of the authors'
+#   later framework. With two objectives that takes NSGA-II, and NSGA-III only with more; we take
+#   NSGA-III for all, as the paper does.
+# - Mutation is milder here: the parameter *eta* of polynomial mutation is 3, in that framework 1. Our
+#   directions are those of Das and Dennis; there they are spread by minimising an energy.
 # - Most searches here begin with random subnets, to be seen at work; NAT's begin with the front of the
 #   archive.
-# - The paper chooses candidates so that they fill the front evenly; we let hypervolume say where it
-#   gains most (with four or more objectives IGD+, the indicator of notebook 06). Its M1 to M4 are points
-#   of good trade-off, too; hypervolume as the measure of that is our choice.
+# - That framework chooses candidates so that the costs along the front are evenly spaced; we let
+#   hypervolume say where it gains most (with four or more objectives IGD+, the indicator of notebook
+#   06). The paper's M1 to M4 are points of good trade-off, too; hypervolume as the measure of that is
+#   our choice.
 # - From four objectives on we lay directions in two layers, where there is room; the authors of NSGA-III
 #   do so with many objectives.
 #

@@ -30,6 +30,8 @@ SCORES = pd.DataFrame(
     columns=["surrogate", "size", "split", "kendall"],
 )
 COSTS = pd.DataFrame({"layer": ["stem", "head"], "params": [1e3, 2e3], "madds": [3e6, 5e6]})
+METHODS = COSTS.assign(method=["NAT", "fixed"], top1_err=[20.0, 30.0])
+RADAR = pd.DataFrame([[0, 0.5, 1], [1, 0.2, 0]], ["NAT", "fixed"], ["cats", "dogs", "MAdds"])
 PICTURES = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
 CLASSES = torch.arange(12) % 3
 
@@ -57,6 +59,8 @@ FIGURES = {
     "candidates": lambda: plots_lessons.plot_candidates(F, F, [3, 1], limit=2.5),
     "reproduction": lambda: plots_lessons.plot_reproduction(reproduction_table()),
     "mobile": lambda: plots_lessons.plot_mobile(mobile_setting()),
+    "methods": lambda: plots_lessons.plot_methods(METHODS, ["params", "madds"]),
+    "radar": lambda: plots_lessons.plot_radar({"a": RADAR, "b": RADAR, "c": 1 - RADAR}),
 }
 
 

@@ -2,11 +2,15 @@
 
 import csv
 import json
+import re
 
+import jupytext
 import pandas as pd
 import pytest
 from torchvision.models import get_model_weights
 
+from natlib.data import DATA
+from natlib.paper import results
 from natlib.paper.datasets import DATA_SETS
 from natlib.paper.results import (
     COUNTED,
@@ -169,3 +173,45 @@ def test_figures(tmp_path):
     assert len(shown[0].lines[0].get_xdata()) == 4
     [ax] = plot_mobile(mobile_setting()).axes
     assert ax.get_xlabel() and ax.get_ylabel()
+
+
+def test_the_ledger_is_whole():
+    claims = pd.read_csv(PAPER / "claims.csv", keep_default_na=False)
+    assert list(claims) == ["claim", "paper", "networks", "ours", "scale", "settle"]
+    assert (claims != "").all(axis=None) and claims.claim.is_unique and len(claims) == 9
+
+
+def test_search_costs_have_a_source_and_one_unit():
+    cost = pd.read_csv(PAPER / "search_cost.csv")
+    assert cost.source.str.match(r"arXiv \d{4}\.\d{5}").all() and cost.without.notna().all()
+    for row in cost.itertuples():
+        number, unit = re.fullmatch(r"(?:about )?([\d.,]+) (.+)", row.published).groups()
+        hours = {"GPU-days": 24, "GPU-day": 24, "GPU-hours": 1, "V100-hours": 1}.get(unit)
+        assert (hours is None) == pd.isna(row.gpu_days)
+        if hours:
+            assert row.gpu_days == pytest.approx(float(number.replace(",", "")) * hours / 24, 0.01)
+
+
+def test_the_ledger_pairs_what_was_recorded(tmp_path, monkeypatch):
+    notebook = jupytext.read(DATA.parent / "notebooks" / "05_reproduction.py")
+    [cell] = [cell.source for cell in notebook.cells if "def ahead(" in cell.source]
+    names = {"pd": pd, "results": results}
+    exec(cell, names)  # the notebook's own function
+    monkeypatch.setattr(results, "DATA", tmp_path)
+    about = "fixed", "nat_finetuned", "fixed", "test_top1"
+    assert names["ahead"](*about, ["task"]) == "not run"
+    (tmp_path / "archives").mkdir()
+    columns = ["task", "seed", "fraction", "budget", "method", "size", "test_top1"]
+    rows = [
+        ("animals", seed, 1.0, budget, method, size, 80.0 + gain * seed + size)
+        for seed in (1, 2)
+        for budget in (1.0, 4.0)
+        for method, gain in (("nat_finetuned", 2.0), ("fixed", 1.0))
+        for size in (0, 1)
+    ]
+    rows += [("digits", 1, 1.0, 1.0, "fixed", 0, 50.0)]  # not yet its partner
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "archives" / "fixed.csv", index=False)
+    said = "animals 1.0: +1.5 points (+1.0 to +2.0; ahead in 2 of 2)"
+    assert names["ahead"](*about, ["task", "budget"]).split("; animals")[0] == said
+    assert "digits" not in names["ahead"](*about, ["task"])
+    assert names["ahead"](*about, ["task"], "seed > 5") == "not run"

@@ -314,3 +314,28 @@ def plot_mobile(table: pd.DataFrame) -> Figure:
     ax.axvline(MOBILE_LIMIT, color=INK, linestyle=":", label=f"{MOBILE_LIMIT}M MAdds")
     figure.legend(loc="outside right")
     return figure
+
+
+def plot_methods(table: pd.DataFrame, costs: Sequence[str]) -> Figure:
+    """Shows the `top1_err` of networks against each cost, by their `method`: columns of a table."""
+    figure, axes = new_figure([""] * len(costs), len(costs), (8, 3.6), ("", TRADE_OFF[1]))
+    for ax, cost in zip(axes, costs, strict=True):
+        for (name, rows), look in zip(table.groupby("method"), LOOKS, strict=False):
+            ax.plot(rows[cost] * plots.UNITS[cost][1], rows.top1_err, lw=0, label=name, **look)
+        ax.set_xlabel(plots.label_of(cost))
+    axes[0].legend()
+    return figure
+
+
+def plot_radar(panels: Mapping[str, pd.DataFrame]) -> Figure:
+    """Shows networks (rows) in many objectives (columns, from 0 to 1 outside) as closed lines."""
+    figure, axes = new_figure(panels, 2, (8, 3.8), subplot_kw={"projection": "polar"})
+    for ax, table in zip(axes, panels.values(), strict=True):
+        angles = np.linspace(0, 2 * np.pi, table.shape[1], endpoint=False)
+        for (name, row), look in zip(table.iterrows(), LOOKS, strict=False):
+            ax.fill(angles, row, fill=False, ec=look["color"])
+            ax.plot(angles, row, lw=0, ms=4, label=name, **look)
+        ax.set_xticks(angles, table.columns, fontsize=7)
+        ax.set(ylim=(-0.1, 1.05), yticks=[])
+    axes[0].legend(loc="lower left", bbox_to_anchor=(-0.4, -0.1))
+    return figure
