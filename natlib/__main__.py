@@ -125,21 +125,12 @@ def run_check(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "transfer": ("transfer a supernet to a task", run_transfer),
-    "reproduce": (
-        "transfer to the data sets of the paper, one after the other",
-        main_of("natlib.paper.reproduce"),
-    ),
-    "estimate": (
-        "predict how many hours that takes on this computer", main_of("natlib.teach.estimate")
-    ),
-    "data": (
-        "download data sets of the paper, and say which are there", main_of("natlib.paper.datasets")
-    ),
-    "rehearse": (
-        "write a miniature of each data set, to rehearse with", main_of("natlib.paper.miniatures")
-    ),
+    "reproduce": ("transfer to the data sets of the paper", main_of("natlib.paper.reproduce")),
+    "estimate": ("predict how many hours that takes here", main_of("natlib.teach.estimate")),
+    "data": ("download data sets, and say which are there", main_of("natlib.paper.datasets")),
+    "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
     "check": ("look whether this machine is ready for the course", run_check),
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     sys.exit(main())

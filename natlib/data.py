@@ -18,7 +18,7 @@ from torch.nn import functional
 from tqdm.contrib.concurrent import thread_map
 
 from natlib.inputs import checks, demand, folders
-from natlib.inputs.pictures import LazyImages, content, digest
+from natlib.inputs.pictures import LazyImages, digest
 
 Rows = NDArray[np.int64]  # numbers of pictures
 DATA = Path(__file__).parents[1] / "data"
@@ -69,8 +69,8 @@ class Task:
     def identity(self) -> dict[str, object]:
         """Classes, and size and digest of each split: what a run finds again when it goes on."""
         splits = {f"{name} split": getattr(self, name) for name in SPLITS}
-        name_of = {k: digest(content(s.images), s.labels.numpy()) for k, s in splits.items()}
-        found = {k: f"{len(split)} pictures, {name_of[k]}" for k, split in splits.items()}
+        content = {k: getattr(s.images, "content", s.images) for k, s in splits.items()}
+        found = {k: f"{len(s)} pictures, {digest(content[k], s.labels)}" for k, s in splits.items()}
         return {"classes": list(self.classes)} | found
 
     def within(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -336,8 +336,7 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
         "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
     })  # fmt: skip
-    uneven = {"test_balanced": checks.balanced(correct, run.task.test.labels)}
-    return table.assign(**uneven) if checks.is_uneven(run.task.train.labels) else table
+    return table.assign(**checks.balanced(correct, run.task.test.labels))
 
 
 def transfer(

@@ -4,7 +4,7 @@ import io
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -37,9 +37,8 @@ def check_settings(
         kind, number = (Integral, Real)[isinstance(least, float)], profile.get(name)
         fine = number is None or isinstance(number, kind) and least <= number < np.inf
         demand(fine, "settings.number", name=name, number=number, least=least)
-    costs = {*objectives[1:]}
-    fine = objectives[:1] == ("top1_err",) and costs and costs <= {*known}
-    fine = fine and len(costs) == len(objectives) - 1
+    fine = objectives[:1] == ("top1_err",) and {*objectives[1:]} <= {*known}
+    fine = fine and 2 <= len(objectives) == len({*objectives})
     demand(fine, "settings.objectives", objectives=list(objectives), known=list(known))
     fine = isinstance(seed, Integral) and 0 <= seed <= MOST_SEED
     demand(fine, "settings.seed", seed=seed, most=MOST_SEED)
@@ -68,8 +67,8 @@ def check_split(name: str, images: Sequence, labels: Tensor, n_classes: int) -> 
     fine = len(images) == len(labels) > (name == "train")
     demand(fine, "settings.split", name=name, n=len(images), m=len(labels))
     low, high = int(labels.min()), int(labels.max())
-    fine = 0 <= low <= high < n_classes
-    demand(fine, "settings.labels", name=name, low=low, high=high, n=n_classes)
+    about = {"name": name, "low": low, "high": high, "n": n_classes}
+    demand(0 <= low <= high < n_classes, "settings.labels", **about)
 
 
 def micro_batches(n: int, parts: int, processes: int) -> int:
@@ -92,17 +91,17 @@ def difference(found: object, wanted: object, name: str = "") -> str:
 def read_table(path: str | Path, **options) -> pd.DataFrame:
     """Reads a CSV file, also as a spreadsheet saved it: other separators, letters, commas."""
     raw = Path(path).read_bytes()
-    for encoding in ("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "cp1252"):
-        with suppress(UnicodeDecodeError):
-            text = raw.decode(encoding)
-            break
+    try:
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", "replace")
     separator = max(",;\t", key=text.partition("\n")[0].count)
     decimal = "," if separator != "," and re.search(r"\d,\d", text) else "."
     return pd.read_csv(io.StringIO(text), sep=separator, decimal=decimal, **options)
 
 
 def parse_number(text: str, told: str) -> float:
-    """Reads a number, also with a decimal comma; not `1,000`, which could be two: a `ValueError`."""
+    """Reads a number, also with a decimal comma, but not `1,000`, which could be two."""
     fine = re.fullmatch(r"(?!\d{1,3},\d{3}$)\d*[.,]?\d*(e[+-]?\d+)?", text.strip(), re.IGNORECASE)
     demand(fine and text.strip(), "files.number", told=told)
     return float(text.replace(",", "."))
@@ -116,19 +115,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OSError(say("files.write", path=path, why=error)) from None
+    except (OSError, SafetensorError, RuntimeError) as error:
+        why = error.__context__ or error  # torch hides what the disk said
+        if isinstance(why, RuntimeError):
+            raise
+        raise OSError(say("files.write", path=path, why=why)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def balanced(correct: NDArray[np.bool_], labels: Tensor) -> NDArray[np.float64]:
-    """Returns the mean over classes of the accuracy in percent, `(n,)`, from hits `(n, images)`."""
+def balanced(correct: NDArray[np.bool_], labels: Tensor) -> dict[str, NDArray[np.float64]]:
+    """Returns the mean accuracy of the classes, of hits `(n, images)`, if these are uneven."""
     counts = np.bincount(labels)
-    return 100 * correct @ (1 / counts[labels]) / np.count_nonzero(counts)
-
-
-def is_uneven(labels: Tensor) -> bool:
-    """Returns whether some class has more than twice the pictures of another."""
-    counts = labels.unique(return_counts=True)[1]
-    return bool(counts.max() > 2 * counts.min())
+    present = counts[counts > 0]
+    percent = 100 * correct @ (1 / counts[labels]) / len(present)
+    return {"test_balanced": percent} if present.max() > 2 * present.min() else {}

@@ -5,7 +5,7 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
         for name in _folders(part):
             demand(_key(name) in names, "folder.foreign", name=name, split=split)
             label = [*names].index(_key(name))
-            rows += [(file, label, split) for file in _pictures(part[name])]
+            rows += [(file, label, split) for file in _files(part[name], is_picture)]
     left = _summary(root, {*_files(tree)} - {row[0] for row in rows})
     demand(rows, "folder.empty", root=root, left=left)
     if left:
@@ -51,7 +51,7 @@ def split_of(name: str) -> str | None:
 def _splits(root: Path, tree: dict) -> dict[str, dict]:
     """Returns the tree of each split, which is the whole where that holds the classes."""
     named = {name: split for name in _folders(tree) if (split := split_of(name))}
-    full = [name for name in _folders(tree) if any(_pictures(tree[name]))]
+    full = [name for name in _folders(tree) if any(_files(tree[name], is_picture))]
     others, nested = [n for n in full if n not in named], [n for n in named if _folders(tree[n])]
     if len({*named.values()}) < 2 and not nested and (others or not named):
         return {"train": tree}  # a single class may well be called "train"
@@ -99,13 +99,9 @@ def _folders(tree: dict) -> list[str]:
     return [name for name, entry in tree.items() if isinstance(entry, dict)]
 
 
-def _files(tree: dict) -> Iterator[Path]:
+def _files(tree: dict, which: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     for entry in tree.values():
-        yield from _files(entry) if isinstance(entry, dict) else [entry]
-
-
-def _pictures(tree: dict) -> Iterator[Path]:
-    return filter(is_picture, _files(tree))
+        yield from _files(entry, which) if isinstance(entry, dict) else filter(which, [entry])
 
 
 def _key(name: str) -> str:
@@ -125,10 +121,7 @@ def _summary(root: Path, files: Iterable[Path]) -> str:
 
 
 def sift(pictures: pd.DataFrame, root: Path, why: Sequence[str]) -> pd.DataFrame:
-    """Leaves out copies and, as `why` says, pictures without a `digest`, and warns of both.
-
-    Copies in two classes or splits are a `ValueError`: no measurement would be worth anything.
-    """
+    """Leaves out copies, which are refused in two classes or splits, and what has no `digest`."""
     names = pictures.file.map(lambda file: str(file.relative_to(root)))
     if (lost := pictures.digest == "").any():
         named = ", ".join(names[lost] + np.array(why, dtype=object)[lost])

@@ -105,6 +105,12 @@ class LazyImages:
         taken.shape = (len(taken._numbers), *self.shape[1:])
         return taken
 
+    @property
+    def content(self) -> NDArray:
+        """What tells pictures apart: their digests, or 64 of them where these are not known."""
+        some = np.linspace(0, len(self) - 1, min(64, len(self))).astype(int)
+        return self[some].numpy() if self.digests is None else self.digests
+
     def examine(self, row: int, file: Path) -> tuple[str, str]:
         """Returns the digest of a picture, or none and why it is none, where it is not damaged."""
         try:
@@ -114,11 +120,3 @@ class LazyImages:
             return "", f" ({told})" if isinstance(told, ValueError) else ""
         plain = square.float().std() < 4  # pictures of one colour may be alike, yet no copies
         return digest(file.read_bytes() if plain else square.numpy()), ""
-
-
-def content(images: Tensor | LazyImages) -> NDArray:
-    """Returns what tells pictures apart: themselves, or digests, or of lazy ones without 64."""
-    if isinstance(images, Tensor):
-        return images.numpy()
-    some = np.linspace(0, len(images) - 1, min(64, len(images))).astype(int)
-    return images[some].numpy() if images.digests is None else images.digests
