@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 EXPECTED = (ValueError, OSError, RuntimeError, FloatingPointError)
@@ -13,6 +14,8 @@ EXPECTED = (ValueError, OSError, RuntimeError, FloatingPointError)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; an error becomes one sentence."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):  # a console may lack some letters
+        getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     parser = argparse.ArgumentParser(prog="python -m natlib", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (text, _) in COMMANDS.items():
@@ -30,16 +33,20 @@ def run_transfer(arguments: Sequence[str]) -> None:
     """Transfers a supernet to a task, prints what was found, and writes it to the run folder."""
     from natlib import train
     from natlib.data import load_task, write_text
+    from natlib.inputs import demand
+    from natlib.inputs.checks import is_one_of
     from natlib.paper.datasets import DATA_SETS, dataset_task
     from natlib.profiles import get_profile
     from natlib.transfer import CHECKPOINT, report, start, transfer
 
     options = vars(transfer_parser().parse_args(arguments))
-    options["limits"] = dict(map(parse_limit, options.pop("limit")))
+    limits = [parse_limit(text) for text in options.pop("limit")]
+    options["limits"] = dict(limits)
+    demand(len(limits) == len(options["limits"]), "settings.limits", limits=limits)
     name, run_dir, profile = options.pop("task"), options["run_dir"], options["profile"]
     train.connect()
     side = 256 if get_profile(profile).space == "paper" else 32
-    task = (dataset_task if name in DATA_SETS else load_task)(name, side=side)
+    task = (dataset_task if is_one_of(name, DATA_SETS) else load_task)(name, side=side)
     if "latency_ms" in options["objectives"]:
         options["costs"] = {"latency_ms": _latency(task, options).latency_ms}
     if not (run_dir / CHECKPOINT).exists():
@@ -94,44 +101,16 @@ def transfer_parser() -> argparse.ArgumentParser:
 
 
 def parse_limit(text: str) -> tuple[str, float]:
-    """Reads a limit such as `madds=2e6`.
+    """Reads a limit such as `madds=2e6`, or `2,5e6`; a `ValueError` if it has no such form."""
+    from natlib.inputs.checks import parse_number
 
-    Raises:
-        ValueError: If it has no such form.
-    """
     name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise ValueError(f"The limit '{text}' is not of the form madds=2e6.") from None
+    return name.strip(), parse_number(value, f"The limit '{text}' is not of the form madds=2e6")
 
 
-def run_reproduce(arguments: Sequence[str]) -> int:
-    """Transfers to the data sets of the paper."""
-    from natlib.paper.reproduce import main
-
-    return main(arguments)
-
-
-def run_estimate(arguments: Sequence[str]) -> int | None:
-    """Predicts how many hours the data sets of the paper take."""
-    from natlib.teach.estimate import main
-
-    return main(arguments)
-
-
-def run_data(arguments: Sequence[str]) -> int | None:
-    """Downloads data sets, and says which are there."""
-    from natlib.paper.datasets import main
-
-    return main(arguments)
-
-
-def run_rehearse(arguments: Sequence[str]) -> int | None:
-    """Writes miniatures of the data sets."""
-    from natlib.paper.miniatures import main
-
-    return main(arguments)
+def main_of(module: str) -> Callable[[Sequence[str]], int | None]:
+    """Returns the command that the `main` of a module is, which is imported when it is called."""
+    return lambda arguments: import_module(module).main(arguments)
 
 
 def run_check(arguments: Sequence[str]) -> int:
@@ -146,10 +125,10 @@ def run_check(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "transfer": ("transfer a supernet to a task", run_transfer),
-    "reproduce": ("transfer to the data sets of the paper, one after the other", run_reproduce),
-    "estimate": ("predict how many hours that takes on this computer", run_estimate),
-    "data": ("download data sets of the paper, and say which are there", run_data),
-    "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
+    "reproduce": ("transfer to the data sets of the paper", main_of("natlib.paper.reproduce")),
+    "estimate": ("predict how many hours that takes here", main_of("natlib.teach.estimate")),
+    "data": ("download data sets, and say which are there", main_of("natlib.paper.datasets")),
+    "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import os
-import warnings
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from sklearn.model_selection import StratifiedGroupKFold
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from tqdm.contrib.concurrent import thread_map
+
+from natlib.inputs import checks, demand, folders
+from natlib.inputs.pictures import LazyImages, digest
 
 Rows = NDArray[np.int64]  # numbers of pictures
 DATA = Path(__file__).parents[1] / "data"
@@ -29,10 +26,7 @@ POCKET = DATA / "pocket"
 MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}  # see `Task.flip`
 TARGETS = ("animals", "digits", "emoji")
 SPLITS = ("train", "valid", "test")
-SPLIT_FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
-HIDDEN = (".", "__MACOSX")  # beginnings of the names of folders and files that do not count
 MARGIN = 3  # pixels by which `shift_and_flip` shifts a picture at most, to every side
-DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,14 @@ class Task:
         """Number of classes."""
         return len(self.classes)
 
+    @cached_property
+    def identity(self) -> dict[str, object]:
+        """Classes, and size and digest of each split: what a run finds again when it goes on."""
+        splits = {f"{name} split": getattr(self, name) for name in SPLITS}
+        content = {k: getattr(s.images, "content", s.images) for k, s in splits.items()}
+        found = {k: f"{len(s)} pictures, {digest(content[k], s.labels)}" for k, s in splits.items()}
+        return {"classes": list(self.classes)} | found
+
     def within(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Returns the logits, `(n, num_classes)`, among which each picture is classified."""
         return logits
@@ -88,20 +90,18 @@ def make_task(
     if isinstance(images, LazyImages):
         images = images[np.linspace(0, n - 1, min(1000, n)).astype(int)]
     pixels = images.double() / 255
-    mean, std = (tuple(v.tolist()) for v in (pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))))
+    std = pixels.std((0, 2, 3)).clamp(min=1 / 255)  # a channel may be empty
+    mean, std = (tuple(v.tolist()) for v in (pixels.mean((0, 2, 3)), std))
     return Task(name, classes, **splits, mean=mean, std=std, flip=flip)
 
 
 def load_task(name: str, side: int = 32) -> Task:
     """Loads `"source"` or one of `TARGETS` (32 px), or a folder by its path (kept at `side` px)."""
-    if name in MIRRORED:
+    if checks.is_one_of(name, MIRRORED):
         return read_task(verify_checksum(POCKET / f"{name}.npz"), name, MIRRORED[name])
-    if Path(name).expanduser().is_dir():
-        return folder_task(name, side=side)
-    told = f"There is no task '{name}': choose from {', '.join(MIRRORED)}, or give the path of a"
-    more = "natlib.paper.dataset_task, or 'python -m natlib transfer --task cifar10'"
-    rest = f"folder with a folder of pictures per class. The paper's data sets come from {more}."
-    raise ValueError(f"{told} {rest}")
+    there = str(name).strip() and Path(name).expanduser().is_dir()
+    demand(there, "names.task", name=name, known=", ".join(MIRRORED))
+    return folder_task(name, side=side)
 
 
 def read_task(path: Path, name: str, flip: bool) -> Task:
@@ -144,146 +144,25 @@ def folder_task(
 ) -> Task:
     """Makes a task of a directory with one folder of pictures per class.
 
-    The class folders may lie in `train`, `valid` (or `val`) and `test` below the directory. For
-    `test` and `valid`, if missing, a fifth of all pictures each is cut from `train`, each class in
-    proportion. A warning lists the pictures that cannot be read, which are left out.
+    The class folders may lie in `train`, `valid` and `test` below the directory, or other words for
+    these. For `test` and `valid`, if missing, a fifth of all pictures each is cut from `train`,
+    each class in proportion. A `ValueError` names what has another layout, and a picture that is in
+    two classes or splits; warnings name what is left out.
     """
     root = Path(path).expanduser()
-    classes, pictures = _list_pictures(root)
+    classes, pictures = folders.list_pictures(root)
     files = pictures.file.tolist()
     images = LazyImages(lambda row: Image.open(files[row]), len(files), side)
     bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
-    readable = thread_map(images.is_readable, range(len(files)), **bar)
-    lost = [str(f.relative_to(root)) for f, ok in zip(files, readable, strict=True) if not ok]
-    if lost:
-        told = f"{len(lost)} of {len(files)} pictures cannot be read and are left out"
-        warnings.warn(f"{told}: {', '.join(lost)}.", stacklevel=2)
+    digests, why = zip(*thread_map(images.examine, range(len(files)), files, **bar), strict=True)
+    images.digests = pictures["digest"] = np.array(digests)
     if groups is not None:
         pictures["group"] = [str(groups(file)) for file in files]
     whole = Split(images, torch.from_numpy(pictures.label.to_numpy(copy=True)))
-    pictures = pictures[np.array(readable, dtype=bool)].copy()
-    _cut_missing(pictures, classes, seed)
+    pictures = folders.sift(pictures, root, why)
+    folders.cut_missing(pictures, classes, seed)
     splits = {k: whole.take(np.array(rows)) for k, rows in pictures.groupby("split").groups.items()}
     return make_task(root.resolve().name, classes, splits, flip)
-
-
-def _list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
-    """Returns the classes; and file, label and split of each picture, which counts once."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # slow to import
-
-    if not root.is_dir():
-        raise FileNotFoundError(f"There is no folder {root}: pass one that holds class folders.")
-    folders = {SPLIT_FOLDERS[k]: root / k for k in _subfolders(root) if k in SPLIT_FOLDERS}
-    folders = folders if "train" in folders else {"train": root}
-    numbers, pictures = {name: c for c, name in enumerate(_subfolders(folders["train"]))}, {}
-    if len(numbers) < 2:
-        told = f"{folders['train']} holds {len(numbers)} class folders, and a task needs at least"
-        raise ValueError(f"{told} two: put the pictures of each class into a folder of its own.")
-    for split, folder in folders.items():
-        for name in sorted(set(_subfolders(folder)) - set(numbers)):
-            raise ValueError(f"'{name}' is a class in {split} but not in train: add it there.")
-        suffixes = (*IMG_EXTENSIONS, ".gif")
-        for file, label in make_dataset(folder, numbers, suffixes, allow_empty=True):
-            if any(part.startswith(HIDDEN) for part in Path(file).relative_to(root).parts):
-                continue
-            first = pictures.setdefault(os.path.realpath(file), (Path(file), label, split))
-            if first[1:] != (label, split):
-                told = f"{file} and {first[0]} are the same file, in different classes or splits"
-                raise ValueError(f"{told}: remove one of them.")
-    table = pd.DataFrame(list(pictures.values()), columns=["file", "label", "split"])
-    return tuple(numbers), table.astype({"label": np.int64})
-
-
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith(HIDDEN))
-
-
-def _cut_missing(pictures: pd.DataFrame, classes: tuple[str, ...], seed: int) -> None:
-    """Cuts the splits that have no pictures from `train`, in place."""
-    missing = [split for split in ("test", "valid") if split not in set(pictures.split)]
-    counts = np.bincount(pictures.label[pictures.split == "train"], minlength=len(classes))
-    few = ", ".join(f"'{classes[c]}' ({n})" for c, n in enumerate(counts) if n <= len(missing))
-    if few:
-        told = f"Too few pictures that can be read: a class needs at least {1 + len(missing)} here"
-        raise ValueError(f"{told}, but look at {few}: add pictures, or remove the folder.")
-    n = round(0.2 * len(pictures))
-    for split in missing:
-        train = pictures[pictures.split == "train"]
-        rows = stratified_cut(train.label.to_numpy(), n, seed, train.get("group"))
-        pictures.loc[train.index[rows], "split"] = split
-    for split in ("train", *missing):
-        for c in sorted(set(range(len(classes))) - set(pictures.label[pictures.split == split])):
-            told = f"The groups leave no picture of '{classes[c]}' for {split}"
-            raise ValueError(f"{told}: make smaller groups, or pass no groups.")
-
-
-def stratified_cut(labels: Rows, n: int, seed: int, groups: NDArray | None = None) -> Rows:
-    """Draws `n` rows of `labels`, ascending, each class in proportion and with at least one."""
-    if groups is not None:  # one for each row, drawn as a whole: about `n` rows come together
-        folds = StratifiedGroupKFold(round(len(labels) / n), shuffle=True, random_state=seed)
-        try:
-            return next(folds.split(labels, labels, groups))[1]
-        except ValueError as error:
-            told = f"The groups cannot be cut ({error}): make smaller groups, or pass no groups."
-            raise ValueError(told) from None
-    exact = np.bincount(labels) * n / len(labels)
-    quota = np.maximum(1, exact.astype(np.int64))
-    most_short = np.argsort(quota - exact, kind="stable")
-    quota[most_short[: max(0, n - quota.sum())]] += 1
-    order = np.random.default_rng(seed).permutation(len(labels))
-    return np.sort(np.concatenate([order[labels[order] == c][:q] for c, q in enumerate(quota)]))
-
-
-class LazyImages:
-    """A uint8 tensor `(n, 3, side, side)` to read, of pictures that are decoded when indexed."""
-
-    def __init__(self, load: Callable[[int], Image.Image], n: int, side: int) -> None:
-        def decode(number: int) -> Tensor:
-            try:
-                with load(number) as image:
-                    image.draft("RGB", (2 * side, 2 * side))  # decodes less of a large JPEG
-                    return to_square(image, side)
-            except Exception as error:  # a damaged file makes Pillow raise nearly anything
-                raise OSError(f"Picture {number} cannot be decoded: {error}") from None
-
-        self.shape, self._numbers = (n, 3, side, side), torch.arange(n)
-        self._decode = lru_cache(DECODED_BYTES // (3 * side**2))(decode)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: int | slice | Tensor | NDArray) -> Tensor:
-        numbers = self._numbers[index]
-        with ThreadPoolExecutor() as pool:
-            pictures = list(pool.map(self._decode, numbers.flatten().tolist()))
-        flat = torch.stack(pictures) if pictures else torch.empty(0, dtype=torch.uint8)
-        return flat.reshape(*numbers.shape, *self.shape[1:])
-
-    def take(self, rows: Rows | Tensor) -> LazyImages:
-        """Returns the pictures of these rows, which share what was decoded."""
-        taken = copy.copy(self)
-        taken._numbers = self._numbers[rows]
-        taken.shape = (len(taken._numbers), *self.shape[1:])
-        return taken
-
-    def is_readable(self, row: int) -> bool:
-        """Returns whether the picture of a row can be decoded."""
-        try:
-            return self._decode(int(self._numbers[row])) is not None
-        except OSError:
-            return False
-
-
-def to_square(image: Image.Image, side: int) -> Tensor:
-    """Returns the middle square in RGB, uint8 `(3, side, side)`, turned as EXIF says, on white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    square = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
 
 def to_input(images: Tensor, resolution: int, task: Task, device: object = "cpu") -> Tensor:
@@ -331,6 +210,5 @@ def fixed_sample(split: Split, n: int | None) -> Split:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file under a temporary name and renames it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with checks.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

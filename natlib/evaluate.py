@@ -68,12 +68,14 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 
     It is left in `eval` mode; `batches` are training images as `InputBatches` gives them.
     """
-    norms = {m: m.momentum for m in subnet.modules() if isinstance(m, nn.BatchNorm2d)}
+    norms, seen = {m: m.momentum for m in subnet.modules() if isinstance(m, nn.BatchNorm2d)}, 0
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches, not an average that forgets
     subnet.train()
     for inputs, _ in batches:
+        seen += len(inputs)
+        for norm in norms:
+            norm.momentum = len(inputs) / seen  # the mean over all images, none of which it forgets
         with autocast(inputs.device):
             subnet(inputs)
     for norm, momentum in norms.items():
@@ -114,7 +116,8 @@ class InputBatches:
         return iter(self.kept) if self.kept is not None else self._make()
 
     def _make(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in torch.arange(len(self.split)).split(self.batch_size):
+        n = len(self.split)  # batches are nearly equal: batch norm can make nothing of one image
+        for rows in torch.arange(n).tensor_split(-(-n // self.batch_size)):
             images, labels = self.split.images[rows], self.split.labels[rows]
             inputs = to_input(images, self.resolution, self.task, self.device)
             yield inputs, labels.to(self.device)

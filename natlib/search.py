@@ -61,7 +61,7 @@ def nsga3(
     algorithm.setup(problem, termination=("n_gen", generations + 1), seed=seed)
     for generation in range(generations + 1):
         asked = algorithm.ask()  # at first the first population
-        if asked is None:  # there is no architecture outside the population
+        if asked is None or not len(asked):  # there is no architecture outside the population
             break
         algorithm.tell(_judge(asked, evaluate, limits) if generation else asked)
         X, F, within = algorithm.pop.get("X", "F", "feas")

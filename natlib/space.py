@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from natlib.inputs.weights import active_layers
+
 IntMatrix = NDArray[np.int64]
 
 
@@ -85,7 +87,8 @@ class Architecture:
     def from_dict(cls, description: dict) -> Architecture:
         """Reads the published form `{"r": 224, "w": 1.0, "ks": [...], "e": [...], "d": [...]}`.
 
-        `ks` and `e` list active layers only; a `ValueError` says what is missing or does not fit.
+        `ks` and `e` list active layers, or all as Once-for-all's lists do; a `ValueError` says what
+        is missing or does not fit.
         """
         missing = [key for key in ("r", "w", "ks", "e", "d") if key not in description]
         if missing:
@@ -94,8 +97,9 @@ class Architecture:
             values = np.atleast_1d(description[key]).tolist()
             if any(value != int(value) for value in values):
                 raise ValueError(f"'{key}' of the architecture takes whole numbers, not {values}.")
-        lists = (tuple(map(int, description[key])) for key in ("d", "ks", "e"))
-        return cls(int(description["r"]), float(description["w"]), *lists)
+        lists = [tuple(map(int, description[key])) for key in ("d", "ks", "e")]
+        lists[1:] = (active_layers(values, lists[0]) for values in lists[1:])
+        return cls(int(np.ravel(description["r"])[0]), float(description["w"]), *lists)
 
     def to_dict(self) -> dict:
         """Returns the published form; `Architecture.from_dict` reads it back."""

@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from natlib import layers
+from natlib.inputs import checks, demand, listed
+from natlib.inputs.weights import foreign
 from natlib.space import Architecture, SearchSpace
 
 
@@ -120,12 +122,10 @@ class Supernet(nn.Module):
 
     def save(self, path: str | Path, **metadata: str) -> None:
         """Writes weights, space, classes and further metadata as safetensors; renames the file."""
-        path = Path(path)
         about = {"space": self.space.to_json(), "num_classes": str(self.num_classes)}
-        temporary = path.with_name(path.name + ".part")
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        save_file(state, temporary, metadata=about | metadata)
-        temporary.replace(path)
+        with checks.replacing(path) as temporary:
+            save_file(state, temporary, metadata=about | metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> Supernet:
@@ -137,7 +137,8 @@ class Supernet(nn.Module):
                 state = {name: file.get_tensor(name) for name in file.keys()}
                 about = file.metadata() or {}
         except SafetensorError as error:
-            raise ValueError(f"{path} is no complete safetensors file: {error}.") from None
+            told = foreign(path) or error
+            raise ValueError(f"{path} is no complete safetensors file: {told}.") from None
         if "space" not in about:
             raise ValueError(f"{path} was not written by Supernet.save: it names no search space.")
         net = cls(SearchSpace.from_json(about["space"]), int(about["num_classes"]))
@@ -164,4 +165,6 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> Non
     """Loads a state dict, called `what`, or raises with the names and shapes that do not fit."""
     if problems := state_problems(module, state):
         raise ValueError(f"{what} does not fit: {problems}; nothing was loaded.")
+    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    demand(not broken, "weights.broken", what=what, named=listed(broken))
     module.load_state_dict(state)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from natlib.data import Task, batch_indices, shift_and_flip, to_input
+from natlib.inputs import checks
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 Sampler = Callable[[int], list[Architecture]]
@@ -55,6 +56,8 @@ def train(
     change; a device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
+    n = min(batch_size, len(task.train))
+    micro_batches = checks.micro_batches(n, micro_batches, world_size())
     device, parts = device_of(net), micro_batches * world_size()
     dtype = half_precision(device) if dtype == "auto" else dtype
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
@@ -65,10 +68,11 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         images, labels = training_batch(task, batch_size, step, seed, device, augment)
         archs, losses = sampler(step), []
-        how = {"teacher": teacher, "dtype": dtype, "share": 1 / micro_batches}
+        how = {"teacher": teacher, "dtype": dtype}
         with _memory_advice(device, len(images) // parts, micro_batches):
             for part in range(rank() * micro_batches, (rank() + 1) * micro_batches):
                 piece = images[part::parts], labels[part::parts]
+                how["share"] = len(piece[1]) * world_size() / n  # every image counts the same
                 losses.append(add_gradients(net, task, *piece, archs, scale=scaler.scale, **how))
         loss = _finite_mean(torch.stack(losses), archs, step)
         average_gradients(net)  # before unscaling: an overflow anywhere makes all skip the step

@@ -33,11 +33,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from natlib import search, train
 from natlib.cost import CostTable
-from natlib.data import Task, fixed_sample, load_task, pretrained_path, write_text
+from natlib.data import SPLITS, Task, fixed_sample, load_task, pretrained_path, write_text
 from natlib.evaluate import InputBatches, evaluate, recalibrate
+from natlib.inputs import checks, demand
+from natlib.inputs.pictures import digest
+from natlib.inputs.weights import read_weights
 from natlib.profiles import Profile, get_profile
 from natlib.space import Architecture, IntMatrix, SearchSpace
-from natlib.supernet import Subnet, Supernet
+from natlib.supernet import Subnet, Supernet, load_state
 from natlib.surrogate import SURROGATES, rank_metrics
 
 MODES = ("distribution", "uniform", "none")
@@ -60,6 +63,7 @@ class Settings:
     mode: str  # which subnets adaptation trains, one of MODES
     limits: dict[str, float]  # upper bounds of what is sought, by name of objective
     seed: int  # of everything random
+    supernet: str = ""  # digest of the weights to begin with
 
 
 @dataclass
@@ -193,30 +197,36 @@ def start(
     train.connect()
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
     known = ["madds", "params", *(costs or {})]
-    if objectives[:1] != ("top1_err",) or not set(objectives[1:]) or {*objectives[1:]} - {*known}:
-        told = f"The objectives {list(objectives)} cannot be searched: begin with 'top1_err'"
-        raise ValueError(f"{told} and add at least one of {known}.")
-    if mode not in MODES:
-        raise ValueError(f"There is no adaptation mode '{mode}': choose from {', '.join(MODES)}.")
+    choices = {"adaptation mode": (mode, MODES), "surrogate": (profile.surrogate, SURROGATES)}
+    checks.check_settings(asdict(profile), choices, objectives, known, seed)
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
     if not isinstance(task, Task):
         task = load_task(task, side=max(supernet.space.resolutions))
     names, n_errors = (*task.error_names, *objectives[1:]), len(task.error_names)
-    for name in set(limits) - set(names):
-        raise ValueError(f"The limit on '{name}' names no objective of {list(names)}.")
+    for split in SPLITS:
+        checks.check_split(split, *vars(getattr(task, split)).values(), task.num_classes)
+    measured = fixed_sample(task.valid, profile.validation).labels
+    errors = task.errors(np.ones((1, len(measured)), dtype=bool), measured)
+    demand(np.isfinite(errors).all(), "settings.part", n=len(measured))
+    origin = digest(*(tensor.cpu() for tensor in supernet.state_dict().values()))
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
     net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
-    settings, optimizer = Settings(profile, names, mode, limits, seed), train.make_optimizer(net)
+    ends = [net.space.encode(arch) for arch in (net.space.smallest(), net.space.largest())]
+    checks.check_limits(limits, names, costs, np.vstack([*ends, net.space.sample(1000, seed)]))
+    settings = Settings(profile, names, mode, limits, int(seed), origin)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / profile.average))
+    optimizer = train.make_optimizer(net)
     shape = (net.space.n_var, n_errors, len(names) - n_errors)
     X, errors, values = (np.zeros((0, width)) for width in shape)
     archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
     archive.limits = np.array([limits.get(name, np.inf) for name in names])
-    return Transfer(task, settings, net, average, optimizer, costs, archive, run_dir, progress)
+    run = Transfer(task, settings, net, average, optimizer, costs, archive, run_dir, progress)
+    first_sample(run)  # tells what it cannot do before anything is trained
+    return run
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:
@@ -260,16 +270,21 @@ def warm_up(run: Transfer) -> None:
         recalibrate(run.teacher, InputBatches(training, resolution, run.task, device))
 
 
-@in_turn(then="search_candidates")
-def fill_archive(run: Transfer) -> None:
-    """Measures a first sample that covers MAdds within the limits evenly (NAT, step 1)."""
-    archive, seed = run.archive, run.settings.seed
-    limits = archive.limits[archive.errors.shape[1] :]
+def first_sample(run: Transfer) -> IntMatrix:
+    """Draws encodings for the first archive that keep the limits on costs, `(n, n_var)`."""
+    limits = run.archive.limits[run.archive.errors.shape[1] :]
 
     def keeps(X: IntMatrix) -> NDArray[np.bool_]:
         return (run.costs_of(X) <= limits).all(axis=1)
 
-    X = search.sample_spread(run.space, run.costs["madds"], run.profile.archive, seed, keeps)
+    n, seed = run.profile.archive, run.settings.seed
+    return search.sample_spread(run.space, run.costs["madds"], n, seed, keeps)
+
+
+@in_turn(then="search_candidates")
+def fill_archive(run: Transfer) -> None:
+    """Measures a first sample that covers MAdds within the limits evenly (NAT, step 1)."""
+    archive, X = run.archive, first_sample(run)
     archive.add(X, measure(run, X), run.costs_of(X), iteration=0)
     worst = archive.summary.max(axis=0)
     worst[0] = max(worst[0], 1.0)  # an easy task may be solved without an error from the start
@@ -310,6 +325,8 @@ def search_candidates(run: Transfer, proposal: Callable = propose) -> None:
     X, predicted = proposal(run)
     if len(X):
         run.archive.add(X, measure(run, X), run.costs_of(X), run.iteration + 1)
+    else:
+        _say(run, f"iteration {run.iteration + 1:2d}: nothing new to measure was found")
     run.history.append(_figures(run) | {"iteration": run.iteration + 1})
     if len(X) and predicted is not None:
         measured = run.archive.summary[-len(X) :, 0]
@@ -347,20 +364,22 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
     """Returns the knee points M1 ... Mn with their accuracy on test (NAT, step 3).
 
     Nothing before this looks at the test split. Columns `name`, `architecture`, `params`, `madds`,
-    and in percent (means of a joined task) `valid_top1`, `test_top1`, its standard error `test_se`.
+    and in percent (means of a joined task) `valid_top1`, `test_top1`, its standard error `test_se`;
+    if some class has over twice the pictures of another, `test_balanced`, the mean over classes.
     """
     archive = run.archive
     rows = archive.front[search.knee_points(archive.summary[archive.front], n)]
     X, how = archive.X[rows], {"calibration": run.profile.calibration, "progress": run.progress}
     correct = evaluate(run.net, X, run.task, "test", description="test accuracy", **how)
     test = 100 - run.task.errors(correct, run.task.test.labels).mean(axis=1)
-    return pd.DataFrame({
+    table = pd.DataFrame({
         "name": [f"M{i + 1}" for i in range(len(rows))],
         "architecture": [str(run.space.decode(x)) for x in X],
         "params": run.costs["params"](X), "madds": run.costs["madds"](X),
         "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
     })  # fmt: skip
+    return table.assign(**checks.balanced(correct, run.task.test.labels))
 
 
 def transfer(
@@ -456,7 +475,8 @@ def _settings(run: Transfer) -> dict:
     """Returns what must be equal for a run to be resumed, as JSON gives it back."""
     ends = np.stack([run.space.encode(a) for a in (run.space.smallest(), run.space.largest())])
     costs = {"costs of smallest and largest": run.costs_of(ends).tolist()}
-    return json.loads(json.dumps(asdict(run.settings) | {"task": run.task.name} | costs))
+    about = {"task": run.task.name, "space": asdict(run.space)} | run.task.identity | costs
+    return json.loads(json.dumps(asdict(run.settings) | about))
 
 
 def save(run: Transfer) -> None:
@@ -467,8 +487,8 @@ def save(run: Transfer) -> None:
     content = {name: getattr(run, name) for name in PROGRESS}
     content |= {"settings": _settings(run), "archive": archive, "box": run.archive.box}
     content |= {name: getattr(run, name).state_dict() for name in LEARNER if getattr(run, name)}
-    torch.save(content, run.run_dir / f"{CHECKPOINT}.part")
-    (run.run_dir / f"{CHECKPOINT}.part").replace(run.run_dir / CHECKPOINT)
+    with checks.replacing(run.run_dir / CHECKPOINT) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
     write_text(run.run_dir / "config.json", json.dumps(content["settings"], indent=1))
     table, history = archive_table(run), pd.DataFrame(run.history)
     front = table.iloc[run.archive.front if len(table) else []]
@@ -480,22 +500,21 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     """Takes up the last checkpoint; a damaged one, or one of another run, is a `ValueError`."""
     path, wanted = run.run_dir / CHECKPOINT, _settings(run)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_weights(path)
         found = content["settings"]
-    except Exception as error:  # damaged archives fail in many ways
+    except (ValueError, KeyError, TypeError) as error:
         told = f"{path} is damaged or was not written by a transfer ({error})"
         raise ValueError(f"{told}: choose another run folder, or delete the file.") from None
     if not resume:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
-    for key in wanted:
-        if found.get(key) != wanted[key]:
-            raise ValueError(
-                f"{run.run_dir} belongs to a run with {key} = {found.get(key)!r}, not "
-                f"{wanted[key]!r}: choose another run folder, or resume with the same settings."
-            )
+    more = wanted["profile"]["iterations"] >= found["profile"]["iterations"]
+    found["profile"] |= {"iterations": wanted["profile"]["iterations"]} if more else {}
+    differs = checks.difference(found, wanted)
+    demand(not differs, "settings.resume", folder=run.run_dir, differs=differs)
+    load_state(run.learner, content["learner"], str(path))
     if "teacher" in content:
         run.teacher = run.net.extract(run.space.largest()).eval()
-    for name in set(LEARNER) & set(content):
+    for name in set(LEARNER[1:]) & set(content):
         getattr(run, name).load_state_dict(content[name])
     vars(run).update({name: content[name] for name in PROGRESS})
     archive = {name: tensor.numpy() for name, tensor in content["archive"].items()}

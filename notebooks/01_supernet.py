@@ -393,7 +393,8 @@ plots_lessons.StageSliders(networks["M1"], cost, stage=2)
 # you have them, these lines give you the paper's starting point, with the 1,000 classes of ImageNet:
 #
 # ```python
-# from natlib.paper.checkpoints import load_ofa, read_weights
+# from natlib.inputs.weights import read_weights
+# from natlib.paper.checkpoints import load_ofa
 #
 # net = Supernet(SearchSpace.paper(), num_classes=1000)
 # files = {w: f"ofa_mbv3_d234_e346_k357_w{w}" for w in (1.0, 1.2)}

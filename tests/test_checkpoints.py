@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from natlib.paper.checkpoints import load_ofa, load_published, read_weights
+from natlib.inputs.weights import read_weights
+from natlib.paper.checkpoints import load_ofa, load_published
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet, Supernet
 

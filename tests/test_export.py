@@ -14,6 +14,7 @@ from PIL import Image
 
 from natlib.data import Split, Task, to_input
 from natlib.deploy.export import export, latency_ms, load
+from natlib.inputs.pictures import READING
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
 
@@ -98,7 +99,8 @@ def test_metadata_say_how_to_use_the_file(pocket_subnet, task, tmp_path):
             "architecture": str(pocket_subnet.arch),
             "task": "toy",
             "classes": ["cat", "dog", "bird", "naïve 魚"],
-            "input_size": [3, side, side],
+            "reading": {**READING, "side": 32},
+                "input_size": [3, side, side],
             "mean": [0.4, 0.5, 0.6],
             "std": [0.2, 0.25, 0.3],
         }

@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from natlib import data
-from natlib.data import LazyImages, folder_task, load_task, stratified_cut, to_square
+from natlib.data import folder_task, load_task
+from natlib.inputs import pictures
+from natlib.inputs.folders import stratified_cut
+from natlib.inputs.pictures import LazyImages, to_square
 
 SPLITS = ("train", "valid", "test")
 
@@ -80,7 +82,8 @@ def test_unreadable_pictures_are_left_out_and_named(pets):
     (pets / "dog" / "notes.txt").write_text("no picture, and not named like one")
     with pytest.warns(UserWarning) as caught:
         task = load(pets)
-    message = str(caught[0].message)
+    left, message = (str(w.message) for w in caught)
+    assert left == f"Not looked at in {pets}: 1 .txt."
     assert message.startswith("4 of 34 pictures cannot be read and are left out: cat/empty.png, ")
     assert all(name in message for name in ("cat/text.jpg", "dog/cut.png", "dog/dead.png"))
     assert sum(sizes(task)) == 30
@@ -122,7 +125,7 @@ def test_names_in_any_script_nested_and_linked_folders(pets, tmp_path):
     labels = torch.cat([getattr(task, split).labels for split in SPLITS])
     assert labels.bincount().tolist() == [5, 10, 20, 5]
     (pets / "cat" / "dog.png").symlink_to(pets / "dog" / "10.png")
-    with pytest.raises(ValueError, match="are the same file, in different classes or splits"):
+    with pytest.raises(ValueError, match="are the same picture, in different classes or splits"):
         load(pets)
 
 
@@ -183,7 +186,7 @@ def test_huge_pictures(pets):
 
 @pytest.mark.parametrize("cache_bytes", [0, 2**20])
 def test_lazy_images_are_indexed_like_a_tensor(cache_bytes, monkeypatch):
-    monkeypatch.setattr(data, "DECODED_BYTES", cache_bytes)
+    monkeypatch.setattr(pictures, "DECODED_BYTES", cache_bytes)
     loaded = []
 
     def load_one(i):

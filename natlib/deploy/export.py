@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from natlib.data import Task, to_input
+from natlib.inputs import checks
+from natlib.inputs.pictures import READING
 from natlib.layers import fold_batch_norm
 from natlib.supernet import Subnet
 
@@ -37,19 +39,12 @@ class Exported(NamedTuple):
 
 
 def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
-    """Writes a subnet to a file that holds everything needed to use it.
+    """Writes a recalibrated subnet to a file that holds everything needed to use it.
 
     It takes normalised images, float32 `(n, 3, r, r)`, gives logits `(n, classes)`, and carries
-    `metadata`. It appears only after its logits were compared with the subnet's.
-
-    Args:
-        subnet: The network, recalibrated on its task (see `natlib.evaluate.recalibrate`).
-        path: The file, ending in `.onnx`; it is returned.
-        task: Gives classes, normalisation, and validation images for the comparison.
-
-    Raises:
-        ValueError: If ending or number of classes do not fit.
-        RuntimeError: If the logits differ.
+    `metadata`. The file, ending in `.onnx`, is returned; it appears only after its logits were
+    compared with the subnet's on validation images of the task: if they differ, that is a
+    `RuntimeError`. A `ValueError` says that ending or number of classes do not fit.
     """
     path = Path(path)
     if path.suffix != ".onnx":
@@ -63,8 +58,7 @@ def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
     images = to_input(task.valid.images[:8], subnet.arch.resolution, task)
     with torch.inference_mode():
         expected = subnet(images).numpy()
-    temporary = path.with_name(f"part-{path.name}")
-    try:
+    with checks.replacing(path) as temporary:
         _write(fold_batch_norm(subnet), images, metadata(subnet, task), temporary)
         difference = np.abs(load(temporary).run(images.numpy()) - expected).max()
         difference /= max(1.0, np.abs(expected).max())
@@ -73,19 +67,20 @@ def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
                 f"The exported logits differ from the subnet's by {difference:.2g}, more than "
                 f"{TOLERANCE}: nothing was written."
             )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
 def metadata(subnet: Subnet, task: Task) -> dict:
-    """Returns the metadata of an exported network: what must be known to use it."""
+    """Returns the metadata of an exported network: what must be known to use it.
+
+    `reading` says how a picture becomes a square of `side` pixels, which shrinks to `input_size`.
+    """
     side = subnet.arch.resolution
     return {
         "architecture": str(subnet.arch),
         "task": task.name,
         "classes": list(task.classes),
+        "reading": READING | {"side": task.valid.images.shape[-1]},
         "input_size": [3, side, side],
         "mean": list(task.mean),
         "std": list(task.std),

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
+from natlib.inputs.weights import unwrapped
 from natlib.supernet import Subnet, Supernet, load_state, state_problems
 
 # Patterns of names in official checkpoints, in both spellings, and what stands here instead.
@@ -19,27 +19,19 @@ RENAMED = {
 }
 
 
-def read_weights(path: str | Path) -> dict:
-    """Reads a file of PyTorch weights; a `ValueError` if it holds anything else."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged archives fail in many ways
-        raise ValueError(f"{path} holds no PyTorch weights: {error}") from None
-
-
 def load_ofa(net: Supernet, checkpoints: Mapping[float, Mapping]) -> None:
     """Loads official Once-for-all MobileNetV3 checkpoints into a supernet with 1,000 classes.
 
-    They are state dicts by width, as they are or as `{"state_dict": ...}`. If a width or a key is
-    missing, unexpected or misshapen, nothing is loaded, and that is a `ValueError`.
+    They are state dicts by width, also wrapped as others do. If a width or a key is missing,
+    unexpected or misshapen, nothing is loaded, and that is a `ValueError`.
     """
     widths, given = list(net.space.widths), sorted(checkpoints)
     if given != sorted(widths):
         raise ValueError(
             f"The space has the widths {widths}: give one checkpoint for each, not {given}."
         )
-    states = [_renamed(checkpoints[width]) for width in widths]
     titles = [f"The checkpoint of width {width}" for width in widths]
+    states = [_renamed(checkpoints[w], title) for w, title in zip(widths, titles, strict=True)]
     parts = list(zip(net.weight_sets, states, titles, strict=True))
     misfits = [part for part in parts if state_problems(*part[:2])]
     for part in misfits or parts:  # a misfit is told before anything is loaded
@@ -48,11 +40,12 @@ def load_ofa(net: Supernet, checkpoints: Mapping[float, Mapping]) -> None:
 
 def load_published(subnet: Subnet, checkpoint: Mapping) -> None:
     """Loads weights in the layout of the published networks; a `ValueError` if they do not fit."""
-    load_state(subnet, _renamed(checkpoint), "The published network")
+    what = "The published network"
+    load_state(subnet, _renamed(checkpoint, what), what)
 
 
-def _renamed(checkpoint: Mapping) -> dict[str, torch.Tensor]:
-    state = dict(checkpoint.get("state_dict", checkpoint))
+def _renamed(checkpoint: Mapping, what: str) -> dict[str, torch.Tensor]:
+    state = unwrapped(checkpoint, what)
     for pattern, replacement in RENAMED.items():
         state = {re.sub(pattern, replacement, name): tensor for name, tensor in state.items()}
     return state

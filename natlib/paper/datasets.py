@@ -17,7 +17,9 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision import datasets as official
 
-from natlib.data import DATA, LazyImages, Split, Task, stratified_cut
+from natlib.data import DATA, Split, Task
+from natlib.inputs.folders import stratified_cut
+from natlib.inputs.pictures import LazyImages
 
 NOTE = "rehearsal.json"  # what `natlib.paper.miniatures` notes about its miniatures
 

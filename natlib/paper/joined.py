@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset
 from torchvision.transforms.functional import to_pil_image
 
-from natlib.data import DATA, SPLITS, LazyImages, Split, Task, fixed_rows, load_task, make_task
+from natlib.data import DATA, SPLITS, Split, Task, fixed_rows, load_task, make_task
+from natlib.inputs.pictures import LazyImages
 from natlib.paper.datasets import DATA_SETS, dataset_task
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.search import non_dominated
@@ -138,11 +139,12 @@ def _join_splits(splits: Sequence[Split], side: int) -> Split:
 def random_candidates(run: Transfer) -> tuple[NDArray[np.int64], None]:
     """Draws architectures uniformly: `search_candidates(run, random_candidates)` measures them."""
     fresh, rng = [], np.random.default_rng((run.settings.seed, 3, run.iteration))
-    while len(fresh) < run.profile.candidates:
+    for _ in range(100 * run.profile.candidates):  # a small space may have no others
         x = run.space.sample(1, rng)[0]
-        if not (np.vstack([run.archive.X, *fresh]) == x).all(axis=1).any():
+        known = (np.vstack([run.archive.X, *fresh]) == x).all(axis=1).any()
+        if not known and len(fresh) < run.profile.candidates:
             fresh.append(x)
-    return np.array(fresh), None
+    return np.array(fresh).reshape(-1, run.space.n_var), None
 
 
 def compare(archives: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from natlib.data import DATA, to_square, write_text
+from natlib.data import DATA, write_text
+from natlib.inputs.pictures import to_square
 from natlib.paper.datasets import DATA_SETS, NOTE
 
 NAMES = ("alpha", "beta", "gamma", "delta")  # classes, where the format leaves them open

@@ -16,8 +16,9 @@ import pandas as pd
 from natlib import __version__
 from natlib.data import Task, write_text
 from natlib.evaluate import InputBatches, correct_predictions
+from natlib.inputs.weights import read_weights
 from natlib.paper import results
-from natlib.paper.checkpoints import load_ofa, load_published, read_weights
+from natlib.paper.checkpoints import load_ofa, load_published
 from natlib.paper.datasets import DATA_SETS, data_folder, dataset_task, find_data_set
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.space import SearchSpace

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from pymoo.decomposition.tchebicheff import Tchebicheff
 
+from natlib.inputs.checks import read_table
 from natlib.search import non_dominated
 from natlib.space import Architecture, SearchSpace
 from natlib.teach import plots
@@ -116,7 +117,7 @@ def read_archive(source: pd.DataFrame | str | Path) -> pd.DataFrame:
         file = Path(source, "archive.csv") if Path(source).is_dir() else Path(source)
         if not file.is_file():
             raise FileNotFoundError(f"No archive at {file}: give a CSV file or a run folder.")
-        table = pd.read_csv(file, dtype={"architecture": str})
+        table = read_table(file, dtype={"architecture": str})
     if "architecture" not in table or not len(table):
         found = f"{len(table)} rows and the columns {', '.join(table)}"
         raise ValueError(f"An archive needs rows and a column 'architecture'; it has {found}.")

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import cdist
 
-from natlib.data import folder_task, stratified_cut
+from natlib.data import folder_task
+from natlib.inputs.folders import stratified_cut
 from natlib.search import non_dominated
 from natlib.space import Architecture
 
