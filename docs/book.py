@@ -39,13 +39,19 @@ def anchor(heading: str) -> str:
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
-    """Returns a copy without what needs a kernel; the static pictures beside the widgets stay."""
+    """Returns a copy without what needs a kernel; what stands for a widget stays."""
     copy = nbformat.from_dict(notebook)
     copy.metadata.pop("widgets", None)
     for cell in copy.cells:
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if _stays(output)]
     return copy
+
+
+def _stays(output: NotebookNode) -> bool:
+    """Takes a widget's view out of an output; says whether there is something left to see."""
+    data = output.get("data", {})
+    return data.pop(WIDGET, None) is None or bool(set(data) - {"text/plain"})
 
 
 def gather(executed: Path, slides: Path, book: Path) -> None:

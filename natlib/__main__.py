@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -134,6 +135,28 @@ def run_rehearse(arguments: Sequence[str]) -> int | None:
     return main(arguments)
 
 
+def run_notebooks(arguments: Sequence[str]) -> int | None:
+    """Executes the notebooks of the course."""
+    return _tool("execute", arguments)
+
+
+def run_handout(arguments: Sequence[str]) -> int | None:
+    """Makes a copy of the project for a class, without the solutions."""
+    return _tool("handout", arguments)
+
+
+def _tool(name: str, arguments: Sequence[str]) -> int | None:
+    """Runs a tool of the project's folder `notebooks`, which lies beside natlib in a checkout."""
+    from natlib import PROJECT
+
+    if not (PROJECT / "notebooks" / f"{name}.py").exists():
+        place = f"natlib was installed to {PROJECT}, without the notebooks"
+        advice = "run 'python -m pip install --editable .' in the project's folder"
+        raise FileNotFoundError(f"{place}: {advice}.")
+    sys.path.insert(0, str(PROJECT))
+    return importlib.import_module(f"notebooks.{name}").main(arguments)
+
+
 def run_check(arguments: Sequence[str]) -> int:
     """Looks whether this machine is ready."""
     from natlib import check
@@ -150,6 +173,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "estimate": ("predict how many hours that takes on this computer", run_estimate),
     "data": ("download data sets of the paper, and say which are there", run_data),
     "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
+    "notebooks": ("execute the notebooks; copies with outputs go to build/", run_notebooks),
+    "handout": ("make a folder for a class: the course without its solutions", run_handout),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 

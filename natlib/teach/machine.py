@@ -3,16 +3,21 @@
 import os
 import platform
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from subprocess import list2cmdline
 
 import joblib
 import pandas as pd
+import psutil
+from packaging.requirements import Requirement
 
+from natlib import PROJECT
 from natlib.profiles import get_profile
 
-ROOT = Path(__file__).parents[2]
-MEMINFO = Path("/proc/meminfo")
+LOCK = PROJECT / "requirements.lock"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # those that the lock is made for
+MACHINES = {"Linux": ("x86_64", "aarch64"), "Windows": ("AMD64",), "Darwin": ("arm64",)}
 FREE_GB, MEMORY_GB = 2.0, 4.0  # what the course needs on the disk and in memory
 # `make notebooks` and the step that `_minutes` times, both on one machine with two slow cores.
 REFERENCE_MINUTES, REFERENCE_STEP_MS, PATIENCE_MINUTES = 22.0, 130.0, 60.0
@@ -22,12 +27,13 @@ Finding = tuple[bool, str]
 def check() -> pd.DataFrame:
     """Looks at all that can go wrong, in rows `what`: is it `ok`, what was `found`, what to do."""
     looks = {
+        "system": _system,
         "Python": _python,
         "packages": _packages,
         "device": _device,
         "threads": _threads,
-        "memory": _memory,
-        "free disk": lambda: _room(shutil.disk_usage(ROOT).free, FREE_GB, "make room"),
+        "memory": lambda: _room(psutil.virtual_memory().available, MEMORY_GB, "close programs"),
+        "free disk": lambda: _room(shutil.disk_usage(PROJECT).free, FREE_GB, "make room"),
         "shipped data": _data,
         "profile": lambda: (True, f"{get_profile().name} (NATLIB_PROFILE chooses)"),
         "quick series": _minutes,
@@ -37,8 +43,7 @@ def check() -> pd.DataFrame:
         try:
             table.loc[what] = look()
         except (ImportError, OSError, ValueError) as error:
-            advice = ": run 'make lab', which installs what is missing"
-            table.loc[what] = False, f"{error}{advice if isinstance(error, ImportError) else ''}"
+            table.loc[what] = False, f"{error}{_remedy(error)}"
     return table.astype({"ok": bool})
 
 
@@ -46,19 +51,35 @@ def _judge(ok: bool, found: str, advice: str) -> Finding:
     return ok, found if ok else f"{found}: {advice}"
 
 
+def _remedy(error: Exception) -> str:
+    """Returns what to do about a package that does not load, in the words of this system."""
+    if getattr(error, "winerror", None):
+        return "; install Microsoft's Visual C++ Redistributable, which torch needs"
+    install = [sys.executable, "-m", "pip", "install", "--requirement", str(LOCK)]
+    return f": run {list2cmdline(install)}" if isinstance(error, ImportError) else ""
+
+
+def _system() -> Finding:
+    system, machine = platform.system(), platform.machine()
+    advice = "torch has no release for it, so use a hosted notebook as docs/colab.md says"
+    return _judge(machine in MACHINES.get(system, ()), f"{system} ({machine})", advice)
+
+
 def _python() -> Finding:
-    found = platform.python_version()
-    return _judge(found.startswith("3.11."), found, "the course is tested with 3.11 only")
+    found, advice = platform.python_version(), f"the course needs one of {', '.join(PYTHONS)}"
+    return _judge(found.startswith(PYTHONS), f"{found} in {sys.prefix}", advice)
 
 
 def _packages() -> Finding:
-    lock = ROOT / "requirements.lock"
-    lines = lock.read_text().splitlines() if lock.exists() else []
-    pins = [line.split("==") for line in lines if "==" in line]
-    differing = [f"{name} {_installed(name)}" for name, pin in pins if _installed(name) != pin]
+    lines = LOCK.read_text("utf-8").splitlines() if LOCK.exists() else []
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    pins = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    differing = [pin.name for pin in pins if str(pin.specifier) != f"=={_installed(pin.name)}"]
     main = ", ".join(f"{name} {_installed(name)}" for name in ("torch", "numpy", "pymoo"))
     found = f"{main}; {len(pins) - len(differing)} of {len(pins)} as in requirements.lock"
-    return _judge(not differing, found, f"run 'make lab' ({', '.join(differing[:4])} differ)")
+    if differing:
+        raise ImportError(f"{found}; {', '.join(differing[:4])} differ")
+    return True, found
 
 
 def _installed(name: str) -> str:
@@ -86,13 +107,6 @@ def _threads() -> Finding:
     effect = "be faster" if threads > cores else "use all" if idle else ""
     advice = f"; OMP_NUM_THREADS={cores} would {effect}" if effect else ""
     return threads <= cores, f"{threads} for {cores} cores{advice}"
-
-
-def _memory() -> Finding:
-    if not MEMINFO.exists():
-        return True, "this system does not tell"
-    sizes = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
-    return _room(1024 * int(sizes["MemAvailable"].split()[0]), MEMORY_GB, "close other programs")
 
 
 def _room(free: float, needed: float, advice: str) -> Finding:
