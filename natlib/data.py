@@ -114,11 +114,8 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
 
 def verify_checksum(path: Path) -> Path:
     """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
-    project, restore = DATA.parent, "take it from a fresh copy of the project"
-    if (project / ".git").exists():
-        restore = "restore it with 'git checkout data/pocket'"
-    elif not (project / "pyproject.toml").exists():  # natlib lies among installed packages
-        restore = "install natlib in the project's folder, 'python -m pip install --editable .'"
+    whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
+    restore = "run 'git checkout data/pocket'" if (DATA.parent / ".git").exists() else whole
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: it ships with the project; {restore}.")
     expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]

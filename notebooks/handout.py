@@ -27,7 +27,9 @@ from notebooks import generate
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("notebooks/solutions", "notebooks/instructor.md", "tests/checks")
 EXECUTED = "build/notebooks"
-LINK = re.compile(r"\[(?P<text>[^\[\]]+)\]\((?P<target>[^()\s#]+)(?:#[^()\s]*)?\)")
+# A link, and a clause that says nothing but where it leads (`#` begins a script's line of text).
+_LINK = r"\[(?P<text>[^\[\]]+)\]\((?P<target>[^()\s#]+)(?:#[^()\s]*)?\)"
+LINK, CLAUSE = re.compile(_LINK), re.compile(rf"[.;][\s#]+(?:The[\s#]+)?{_LINK}[^.;\[\]]*\.")
 
 
 def files() -> list[Path]:
@@ -58,19 +60,19 @@ def is_left_out(path: Path) -> bool:
 
 
 def without_dead_links(text: str, path: Path) -> str:
-    """Replaces links to what is left out by their words.
+    """Replaces links to what is left out by their words; clauses that only point there go.
 
     Args:
         text: Markdown, or a script with Markdown in it.
         path: Where it stands, relative to the project's folder.
     """
 
-    def replace(link: re.Match) -> str:
+    def is_dead(link: re.Match) -> bool:
         target = (ROOT / path.parent / link["target"]).resolve()
-        inside = target.is_relative_to(ROOT) and is_left_out(target.relative_to(ROOT))
-        return link["text"] if inside else link[0]
+        return target.is_relative_to(ROOT) and is_left_out(target.relative_to(ROOT))
 
-    return LINK.sub(replace, text)
+    text = CLAUSE.sub(lambda link: "." if is_dead(link) else link[0], text)
+    return LINK.sub(lambda link: link["text"] if is_dead(link) else link[0], text)
 
 
 def cleaned(notebook: NotebookNode, path: Path) -> NotebookNode:

@@ -17,17 +17,17 @@ from natlib.profiles import get_profile
 
 LOCK = PROJECT / "requirements.lock"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # those that the lock is made for
+INSTALL = f": run {list2cmdline([sys.executable, *'-m pip install -r'.split(), str(LOCK)])}"
+MICROSOFT = "; torch needs Microsoft's Visual C++ Redistributable"
 MACHINES = {"Linux": ("x86_64", "aarch64"), "Windows": ("AMD64",), "Darwin": ("arm64",)}
 FREE_GB, MEMORY_GB = 2.0, 4.0  # what the course needs on the disk and in memory
 # `make notebooks` and the step that `_minutes` times, both on one machine with two slow cores.
 REFERENCE_MINUTES, REFERENCE_STEP_MS, PATIENCE_MINUTES = 22.0, 130.0, 60.0
-Finding = tuple[bool, str]
 
 
 def check() -> pd.DataFrame:
     """Looks at all that can go wrong, in rows `what`: is it `ok`, what was `found`, what to do."""
     looks = {
-        "system": _system,
         "Python": _python,
         "packages": _packages,
         "device": _device,
@@ -43,43 +43,32 @@ def check() -> pd.DataFrame:
         try:
             table.loc[what] = look()
         except (ImportError, OSError, ValueError) as error:
-            table.loc[what] = False, f"{error}{_remedy(error)}"
+            advice = INSTALL if isinstance(error, ImportError) else ""
+            unloadable = getattr(error, "winerror", None) in (126, 1114)  # libraries, on Windows
+            table.loc[what] = False, f"{error}{MICROSOFT if unloadable else advice}"
     return table.astype({"ok": bool})
 
 
-def _judge(ok: bool, found: str, advice: str) -> Finding:
+def _judge(ok: bool, found: str, advice: str) -> tuple[bool, str]:
     return ok, found if ok else f"{found}: {advice}"
 
 
-def _remedy(error: Exception) -> str:
-    """Returns what to do about a package that does not load, in the words of this system."""
-    if getattr(error, "winerror", None):
-        return "; install Microsoft's Visual C++ Redistributable, which torch needs"
-    install = [sys.executable, "-m", "pip", "install", "--requirement", str(LOCK)]
-    return f": run {list2cmdline(install)}" if isinstance(error, ImportError) else ""
+def _python() -> tuple[bool, str]:
+    release, system, machine = platform.python_version(), platform.system(), platform.machine()
+    found = f"{release} on {system} ({machine}), in {sys.prefix}"
+    if machine not in MACHINES.get(system, ()):
+        return False, f"{found}: torch is not made for it, use a hosted notebook (docs/colab.md)"
+    return _judge(release.startswith(PYTHONS), found, f"the course needs {' or '.join(PYTHONS)}")
 
 
-def _system() -> Finding:
-    system, machine = platform.system(), platform.machine()
-    advice = "torch has no release for it, so use a hosted notebook as docs/colab.md says"
-    return _judge(machine in MACHINES.get(system, ()), f"{system} ({machine})", advice)
-
-
-def _python() -> Finding:
-    found, advice = platform.python_version(), f"the course needs one of {', '.join(PYTHONS)}"
-    return _judge(found.startswith(PYTHONS), f"{found} in {sys.prefix}", advice)
-
-
-def _packages() -> Finding:
+def _packages() -> tuple[bool, str]:
     lines = LOCK.read_text("utf-8").splitlines() if LOCK.exists() else []
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
     pins = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
     differing = [pin.name for pin in pins if str(pin.specifier) != f"=={_installed(pin.name)}"]
     main = ", ".join(f"{name} {_installed(name)}" for name in ("torch", "numpy", "pymoo"))
     found = f"{main}; {len(pins) - len(differing)} of {len(pins)} as in requirements.lock"
-    if differing:
-        raise ImportError(f"{found}; {', '.join(differing[:4])} differ")
-    return True, found
+    return _judge(not differing, found, f"{differing[:4]} differ{INSTALL}")
 
 
 def _installed(name: str) -> str:
@@ -89,7 +78,7 @@ def _installed(name: str) -> str:
         return "missing"
 
 
-def _device() -> Finding:
+def _device() -> tuple[bool, str]:
     import torch
 
     from natlib.train import pick_device
@@ -99,31 +88,30 @@ def _device() -> Finding:
     return True, f"{device.type} ({name})"
 
 
-def _threads() -> Finding:
+def _threads() -> tuple[bool, str]:
     import torch
 
     threads, cores = torch.get_num_threads(), joblib.cpu_count()  # those that we may use
     idle = threads < cores and "OMP_NUM_THREADS" not in os.environ
-    effect = "be faster" if threads > cores else "use all" if idle else ""
-    advice = f"; OMP_NUM_THREADS={cores} would {effect}" if effect else ""
+    effect = "be faster" if threads > cores else "use all"
+    advice = f"; OMP_NUM_THREADS={cores} would {effect}" if threads > cores or idle else ""
     return threads <= cores, f"{threads} for {cores} cores{advice}"
 
 
-def _room(free: float, needed: float, advice: str) -> Finding:
+def _room(free: float, needed: float, advice: str) -> tuple[bool, str]:
     found = f"{free / 1e9:.1f} GB free"
     return _judge(free >= 1e9 * needed, found, f"{advice}, {needed:.0f} GB are needed")
 
 
-def _data() -> Finding:
+def _data() -> tuple[bool, str]:
     from natlib.data import MIRRORED, POCKET, verify_checksum
 
-    names = [*(f"{task}.npz" for task in MIRRORED), "supernet.safetensors"]
-    for name in names:
+    for name in (*(f"{task}.npz" for task in MIRRORED), "supernet.safetensors"):
         verify_checksum(POCKET / name)
-    return True, f"{len(names)} files, checksums right"
+    return True, f"{len(MIRRORED) + 1} files, checksums right"
 
 
-def _minutes() -> Finding:
+def _minutes() -> tuple[bool, str]:
     import torch
 
     from natlib.deploy.latency import timer
@@ -138,5 +126,4 @@ def _minutes() -> Finding:
     step = 1e3 * timer(run, known, threads).timeit(5).median  # two warm up
     minutes = max(2, REFERENCE_MINUTES * step / REFERENCE_STEP_MS)
     found = f"about {minutes:.0f} minutes, judged by a training step of {step:.0f} ms"
-    advice = "close other programs, or start with notebook 00"
-    return _judge(minutes <= PATIENCE_MINUTES, found, advice)
+    return _judge(minutes <= PATIENCE_MINUTES, found, "close programs, or start with notebook 00")
