@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[command][1](arguments[1:]) or 0
     except EXPECTED as error:
         raise SystemExit(str(error)) from None
+    except ImportError as error:
+        advice = "choose the environment of the course, which README.md tells how to make"
+        raise SystemExit(f"{sys.executable} lacks a package ({error}): {advice}.") from None
     except KeyboardInterrupt:
         raise SystemExit("Interrupted: the same command goes on from here.") from None
 
