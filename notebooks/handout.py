@@ -22,11 +22,10 @@ from nbformat import NotebookNode
 
 from docs.pages import make_page
 from natlib.data import write_text
-from notebooks import generate
+from notebooks import execute, generate
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("notebooks/solutions", "notebooks/instructor.md", "tests/checks")
-EXECUTED = "build/notebooks"
 # A link, and a clause that says nothing but where it leads (`#` begins a script's line of text).
 _LINK = r"\[(?P<text>[^\[\]]+)\]\((?P<target>[^()\s#]+)(?:#[^()\s]*)?\)"
 LINK, CLAUSE = re.compile(_LINK), re.compile(rf"[.;][\s#]+(?:The[\s#]+)?{_LINK}[^.;\[\]]*\.")
@@ -104,7 +103,7 @@ def copy_executed(path: Path, folder: Path) -> None:
     Raises:
         FileNotFoundError: If the lesson was not executed since it changed.
     """
-    source, target = ROOT / EXECUTED / path.name, folder / EXECUTED / path.name
+    source, target = execute.EXECUTED / path.name, folder / "build" / "notebooks" / path.name
     if not source.exists() or source.stat().st_mtime < path.stat().st_mtime:
         advice = f"run 'python -m natlib notebooks {path.stem}' first"
         raise FileNotFoundError(f"{path.name} was not executed since it changed: {advice}.")

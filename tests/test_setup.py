@@ -200,22 +200,18 @@ def wait_for(address, server, log):
 # A hosted notebook.
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_the_first_cell_of_a_hosted_notebook_runs(project, bare_python, tmp_path, packed):
+def test_the_first_cell_of_a_hosted_notebook_runs(project, bare_python, tmp_path):
     text = (ROOT / "docs" / "colab.md").read_text(encoding="utf-8")
     (first,) = re.findall(r"```ipython\n(.*?)```", text, re.DOTALL)
     files = tmp_path / "my files"
     for name in ("a project", "z/y/x"):  # others, which are not natlib
         (files / name).mkdir(parents=True)
         (files / name / "pyproject.toml").touch()
-    if packed:
-        shutil.make_archive(str(files / "natlib"), "zip", project.parent, project.name)
-    else:
-        shutil.copytree(project, files / project.name)
+    shutil.make_archive(str(files / "natlib"), "zip", project.parent, project.name)
     where = "import natlib, pathlib; print(natlib.__file__); print(pathlib.Path.cwd())"
     offline = {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1"}  # all packages are there
     cells = bare.run_cells(bare_python, files, [first, where, first, where], tmp_path, **offline)
-    root = files / "natlib" / project.name if packed else files / project.name
+    root = files / "natlib" / project.name
     assert not [cell for cell in cells if any(out.get("ename") for out in cell.outputs)]
     for cell in (cells[1], cells[3]):
         assert said_last(cell, 2) == [str(root / "natlib" / "__init__.py"), str(root / "notebooks")]

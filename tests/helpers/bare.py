@@ -49,6 +49,7 @@ def run_cells(python: Path, folder: Path, cells: list[str], home: Path, **more: 
         notebook,
         kernel_name="bare",
         timeout=600,
+        startup_timeout=300,
         allow_errors=True,
         resources={"metadata": {"path": str(folder)}},
     )
