@@ -174,7 +174,7 @@ def test_jupyterlab_starts_as_root_and_otherwise(tmp_path):
     options = f"--no-browser --ServerApp.port={port} --IdentityProvider.token=natlib"
     home = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "RUNTIME", "DATA")}
     clean = bare.clean_environment(MAKEFLAGS="", PYTHONPATH=str(ROOT), **home)
-    with (tmp_path / "log").open("w") as log:
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             ["make", "lab", f"VENV={tmp_path / 'venv'}", f"LAB={options}"],
             cwd=ROOT, env=clean, stdout=log, stderr=log, start_new_session=True,

@@ -131,7 +131,7 @@ def test_answers_of_the_lecturer_are_not_handed_out():
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("[one](exercises/x.ipynb); [two](solutions/x.ipynb) says why.", "[one](exercises/x.ipynb)."),
+        ("[one](exercises/x.ipynb); [two](solutions/x.ipynb) tells.", "[one](exercises/x.ipynb)."),
         ("Run it. The\n# [two](solutions/x.ipynb) are for later.\n# Next", "Run it.\n# Next"),
         ("[map](map.md), and [notes](instructor.md#top).", "[map](map.md), and notes."),
         ("`x[0](y)` [paper](https://example.org)", "`x[0](y)` [paper](https://example.org)"),

@@ -43,7 +43,9 @@ def run_cells(python: Path, folder: Path, cells: list[str], home: Path, **more: 
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = home / "kernels" / "bare" / "kernel.json"
     spec.parent.mkdir(parents=True, exist_ok=True)
-    spec.write_text(json.dumps({"argv": argv, "display_name": "bare", "language": "python"}))
+    spec.write_text(
+        json.dumps({"argv": argv, "display_name": "bare", "language": "python"}), "utf-8"
+    )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     client = NotebookClient(
         notebook,
