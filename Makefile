@@ -3,21 +3,28 @@
 # A stamp file in the environment tells when it was built: a target that needs the environment
 # builds it first if it is missing or older than the lock file.
 
-VENV := .venv
+VENV := $(or $(NATLIB_VENV),.venv)
 PY := "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 EXECUTED := build/notebooks
-# A kernel that only this machine talks to need not warn that others could listen.
-EXECUTE := --log-level WARN --to notebook --execute \
-  --ExecutePreprocessor.extra_arguments=--log-level=ERROR
-SCRIPTS := $(sort $(wildcard notebooks/[0-9]*.py))
-NOTEBOOKS := $(SCRIPTS:.py=.ipynb)
+NOTEBOOKS := $(patsubst %.py,%.ipynb,$(sort $(wildcard notebooks/[0-9]*.py)))
 SOLUTIONS := $(patsubst %.py,%.ipynb,$(sort $(wildcard notebooks/solutions/[0-9]*.py)))
 LECTURES := $(NOTEBOOKS:notebooks/%=$(EXECUTED)/%)
 COPIES := $(LECTURES) $(SOLUTIONS:notebooks/%=$(EXECUTED)/%)
-# Releases chosen by hand; `make lock` takes the newest of everything else that the index offers at
-# that moment. (The newest certifi was minutes old when this lock was made.)
+# Releases chosen by hand. `make lock` keeps all that is locked and fits; with UPGRADE=1 it takes the
+# newest of everything else that the index offers at that moment.
 PINNED := torch==2.14.1 torchvision==0.29.1 certifi==2026.10.18
+
+# An environment that was copied or moved with its folder, or that another system made, says so.
+ifneq ($(wildcard $(STAMP)),)
+ifneq ($(filter-out help clean lock,$(or $(MAKECMDGOALS),help)),)
+PLACE := $(shell $(PY) -Pc 'import importlib.util as u; print(u.find_spec("natlib").origin)' 2>&1)
+ifneq ($(PLACE),$(CURDIR)/natlib/__init__.py)
+$(error The environment in $(VENV) was not made for this folder on this system ($(PLACE)): \
+  remove it with 'rm -r "$(VENV)"' and run make again)
+endif
+endif
+endif
 
 # Notebooks run one after another, so each may have all cores that this process may use.
 OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
@@ -32,33 +39,17 @@ NATLIB_PROFILE ?= quick
 notebooks nbmake lab site slides: export NATLIB_PROFILE := $(NATLIB_PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help notebooks site slides picture test nbmake lab lint pair peers browser lock clean
+.PHONY: help notebooks site slides picture test nbmake lab lint pair handout peers browser lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 notebooks: $(STAMP) ## execute the series; copies with outputs go to build/notebooks
-	@mkdir -p $(EXECUTED)
-	@echo "Executing $(words $(NOTEBOOKS)) notebooks one after another," \
-	  "profile '$(NATLIB_PROFILE)', $(OMP_NUM_THREADS) threads:"
-	@for script in $(SCRIPTS); do \
-	  echo "  $$(basename "$$script" .py): $$(grep -im1 laptop "$$script" | sed 's/^[# ]*//; s/[*_]//g')"; \
-	done
-	@for notebook in $(NOTEBOOKS); do \
-	  name=$$(basename "$$notebook" .ipynb); start=$$(date +%s); echo "$$name ..."; \
-	  $(PY) -m nbconvert $(EXECUTE) --output-dir $(EXECUTED) "$$notebook" && \
-	  $(PY) -m nbconvert --log-level WARN --to html $(EXECUTED)/$$name.ipynb || \
-	  { echo "$$notebook failed (the error is above); no notebook after it was run." >&2; exit 1; }; \
-	  echo "$$name: $$(($$(date +%s) - start)) s, $(EXECUTED)/$$name.html"; \
-	done
-	@echo "Executing the solutions of the exercises:"
-	@$(PY) -m nbconvert $(EXECUTE) --output-dir $(EXECUTED)/solutions $(SOLUTIONS)
-	@$(PY) -m nbconvert --log-level WARN --to html \
-	    $(addprefix $(EXECUTED)/solutions/,$(notdir $(SOLUTIONS)))
+	$(PY) -m natlib notebooks
 
 # What is not executed yet, or was before the notebook changed.
 $(COPIES): $(EXECUTED)/%: notebooks/% | $(STAMP)
-	$(PY) -m nbconvert $(EXECUTE) --output-dir $(@D) $<
+	$(PY) -m natlib notebooks $*
 
 site: slides $(COPIES) ## make the book, in build/site; executes what is not executed yet
 	rm -rf build/site build/doctrees
@@ -91,17 +82,19 @@ nbmake: $(STAMP) ## execute every notebook as a test; then the copies are those 
 	  mv build/nbmake/$$place $(EXECUTED)/$$place || exit 1; \
 	done
 
-lab: $(STAMP) ## open the notebooks in JupyterLab
-	$(PY) -m jupyterlab notebooks
+lab: $(STAMP) ## open the notebooks in JupyterLab; LAB=... are options for it
+	$(PY) -m jupyterlab notebooks $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 lint: $(STAMP) ## check style and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-pair: $(STAMP) ## generate every .ipynb from its .py, without outputs; the exercises too
-	$(PY) -m jupytext --to ipynb --update $(SCRIPTS)
-	$(PY) -m nbconvert --log-level WARN --clear-output --inplace $(NOTEBOOKS)
+pair: $(STAMP) ## generate every .ipynb from its .py, and the exercises; stops where one was edited
 	$(PY) notebooks/generate.py
+
+handout: $(STAMP) ## make a folder for a class, without solutions: build/handout
+	rm -rf build/handout
+	$(PY) -m natlib handout build/handout
 
 peers: $(STAMP) ## install the packages that some tests compare natlib with
 	$(PY) -m pip install --constraint requirements.lock --editable '.[peers]'
@@ -109,28 +102,34 @@ peers: $(STAMP) ## install the packages that some tests compare natlib with
 browser: $(STAMP) ## install what drives the browser in some tests
 	$(PY) -m pip install --constraint requirements.lock --editable '.[browser]'
 
-# What torch itself asks for on Linux with CUDA stays out, so that the lock serves other systems too.
-lock: ## make requirements.lock anew, from a new environment
+# What torch itself asks for on Linux with CUDA stays out, so that the lock serves other systems,
+# and builds of torch for the CPU, too.
+lock: ## make requirements.lock anew, for every Python and system; ends with a check of each
 	rm -rf build/lock
 	$(MAKE) build/lock/.created VENV=build/lock
-	build/lock/bin/python -m pip install $(PINNED) '.[test,lint,site]'
-	{ echo "# Made by 'make lock', for Python 3.11."; \
-	  build/lock/bin/python -m pip freeze --all --exclude pip --exclude natlib \
-	  | grep -Ev '^(nvidia-|cuda-|triton=)'; } > build/requirements.lock
+	build/lock/bin/python -m pip install --quiet --upgrade pip packaging uv
+	cp requirements.lock build/lock/new
+	printf '%s\n' $(PINNED) > build/lock/pinned
+	build/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11.0 --quiet \
+	  --fork-strategy fewest --extra test --extra lint --extra site --constraint build/lock/pinned \
+	  --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade) --output-file build/lock/new
+	{ echo "# Made by 'make lock', for Python 3.11 to 3.14 on Linux, macOS and Windows."; \
+	  grep -Ev '^(nvidia-|cuda-|triton=)' build/lock/new; } > build/requirements.lock
 	mv build/requirements.lock requirements.lock
-	rm -rf build/lock build/lib build/bdist.*
+	build/lock/bin/python -m tests.helpers.resolve
+	rm -rf build/lock
 
 clean: ## remove everything that was built here, the environment too
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.created:
-	@for python in $(if $(PYTHON),"$(PYTHON)",python3.11 python3); do \
-	  if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python3.14); do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then \
 	    "$$python" -m venv "$(VENV)" && touch "$@"; exit; \
 	  fi; \
 	done; \
-	echo "natlib needs Python 3.11 and found none as $(or $(PYTHON),python3.11 or python3):" \
-	  "install it, or say where it is with 'make PYTHON=/path/to/python3.11'." >&2; exit 1
+	echo "natlib needs Python 3.11 to 3.14 and found none as $(or $(PYTHON),python3 or python3.11 to python3.14):" \
+	  "install it, or say where it is with 'make PYTHON=/path/to/python3'." >&2; exit 1
 
 $(STAMP): requirements.lock | $(VENV)/.created
 	@echo "Installing what requirements.lock names into $(VENV): some minutes."

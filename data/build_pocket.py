@@ -103,7 +103,7 @@ def read_digits(packages: Path) -> Pictures:
     """
     images, labels = [], []
     for digit in range(10):
-        text = (packages / f"digits/package/src/digits/{digit}.json").read_text()
+        text = (packages / f"digits/package/src/digits/{digit}.json").read_text("utf-8")
         values = np.array(json.loads(text)["data"], dtype=np.float64)
         pictures = values[: len(values) // 784 * 784].reshape(-1, 28, 28)
         images.append(np.round(255 * pictures).astype(np.uint8))
@@ -209,7 +209,7 @@ def read_clipart(packages: Path) -> Pictures:
 def read_emoji(packages: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Returns the emoji without skin-tone variants, labels and the categories."""
     folder = packages / "emoji/package"
-    table = json.loads((folder / "emoji.json").read_text())
+    table = json.loads((folder / "emoji.json").read_text("utf-8"))
     table = [e for e in table if e["has_img_twitter"] and e["category"] != "Component"]
     classes = sorted({e["category"] for e in table})
     table.sort(key=lambda e: e["sort_order"])
@@ -325,7 +325,7 @@ def write_checksums() -> None:
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted((HERE / "pocket").glob("*.npz"))
     }
-    (HERE / "pocket" / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n")
+    (HERE / "pocket" / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
 
 
 def main() -> None:

@@ -86,9 +86,9 @@ def main() -> None:
 def write_checksum(path: Path) -> None:
     """Enters a file into the `checksums.json` beside it."""
     checksums = path.parent / "checksums.json"
-    sums = json.loads(checksums.read_text()) if checksums.exists() else {}
+    sums = json.loads(checksums.read_text("utf-8")) if checksums.exists() else {}
     sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    checksums.write_text(json.dumps(sums, indent=1, sort_keys=True) + "\n")
+    checksums.write_text(json.dumps(sums, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

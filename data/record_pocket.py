@@ -356,7 +356,7 @@ def write(name: str, table: pd.DataFrame, lr: float) -> None:
         rates = sorted(table.lr.unique().tolist())
     write_text(path, table.to_csv(index=False, float_format="%.6g"))
     provenance = ARCHIVES / "provenance.json"
-    about = json.loads(provenance.read_text()) if provenance.exists() else {}
+    about = json.loads(provenance.read_text("utf-8")) if provenance.exists() else {}
     option = "" if rates == [QUICK.warmup_lr] else f" --lr {' '.join(map(str, rates))}"
     about[name] = {
         "command": f"python data/record_pocket.py {sys.argv[1]}{option}",

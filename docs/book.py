@@ -39,13 +39,19 @@ def anchor(heading: str) -> str:
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
-    """Returns a copy without what needs a kernel; the static pictures beside the widgets stay."""
+    """Returns a copy without what needs a kernel; what stands for a widget stays."""
     copy = nbformat.from_dict(notebook)
     copy.metadata.pop("widgets", None)
     for cell in copy.cells:
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if _stays(output)]
     return copy
+
+
+def _stays(output: NotebookNode) -> bool:
+    """Takes a widget's view out of an output; says whether there is something left to see."""
+    data = output.get("data", {})
+    return data.pop(WIDGET, None) is None or bool(set(data) - {"text/plain"})
 
 
 def gather(executed: Path, slides: Path, book: Path) -> None:
@@ -70,12 +76,12 @@ def gather(executed: Path, slides: Path, book: Path) -> None:
     for chapter, names in TEXTS.items():
         present = [name for name in names if (ROOT / name).exists()]
         for name in present:
-            _write(pages / name, _to_index((ROOT / name).read_text()))
+            _write(pages / name, _to_index((ROOT / name).read_text("utf-8")))
         chapters[chapter] = [name.removesuffix(".md") for name in present]
     for name in filter(lambda name: (ROOT / name).exists(), FILES):
         (pages / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, pages / name)
-    index = (ROOT / "README.md").read_text() + "".join(map(_toctree, chapters.items()))
+    index = (ROOT / "README.md").read_text("utf-8") + "".join(map(_toctree, chapters.items()))
     _write(pages / "index.md", index)
 
 
@@ -126,7 +132,7 @@ def _toctree(chapter: tuple[str, list[str]]) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

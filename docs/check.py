@@ -71,7 +71,7 @@ def problems(folder: Path) -> list[str]:
         FileNotFoundError: If the folder holds no page.
     """
     folder = folder.resolve()
-    pages = {path: Page(path.read_text()) for path in sorted(folder.rglob("*.html"))}
+    pages = {path: Page(path.read_text("utf-8")) for path in sorted(folder.rglob("*.html"))}
     if not pages:
         raise FileNotFoundError(f"There is no page in {folder}: build it first.")
     found = []
@@ -82,7 +82,7 @@ def problems(folder: Path) -> list[str]:
         for address in dict.fromkeys(page.links + page.resources):
             found += [f"{where}: {text}" for text in _broken(address, path, folder, pages)]
     for path in sorted(folder.rglob("*.css")):
-        addresses = CSS_ADDRESS.findall(path.read_text())
+        addresses = CSS_ADDRESS.findall(path.read_text("utf-8"))
         found += [f"{path.relative_to(folder)}: {text}" for text in _outside(addresses)]
     return found
 

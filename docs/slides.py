@@ -132,7 +132,7 @@ def make_deck(notebook: Path, folder: Path) -> Path:
         "css": "deck.css",
         "js": "deck.js",
     }
-    deck = {name: (DECK / file).read_text() for name, file in parts.items()}
+    deck = {name: (DECK / file).read_text("utf-8") for name, file in parts.items()}
     exporter = SlidesExporter(
         template_name="deck",
         extra_template_basedirs=[str(DECK.parent)],
@@ -144,7 +144,7 @@ def make_deck(notebook: Path, folder: Path) -> Path:
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{notebook.stem}.html"
-    path.with_suffix(".tmp").write_text(html)
+    path.with_suffix(".tmp").write_text(html, "utf-8")
     return path.with_suffix(".tmp").replace(path)
 
 

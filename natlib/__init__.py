@@ -7,8 +7,18 @@ holds its weights (`layers`, `supernet`), tasks and training (`data`, `train`, `
 reproduces the paper, `natlib.teach` draws and checks for the notebooks.
 """
 
+import sys
 import warnings
+from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[1]  # its folder, or one of installed packages
+_here = next((p for p in (Path.cwd(), *Path.cwd().parents) if (p / "natlib/space.py").exists()), 0)
+if _here and not _here.samefile(PROJECT):  # as when an environment was copied with its project
+    raise ImportError(
+        f"The project in {_here} got natlib from {PROJECT}: this environment is of another folder. "
+        f"Make one here as README.md says, or run '{Path(sys.executable)} -m pip install "
+        f"--no-deps --editable {_here}' and restart."
+    )
 # `python -m natlib.transfer`, the older command line, finds its module imported already.
 warnings.filterwarnings("ignore", "'natlib.transfer' found in sys.modules", RuntimeWarning)
 __version__ = "0.1.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[command][1](arguments[1:]) or 0
     except EXPECTED as error:
         raise SystemExit(str(error)) from None
+    except ImportError as error:
+        advice = "choose the environment of the course, which README.md tells how to make"
+        raise SystemExit(f"{sys.executable} lacks a package ({error}): {advice}.") from None
     except KeyboardInterrupt:
         raise SystemExit("Interrupted: the same command goes on from here.") from None
 
@@ -113,6 +117,28 @@ def main_of(module: str) -> Callable[[Sequence[str]], int | None]:
     return lambda arguments: import_module(module).main(arguments)
 
 
+def run_notebooks(arguments: Sequence[str]) -> int | None:
+    """Executes the notebooks of the course."""
+    return _tool("execute", arguments)
+
+
+def run_handout(arguments: Sequence[str]) -> int | None:
+    """Makes a copy of the project for a class, without the solutions."""
+    return _tool("handout", arguments)
+
+
+def _tool(name: str, arguments: Sequence[str]) -> int | None:
+    """Runs a tool of the project's folder `notebooks`, which lies beside natlib in a checkout."""
+    from natlib import PROJECT
+
+    if not (PROJECT / "notebooks" / f"{name}.py").exists():
+        place = f"natlib was installed to {PROJECT}, without the notebooks"
+        advice = "run 'python -m pip install --editable .' in the project's folder"
+        raise FileNotFoundError(f"{place}: {advice}.")
+    sys.path.insert(0, str(PROJECT))
+    return importlib.import_module(f"notebooks.{name}").main(arguments)
+
+
 def run_check(arguments: Sequence[str]) -> int:
     """Looks whether this machine is ready."""
     from natlib import check
@@ -125,10 +151,19 @@ def run_check(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "transfer": ("transfer a supernet to a task", run_transfer),
+<<<<<<< HEAD
     "reproduce": ("transfer to the data sets of the paper", main_of("natlib.paper.reproduce")),
     "estimate": ("predict how many hours that takes here", main_of("natlib.teach.estimate")),
     "data": ("download data sets, and say which are there", main_of("natlib.paper.datasets")),
     "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
+=======
+    "reproduce": ("transfer to the data sets of the paper, one after the other", run_reproduce),
+    "estimate": ("predict how many hours that takes on this computer", run_estimate),
+    "data": ("download data sets of the paper, and say which are there", run_data),
+    "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
+    "notebooks": ("execute the notebooks; copies with outputs go to build/", run_notebooks),
+    "handout": ("make a folder for a class: the course without its solutions", run_handout),
+>>>>>>> issue-14
     "check": ("look whether this machine is ready for the course", run_check),
 }
 

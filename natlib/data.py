@@ -114,11 +114,11 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
 
 def verify_checksum(path: Path) -> Path:
     """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
-    restore = "restore it with 'git checkout data/pocket'"
+    whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
+    restore = "run 'git checkout data/pocket'" if (DATA.parent / ".git").exists() else whole
     if not path.is_file():
-        told = f"{path} is missing: it ships with the project"
-        raise FileNotFoundError(f"{told}, so {restore} or clone again.")
-    expected = json.loads((path.parent / "checksums.json").read_text())[path.name]
+        raise FileNotFoundError(f"{path} is missing: it ships with the project; {restore}.")
+    expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]
     if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
         raise ValueError(f"{path} is damaged (its checksum differs): {restore}.")
     return path

@@ -18,14 +18,14 @@
 # - read a trade-off between error and cost, and pick a network from it by your own wishes.
 
 # %% slideshow={"slide_type": "skip"}
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 import natlib
 from natlib import data
 from natlib.profiles import get_profile
 from natlib.search import non_dominated
 from natlib.teach import explorer, plots
 from natlib.teach.source import show_source
+import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is this machine ready?

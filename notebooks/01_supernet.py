@@ -20,14 +20,14 @@
 # - load an official checkpoint of Once-for-all, the supernet that the paper starts from.
 
 # %% slideshow={"slide_type": "skip"}
-import numpy as np
-import pandas as pd
-import torch
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate, layers
 from natlib.deploy import LatencyTable, measure_in_turn
 from natlib.teach import plots, plots_lessons
 from natlib.teach.source import show_source
+import numpy as np
+import pandas as pd
+import torch
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How many networks are in it?

@@ -20,13 +20,13 @@
 # - choose a surrogate for a budget.
 
 # %% slideshow={"slide_type": "skip"}
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, Interpolant, RBFEnsemble, rank_metrics, thermometer
 from natlib.teach import plots, plots_lessons
 from natlib.teach.source import show_source
+import numpy as np
+import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Why predict at all?

@@ -20,14 +20,14 @@
 # - choose the candidates worth measuring.
 
 # %% slideshow={"slide_type": "skip"}
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import CostTable, SearchSpace, data, search
 from natlib.profiles import get_profile
 from natlib.surrogate import SURROGATES, rank_metrics
 from natlib.teach import plots, plots_lessons
 from natlib.teach.source import show_source
+import numpy as np
+import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem

@@ -21,14 +21,14 @@
 # - run, interrupt and resume a complete transfer with one call.
 
 # %% slideshow={"slide_type": "skip"}
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import data, search, train, transfer
 from natlib.profiles import get_profile
 from natlib.teach import plots
 from natlib.teach.source import show_source
 from natlib.transfer import adapt, fill_archive, measure_again, search_candidates, start, warm_up
+import numpy as np
+import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The problem

@@ -21,14 +21,13 @@
 # - make a task of any folder of your own pictures.
 
 # %% slideshow={"slide_type": "skip"}
-import tempfile
-from pathlib import Path
-
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib.paper import datasets, miniatures, results
 from natlib.paper.reproduce import REHEARSAL, reproduce
 from natlib.teach import plots, plots_lessons
+import tempfile
+from pathlib import Path
+import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three kinds of truth

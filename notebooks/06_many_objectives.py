@@ -20,14 +20,14 @@
 # - fine-tune the chosen network, export it to one file, and check that the file says the same.
 
 # %% slideshow={"slide_type": "skip"}
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import SearchSpace, data
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.teach import plots
 from natlib.teach.explorer import METHODS, ObjectiveExplorer, choose, objectives_of, why_empty
+import numpy as np
+import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## From two objectives to four

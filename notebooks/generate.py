@@ -1,9 +1,10 @@
-"""Generates the exercises, and the solutions' notebooks, from the scripts in `solutions/`.
+"""Generates the notebooks of lessons, solutions and exercises from the scripts.
 
 A script in `solutions/` is the only source of two notebooks. The solution notebook holds all its
 cells. The exercise notebook leaves out the cells with the tag `solution`, puts an empty cell where
 code is left out that no stub stands for, and folds the cells with the tag `hint`. The id of a cell
-follows from what it holds, so generating again changes nothing.
+follows from what it holds, so generating again changes nothing. A notebook keeps a digest of what
+was generated: one that somebody has edited since is never overwritten.
 
     python notebooks/generate.py
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -23,17 +25,17 @@ from nbformat import NotebookNode
 
 from natlib.data import write_text
 
-SOLUTIONS = Path(__file__).parent / "solutions"
-EXERCISES = Path(__file__).parent / "exercises"
+NOTEBOOKS = Path(__file__).parent
+SOLUTIONS = NOTEBOOKS / "solutions"
+EXERCISES = NOTEBOOKS / "exercises"
 HEADING = re.compile(r"^## Exercise (?P<number>\d+) · (?P<title>.+) \((?P<minutes>\d+) minutes\)$")
 HINT = "**Hint.** "
 BLANK = "# your code here"
 FOLDED = "<details><summary>Hint {number}</summary>\n\n{text}\n\n</details>"
-PAIRED = {"notebook_metadata_filter": "kernelspec,-jupytext"}  # as jupytext writes it
 
 
 def scripts() -> list[Path]:
-    """Returns the scripts with solutions, in the order of the course."""
+    """Returns the scripts with solutions, in the order of the course; a hand-out has none."""
     return sorted(SOLUTIONS.glob("[0-9]*.py"))
 
 
@@ -48,22 +50,20 @@ def heading(cell: NotebookNode) -> re.Match | None:
     return HEADING.match(cell.source.splitlines()[0]) if is_text else None
 
 
-def to_solution(script: Path) -> NotebookNode:
-    """Returns the notebook of a script in `solutions/` with all its cells."""
+def to_notebook(script: Path) -> NotebookNode:
+    """Returns the notebook of a script with all its cells."""
     notebook = jupytext.read(script)
-    metadata = {"jupytext": PAIRED, "kernelspec": notebook.metadata["kernelspec"]}
-    notebook.metadata = nbformat.from_dict(metadata)
-    return _with_stable_ids(notebook)
+    notebook.metadata = nbformat.from_dict({"kernelspec": notebook.metadata["kernelspec"]})
+    return finish(notebook)
 
 
 def to_exercise(solution: NotebookNode) -> NotebookNode:
     """Returns the notebook that a learner opens: without solutions, hints folded and numbered.
 
     Args:
-        solution: The notebook that `to_solution` returned; it is left as it is.
+        solution: The notebook that `to_notebook` returned; it is left as it is.
     """
     notebook = copy.deepcopy(solution)
-    notebook.metadata.pop("jupytext")
     _leave_places(notebook.cells)
     notebook, _ = TagRemovePreprocessor(remove_cell_tags={"solution"}).preprocess(notebook, {})
     number = 0
@@ -72,7 +72,7 @@ def to_exercise(solution: NotebookNode) -> NotebookNode:
         if "hint" in tags(cell):
             number += 1
             cell.source = FOLDED.format(number=number, text=cell.source.removeprefix(HINT))
-    return _with_stable_ids(notebook)
+    return finish(notebook)
 
 
 def _leave_places(cells: list[NotebookNode]) -> None:
@@ -85,29 +85,57 @@ def _leave_places(cells: list[NotebookNode]) -> None:
             has_place, cell.source, cell.metadata = True, BLANK, NotebookNode()
 
 
-def _with_stable_ids(notebook: NotebookNode) -> NotebookNode:
-    """Gives each cell an id that follows from its content; equal cells are counted."""
+def finish(notebook: NotebookNode) -> NotebookNode:
+    """Gives each cell an id that follows from its content, equal ones counted; adds the digest."""
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
-        digest = hashlib.sha1(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
-        seen[digest] += 1
-        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        name = hashlib.sha1(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[name] += 1
+        cell.id = name if seen[name] == 1 else f"{name}-{seen[name]}"
+    notebook.metadata["natlib"] = {"generated": digest(notebook)}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     nbformat.validate(notebook)
     return notebook
 
 
-def main() -> None:
-    """Writes the notebooks of all solutions and exercises; what is in step stays as it is."""
-    for script in scripts():
-        solution = to_solution(script)
-        exercise = to_exercise(solution)
-        for folder, notebook in ((SOLUTIONS, solution), (EXERCISES, exercise)):
-            path, text = folder / f"{script.stem}.ipynb", nbformat.writes(notebook) + "\n"
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                write_text(path, text)
-        print(f"{script.stem}: solutions and exercises are in step")
+def digest(notebook: NotebookNode) -> str:
+    """Returns a digest of what somebody may have written: texts and code, not outputs."""
+    content = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def is_edited(path: Path, new: NotebookNode) -> bool:
+    """Says whether a notebook holds what was not generated, and would be lost to the new one."""
+    if not path.exists():
+        return False
+    there = nbformat.read(path, as_version=4)
+    known = {there.metadata.get("natlib", {}).get("generated"), digest(new)}
+    return digest(there) not in known
+
+
+def generated() -> dict[Path, NotebookNode]:
+    """Returns all that is generated: the notebooks of lessons, solutions and exercises."""
+    lessons = sorted(NOTEBOOKS.glob("[0-9]*.py"))
+    found = {script.with_suffix(".ipynb"): to_notebook(script) for script in lessons + scripts()}
+    solutions = {path: found[path] for path in found if path.parent == SOLUTIONS}
+    return found | {EXERCISES / path.name: to_exercise(solutions[path]) for path in solutions}
+
+
+def main() -> int:
+    """Writes what is out of step, unless a notebook was edited; returns 1 if one was, else 0."""
+    new = generated()
+    if edited := [path for path in new if is_edited(path, new[path])]:
+        for path in edited:
+            advice = "move it away, or take the edit over into the script"
+            print(f"{path} was edited since it was generated, so nothing was written: {advice}.")
+        return 1
+    for path, notebook in new.items():
+        text = nbformat.writes(notebook) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+    print(f"{len(new)} notebooks are in step with their scripts.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

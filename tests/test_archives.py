@@ -20,7 +20,7 @@ def read(name):
 
 
 def test_every_recording_says_how_it_was_made():
-    provenance = json.loads((ARCHIVES / "provenance.json").read_text())
+    provenance = json.loads((ARCHIVES / "provenance.json").read_text("utf-8"))
     assert set(provenance) == {path.name for path in ARCHIVES.glob("*.csv")}
     for about in provenance.values():
         assert about["command"].startswith("python data/record_pocket.py") and about["date"]

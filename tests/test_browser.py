@@ -55,7 +55,7 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    log = (home / "log").open("w")
+    log = (home / "log").open("w", encoding="utf-8")
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
     )
@@ -73,18 +73,18 @@ def write_settings(folder, settings):
     for name, text in settings.items():
         path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, "utf-8")
 
 
 def wait_for(address, server, log):
     for _ in range(240):
-        assert server.poll() is None, log.read_text()
+        assert server.poll() is None, log.read_text("utf-8")
         try:
             with urlopen(address):
                 return
         except OSError:
             time.sleep(0.5)
-    raise TimeoutError(log.read_text())
+    raise TimeoutError(log.read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet, Supernet
 
 PUBLISHED = json.loads(
-    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text()
+    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text("utf-8")
 )
 
 
@@ -31,7 +31,7 @@ def listed(lines: list[str]) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def official(shared) -> dict[float, dict[str, torch.Tensor]]:
     torch.manual_seed(1)
-    parts = re.split(r"^#.*\n", (shared / "ofa/state_dict_keys.txt").read_text(), flags=re.M)
+    parts = re.split(r"^#.*\n", (shared / "ofa/state_dict_keys.txt").read_text("utf-8"), flags=re.M)
     return {w: listed(part.splitlines()) for w, part in zip((1.0, 1.2), parts[1:], strict=True)}
 
 
@@ -113,7 +113,7 @@ def test_load_ofa_checks_the_widths(big, official):
 
 
 def test_load_published(shared):
-    lines = (shared / "paper/natnet_keys.txt").read_text().splitlines()[1:]
+    lines = (shared / "paper/natnet_keys.txt").read_text("utf-8").splitlines()[1:]
     state = listed(lines)
     dtd = next(net for net in PUBLISHED if net["dataset"] == "dtd")
     subnet = Subnet(SearchSpace.paper(), Architecture.from_dict(dtd["arch"]), dtd["num_classes"])

@@ -13,7 +13,7 @@ from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
 
 PUBLISHED = json.loads(
-    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text()
+    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text("utf-8")
 )
 SPACES = {"paper": SearchSpace.paper(), "pocket": SearchSpace.pocket()}
 CLASSES = {"paper": 1000, "pocket": 10}

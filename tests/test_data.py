@@ -79,7 +79,7 @@ def test_shipped_files_stay_small():
 
 def test_every_shipped_file_has_its_checksum():
     names = {path.name for path in POCKET.iterdir()} - {"checksums.json"}
-    assert names == set(json.loads((POCKET / "checksums.json").read_text()))
+    assert names == set(json.loads((POCKET / "checksums.json").read_text("utf-8")))
     for name in names:
         verify_checksum(POCKET / name)
 

@@ -60,7 +60,7 @@ def number_of(name, class_name, label):
 @EVERY
 def test_miniature_through_the_real_class(name, miniatures):
     task = dataset_task(name, miniatures)
-    about = json.loads((miniatures / NOTE).read_text())[name]
+    about = json.loads((miniatures / NOTE).read_text("utf-8"))[name]
     assert task.name == f"{name} (rehearsal)"
     assert task.num_classes == about["classes"] == (102 if name == "flowers102" else len(NAMES))
     assert len(task.test) == about["test"]

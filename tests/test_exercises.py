@@ -2,8 +2,7 @@
 
 import ast
 import importlib
-import importlib.util
-import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,25 +11,26 @@ import jupytext
 import nbformat
 import pytest
 
+from notebooks import generate
 from tests.test_notebooks import figures_without_alt_text
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-_spec = importlib.util.spec_from_file_location("generate", NOTEBOOKS / "generate.py")
-generate = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(generate)
-
-NAMES = [script.stem for script in generate.scripts()]
+NAMES = sorted(path.stem for path in generate.EXERCISES.glob("[0-9]*.ipynb"))
 TAGS = {"solution", "stub", "hint", "check"}
 MAX_LINES = {"setup": 8, "stub": 30, "other": 16}
 
 
 def solution(name):
-    return generate.to_solution(NOTEBOOKS / "solutions" / f"{name}.py")
+    script = generate.SOLUTIONS / f"{name}.py"
+    if not script.exists():
+        pytest.skip("a hand-out has no solutions")
+    return generate.to_notebook(script)
 
 
 def exercise(name):
-    return generate.to_exercise(solution(name))
+    """Returns the exercises as they are shipped, which a test below compares with the script."""
+    return nbformat.read(generate.EXERCISES / f"{name}.ipynb", as_version=4)
 
 
 def tagged(notebook, tag):
@@ -59,7 +59,8 @@ def code(cells):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebooks_are_generated_from_the_script(name):
-    for folder, made in (("solutions", solution(name)), ("exercises", exercise(name))):
+    whole = solution(name)
+    for folder, made in (("solutions", whole), ("exercises", generate.to_exercise(whole))):
         stored = nbformat.read(NOTEBOOKS / folder / f"{name}.ipynb", as_version=4)
         nbformat.validate(stored)
         assert stored == made, f"{folder}/{name}.ipynb is not in step: run 'make pair'"
@@ -81,6 +82,9 @@ def test_nothing_else_lies_beside_them():
     assert checks == {name.split("_", 1)[1] for name in NAMES}
     lessons = {path.stem for path in NOTEBOOKS.glob("[0-9]*.py")}
     assert set(NAMES) <= lessons, "solutions are named as the lesson they belong to"
+    if not generate.scripts():
+        pytest.skip("a hand-out has no solutions")
+    assert [script.stem for script in generate.scripts()] == NAMES
     for folder, ends in (("solutions", [".ipynb", ".py"]), ("exercises", [".ipynb"])):
         found = {p.name for p in (NOTEBOOKS / folder).iterdir() if p.name[0].isdigit()}
         assert found == {name + end for name in NAMES for end in ends}
@@ -171,7 +175,7 @@ def test_code_without_a_stub_leaves_a_blank_cell(above, left_out, blanks):
     for i, kind in enumerate(left_out):
         cells.append(make[kind](f"{i}", metadata={"tags": ["solution"]}))
     cells.append(make["markdown"]("The next question."))
-    whole = nbformat.v4.new_notebook(cells=cells, metadata={"jupytext": {}})
+    whole = nbformat.v4.new_notebook(cells=cells)
     made = generate.to_exercise(whole)
     assert [cell.source for cell in made.cells[1:-1]] == [generate.BLANK] * blanks
 
@@ -220,18 +224,78 @@ def test_lesson_lists_its_exercises(name):
     assert [(title, int(minutes)) for title, minutes in listed] == headings(solution(name))
 
 
-def test_saving_an_exercise_writes_no_script(tmp_path):
-    """What JupyterLab does on opening and saving, here and, to compare, with a solution."""
+def test_jupyterlab_opens_and_saves_a_notebook_without_its_script(tmp_path):
+    """What JupyterLab does: a script that is newer is no hindrance, and is left as it is."""
     shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
     manager = jupytext.TextFileContentsManager(root_dir=str(tmp_path))
-    for folder, scripts in (("exercises", 0), ("solutions", 1)):
-        for script in (tmp_path / "notebooks" / folder).glob("*.py"):
-            script.unlink()
-        path = f"notebooks/{folder}/{NAMES[0]}.ipynb"
-        model = manager.get(path)
-        assert "jupytext" not in model["content"]["metadata"] or scripts
-        manager.save({k: model[k] for k in ("type", "format", "content")}, path)
-        assert len([*(tmp_path / "notebooks" / folder).glob("*.py")]) == scripts
-    before = json.loads((NOTEBOOKS / "exercises" / f"{NAMES[0]}.ipynb").read_text())
-    after = json.loads((tmp_path / "notebooks" / "exercises" / f"{NAMES[0]}.ipynb").read_text())
-    assert before["cells"] == after["cells"]
+    script = tmp_path / "notebooks" / f"{NAMES[0]}.py"
+    script.write_text("# newer, and other\n", encoding="utf-8")
+    for place in (NAMES[0], f"exercises/{NAMES[0]}"):
+        path = tmp_path / "notebooks" / f"{place}.ipynb"
+        before = nbformat.read(path, as_version=4)
+        os.utime(path, (1, 1))
+        model = manager.get(f"notebooks/{place}.ipynb")
+        model["content"]["cells"].append(nbformat.v4.new_markdown_cell("My note."))
+        manager.save(
+            {k: model[k] for k in ("type", "format", "content")}, f"notebooks/{place}.ipynb"
+        )
+        after = nbformat.read(path, as_version=4)
+        assert after.cells[:-1] == before.cells and after.cells[-1].source == "My note."
+        assert generate.is_edited(path, before)
+    assert script.read_text(encoding="utf-8") == "# newer, and other\n"
+    assert not (tmp_path / "notebooks" / "exercises" / f"{NAMES[0]}.py").exists()
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A lesson and its exercises in a folder of their own; returns the paths of their notebooks."""
+    for constant, place in (
+        ("NOTEBOOKS", ""),
+        ("SOLUTIONS", "solutions"),
+        ("EXERCISES", "exercises"),
+    ):
+        (tmp_path / place).mkdir(exist_ok=True)
+        monkeypatch.setattr(generate, constant, tmp_path / place)
+    solution(NAMES[0])  # or skips
+    shutil.copy(NOTEBOOKS / f"{NAMES[0]}.py", tmp_path)
+    shutil.copy(NOTEBOOKS / "solutions" / f"{NAMES[0]}.py", tmp_path / "solutions")
+    assert generate.main() == 0
+    return [tmp_path / place / f"{NAMES[0]}.ipynb" for place in ("", "solutions", "exercises")]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda notebook: notebook.cells[2].update(source=notebook.cells[2].source + "\n# Mine."),
+        lambda notebook: notebook.cells.append(nbformat.v4.new_markdown_cell("A note.")),
+        lambda notebook: notebook.cells.pop(),
+        lambda notebook: notebook.metadata.pop("natlib") and notebook.cells.pop(),
+    ],
+)
+def test_what_was_edited_is_not_overwritten(course, capsys, which, edit):
+    notebook = nbformat.read(course[which], as_version=4)
+    edit(notebook)
+    nbformat.write(notebook, course[which])
+    texts = [path.read_bytes() for path in course]
+    for script in (generate.NOTEBOOKS / f"{NAMES[0]}.py", *generate.scripts()):
+        script.write_text(script.read_text("utf-8") + "\n# %%\nnew = 1\n", encoding="utf-8")
+    assert generate.main() == 1
+    assert [path.read_bytes() for path in course] == texts, "nothing is written"
+    assert f"{course[which]} was edited" in capsys.readouterr().out
+
+
+def test_what_was_only_run_or_taken_over_is_generated_anew(course):
+    notebook = nbformat.read(course[0], as_version=4)
+    code(notebook.cells)[0].outputs.append(nbformat.v4.new_output("stream", text="3"))
+    nbformat.write(notebook, course[0])
+    assert generate.main() == 0
+    assert not any(cell.outputs for cell in code(nbformat.read(course[0], as_version=4).cells))
+    notebook.cells.append(nbformat.v4.new_markdown_cell("A note."))
+    nbformat.write(notebook, course[0])
+    assert generate.main() == 1
+    script = course[0].with_suffix(".py")
+    script.write_text(
+        script.read_text("utf-8") + "\n# %% [markdown]\n# A note.\n", encoding="utf-8"
+    )
+    assert generate.main() == 0

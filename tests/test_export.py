@@ -163,7 +163,7 @@ def test_the_example_classifies_a_picture_from_the_file_alone(pocket_subnet, tas
     assert len(lines) == 3
     for line, name, best in zip(lines, names, logits.argmax(axis=1), strict=True):
         assert line.startswith(f"{name}: {task.classes[best]} ") and line.endswith(" ms)")
-    assert "natlib" not in PREDICT.read_text().split('"""')[2]
+    assert "natlib" not in PREDICT.read_text("utf-8").split('"""')[2]
 
 
 def test_the_example_asks_for_what_is_missing():

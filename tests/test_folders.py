@@ -75,11 +75,11 @@ def test_given_splits_are_kept_and_missing_ones_cut(tmp_path):
 
 def test_unreadable_pictures_are_left_out_and_named(pets):
     (pets / "cat" / "empty.png").touch()
-    (pets / "cat" / "text.jpg").write_text("not a picture")
+    (pets / "cat" / "text.jpg").write_text("not a picture", "utf-8")
     whole = (pets / "dog" / "10.png").read_bytes()
     (pets / "dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (pets / "dog" / "dead.png").symlink_to(pets / "nothing.png")
-    (pets / "dog" / "notes.txt").write_text("no picture, and not named like one")
+    (pets / "dog" / "notes.txt").write_text("no picture, and not named like one", "utf-8")
     with pytest.warns(UserWarning) as caught:
         task = load(pets)
     left, message = (str(w.message) for w in caught)

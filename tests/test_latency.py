@@ -112,7 +112,7 @@ def test_files_that_are_no_table(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no latency table at .*table.json"):
         LatencyTable.load(path)
     for text in ("", '{"about": {', "{}", "[1]"):
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         with pytest.raises(ValueError, match="table.json is no complete latency table: measure"):
             LatencyTable.load(path)
 
@@ -154,9 +154,9 @@ def test_a_run_goes_on_with_the_table_that_it_began_with(net, tmp_path, monkeypa
 def test_a_table_of_another_machine_is_told(net, tmp_path, monkeypatch):
     monkeypatch.setattr(latency, "measure_ms", lambda *args: 2.5)
     table = for_run(net, tmp_path)
-    content = json.loads((tmp_path / "latency.json").read_text())
+    content = json.loads((tmp_path / "latency.json").read_text("utf-8"))
     content["about"]["cpu"] = "an abacus"
-    (tmp_path / "latency.json").write_text(json.dumps(content))
+    (tmp_path / "latency.json").write_text(json.dumps(content), "utf-8")
     with pytest.warns(UserWarning, match="measured on .*an abacus.* goes on with them"):
         assert for_run(net, tmp_path).same_as(table)
 
@@ -182,7 +182,7 @@ def test_several_processes_share_one_table(net, tmp_path, monkeypatch):
 def test_phone_networks_take_what_their_names_say(shared):
     space = SearchSpace.paper(resolutions=range(160, 225, 4), widths=(1.2,))
     table = read_phone_table(shared / "ofa/note10_latency", space)
-    nets = json.loads((shared / "ofa/specialized_nets.json").read_text())
+    nets = json.loads((shared / "ofa/specialized_nets.json").read_text("utf-8"))
     nets = [net for net in nets if net["device"] == "note10" and net["w"] == 1.2]
     assert len(nets) == 2
     for net in nets:

@@ -33,36 +33,30 @@ def test_unused_cores_are_no_fault_and_left_idle_where_asked(monkeypatch, chosen
     assert row.ok and row.found == f"{torch.get_num_threads()} for 999 cores{advice}"
 
 
-@pytest.mark.parametrize(
-    ("meminfo", "found"),
-    [
-        ("MemFree: 9 kB\nMemAvailable: 5000000 kB\n", "5.1 GB free"),
-        (None, "this system does not tell"),
-    ],
-)
-def test_memory_counts_what_caches_hold(monkeypatch, tmp_path, meminfo, found):
-    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
-    if meminfo:
-        machine.MEMINFO.write_text(meminfo)
-    row = natlib.check().loc["memory"]
-    assert row.ok and row.found == found
+def no_library():
+    """Raises what importing torch raises on Windows where a library of the system is missing."""
+    error = OSError("c10.dll could not be loaded")
+    error.winerror = 126
+    raise error
 
 
 @pytest.mark.parametrize(
     ("spoil", "what", "advice"),
     [
-        (lambda m, t: m.setattr(data, "POCKET", t), "shipped data", "git checkout data/pocket"),
+        (lambda m, t: m.setattr(data, "POCKET", t), "shipped data", "it ships with the project"),
         (lambda m, t: m.setenv("NATLIB_PROFILE", "huge"), "profile", "choose from quick"),
-        (lambda m, t: m.setattr(machine, "version", lambda name: "0"), "packages", "make lab"),
-        (lambda m, t: m.setitem(sys.modules, "torch", None), "device", "installs what is missing"),
+        (lambda m, t: m.setattr(machine, "version", lambda name: "0"), "packages", "pip install"),
+        (lambda m, t: m.setitem(sys.modules, "torch", None), "device", f"{sys.executable} -m pip"),
+        (lambda m, t: m.setattr(platform, "machine", lambda: "sparc64"), "Python", "hosted"),
+        (lambda m, t: m.setattr(machine, "get_profile", no_library), "profile", "Visual C++"),
         (lambda m, t: m.setattr(joblib, "cpu_count", lambda: 0), "threads", "would be faster"),
         (lambda m, t: m.setattr(machine, "PATIENCE_MINUTES", 0), "quick series", "start with"),
         (lambda m, t: m.setattr(machine, "FREE_GB", 1e9), "free disk", "make room"),
-        (lambda m, t: m.setattr(machine, "MEMORY_GB", 1e9), "memory", "close other programs"),
+        (lambda m, t: m.setattr(machine, "MEMORY_GB", 1e9), "memory", "close programs"),
         (
             lambda m, t: m.setattr(platform, "python_version", lambda: "3.9.1"),
             "Python",
-            "with 3.11",
+            "needs 3.11 or 3.12",
         ),
     ],
 )
@@ -70,3 +64,25 @@ def test_it_says_what_to_do(monkeypatch, tmp_path, spoil, what, advice):
     spoil(monkeypatch, tmp_path)
     row = natlib.check().loc[what]
     assert not row.ok and advice in row.found
+
+
+@pytest.mark.parametrize(
+    ("there", "advice"),
+    [
+        ([".git"], "; run 'git checkout data/pocket'."),
+        ([], "; install natlib from a fresh copy of the project with 'pip install --editable .'."),
+    ],
+)
+def test_missing_data_are_restored_as_this_project_can(monkeypatch, tmp_path, there, advice):
+    for name in there:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(data, "DATA", tmp_path / "data")
+    with pytest.raises(FileNotFoundError) as error:
+        data.verify_checksum(tmp_path / "data" / "pocket" / "animals.npz")
+    assert str(error.value).endswith(advice)
+
+
+def test_a_local_build_of_torch_is_the_locked_release(monkeypatch):
+    installed = machine.version
+    monkeypatch.setattr(machine, "version", lambda name: f"{installed(name)}+cpu")
+    assert machine._installed("torch") == installed("torch").split("+")[0]

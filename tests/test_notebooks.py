@@ -120,6 +120,19 @@ def test_pairing(name):
     assert not pairing_problems(jupytext.read(script), found)
 
 
+FIRST = re.compile(r"# If this fails, .* README\.md .*\n(from|import) natlib\b")
+
+
+@pytest.mark.parametrize("folder", ["", "exercises", "solutions"])
+@pytest.mark.parametrize("name", NAMES)
+def test_first_cell_says_what_to_do_where_natlib_is_missing(name, folder):
+    path = NOTEBOOKS / folder / f"{name}.ipynb"
+    if not path.exists():
+        pytest.skip("a hand-out has no solutions")
+    _, cell = _code_cells(nbformat.read(path, as_version=4))[0]
+    assert FIRST.match(cell.source)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_template(name):
     assert not template_problems(jupytext.read(NOTEBOOKS / f"{name}.py"))

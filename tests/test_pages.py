@@ -4,6 +4,7 @@ Needs what `make site` builds, Debian's chromium and the package playwright; ski
 missing.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -33,8 +34,6 @@ FULL = """() => {
 def browser():
     if CHROMIUM is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
-    if not (BUILD / "site" / "index.html").exists():
-        pytest.skip("there is no book: 'make site' makes it")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -65,6 +64,12 @@ def opened(browser):
     assert not problems
 
 
+needs_site = pytest.mark.skipif(
+    not (BUILD / "site" / "index.html").exists(), reason="there is no book: 'make site' makes it"
+)
+
+
+@needs_site
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_is_wider_than_the_screen(opened, width):
     site = BUILD / "site"
@@ -75,6 +80,7 @@ def test_no_page_is_wider_than_the_screen(opened, width):
             assert not page.evaluate(TOO_WIDE), path
 
 
+@needs_site
 def test_search_finds_a_word_and_its_page(opened):
     page = opened(BUILD / "site" / "search.html?q=hypervolume")
     found = page.locator("#search-results li a").filter(has_text="NSGA-III")
@@ -83,6 +89,7 @@ def test_search_finds_a_word_and_its_page(opened):
     page.get_by_role("heading", level=1).filter(has_text="NSGA-III").wait_for()
 
 
+@needs_site
 def test_dark_mode(opened):
     page = opened(BUILD / "site" / "notebooks" / "02_surrogate.html", scheme="dark")
     color = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -104,3 +111,32 @@ def test_every_slide_fits(opened, deck):
         )
         height, letters = page.evaluate(FULL)
         assert height <= 720 and letters >= 16, f"slide {i + 1}: {letters} px"
+
+
+PRINTED = """() => [...document.querySelectorAll(".pdf-page")].map((page) => {
+  const slide = page.querySelector("section");
+  return [slide.scrollHeight, slide.scrollWidth, parseFloat(getComputedStyle(slide).fontSize)];
+})"""
+
+
+@pytest.mark.parametrize("deck", sorted((BUILD / "slides").glob("*.html")), ids=lambda p: p.stem)
+def test_every_slide_is_printed_on_a_page_of_its_own(opened, deck):
+    page = opened(f"{deck}?print-pdf")
+    page.locator(".pdf-page > section").first.wait_for()
+    page.wait_for_function("document.querySelectorAll('.pdf-page').length > 10")
+    slides = page.evaluate(PRINTED)
+    assert len(slides) == page.evaluate("Reveal.getTotalSlides()")
+    full = [(i, *size) for i, size in enumerate(slides, 1) if size[0] > 720 or size[1] > 1280]
+    assert not full, "number, height, width and size of letters"
+    paper = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == len(slides)
+
+
+@pytest.mark.parametrize(
+    "copy", sorted((BUILD / "notebooks").rglob("*.html")), ids=lambda path: path.stem
+)
+def test_an_executed_copy_opens_without_a_network(opened, copy):
+    page = opened(copy)
+    assert page.locator("h1").count() == 1 and page.locator(".jp-CodeCell").count() > 3
+    assert not page.locator("script").count() or page.locator("math").count()
+    assert not re.search(r"\$[^$`\n]{1,60}\$", page.locator("main").inner_text().replace("\\$", ""))

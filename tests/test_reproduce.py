@@ -72,7 +72,7 @@ def test_three_data_sets_with_two_iterations(command, tmp_path, capsys, monkeypa
     assert set(results.dataset) == {"cars", "cifar10", "pets"}
     assert results.rehearsal.all() and set(results.profile) == {"quick"}
     folder = tmp_path / "runs" / "cars-rehearsal-quick-0"
-    assert len((folder / "history.csv").read_text().splitlines()) == 1 + 1 + 2
+    assert len((folder / "history.csv").read_text("utf-8").splitlines()) == 1 + 1 + 2
     assert (tmp_path / "runs" / "reproduction.md").is_file()
     table = reproduction_table(tmp_path / "runs")
     assert set(table[(YOURS, "source")]) == {"not run"}
@@ -180,7 +180,7 @@ def test_authors_weights_are_picked_up_and_measured(miniatures, tmp_path, monkey
     monkeypatch.setattr(module, "correct_predictions", lambda subnet, batches: hits)
     folder = miniatures / "nat" / "dtd" / network["name"]
     folder.mkdir(parents=True)
-    (folder / "net.config").write_text("{}")
+    (folder / "net.config").write_text("{}", "utf-8")
     torch.save(subnet.state_dict(), folder / "net.inherited")
     try:
         assert measure_published(out=tmp_path, data=miniatures, device="cpu") == {}
@@ -206,11 +206,11 @@ def reproduction_row(runs, network):
 
 
 def unmark_rehearsal(file):
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"rehearsal": False}))
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"rehearsal": False}))
 
 
 def test_slurm_example_covers_the_eleven(capsys):
-    script = (Path(__file__).parents[1] / "examples" / "reproduce.slurm").read_text()
+    script = (Path(__file__).parents[1] / "examples" / "reproduce.slurm").read_text("utf-8")
     assert f"#SBATCH --array=0-{len(DATA_SETS) - 1}\n" in script
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     arguments = script.replace("\\\n", " ").rsplit("-m natlib reproduce", 1)[1].split()

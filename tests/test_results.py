@@ -31,7 +31,7 @@ from natlib.paper.results import (
 )
 from natlib.teach.plots_lessons import plot_mobile, plot_reproduction
 
-NETWORKS = json.loads((PAPER / "published_subnets.json").read_text())
+NETWORKS = json.loads((PAPER / "published_subnets.json").read_text("utf-8"))
 with (PAPER / "results.csv").open() as results_file:
     ROWS = list(csv.DictReader(results_file))
 
@@ -45,7 +45,7 @@ def write_run(folder, dataset, top1=50.0, profile="quick", rehearsal=False, date
     about = {"dataset": dataset, "rehearsal": rehearsal, "profile": profile, "seed": 3,
              "date": f"{date}T10:00:00", "networks": networks}  # fmt: skip
     folder.mkdir(parents=True)
-    (folder / RESULT).write_text(json.dumps(about))
+    (folder / RESULT).write_text(json.dumps(about), "utf-8")
 
 
 def row_of(table, dataset, network):
@@ -124,7 +124,7 @@ def test_rehearsals_never_enter_the_results(tmp_path):
 
 def test_a_damaged_result_is_named(tmp_path):
     write_run(tmp_path / "dtd", "dtd")
-    (tmp_path / "dtd" / RESULT).write_text('{"dataset": ')
+    (tmp_path / "dtd" / RESULT).write_text('{"dataset": ', "utf-8")
     with pytest.raises(ValueError, match=r"dtd/result\.json is damaged: delete it and start"):
         read_results(tmp_path)
 
@@ -135,7 +135,7 @@ def test_written_tables_are_whole(tmp_path):
     again = pd.read_csv(as_csv)
     assert again.shape == table.shape
     assert (again["published MAdds (M)"].to_numpy() == table[(PUBLISHED, "MAdds (M)")]).all()
-    lines = as_markdown.read_text().splitlines()
+    lines = as_markdown.read_text("utf-8").splitlines()
     assert len(lines) == 2 + len(table)
     assert {line.count(" | ") for line in lines} == {table.shape[1] - 1}
     assert "9.135928" in lines[5] and lines[5].endswith("| – | – | – | – | not run |")

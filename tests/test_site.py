@@ -37,9 +37,9 @@ WIDGET = {book.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"}
 def test_check_finds(tmp_path, html, problem):
     pages = tmp_path / "pages"
     pages.mkdir()
-    (tmp_path / "outside.html").write_text("<p>not part of the pages")
-    (pages / "index.html").write_text(html)
-    (pages / "other.html").write_text("<h1 id='here'>Here</h1>")
+    (tmp_path / "outside.html").write_text("<p>not part of the pages", "utf-8")
+    (pages / "index.html").write_text(html, "utf-8")
+    (pages / "other.html").write_text("<h1 id='here'>Here</h1>", "utf-8")
     (pages / "picture.png").touch()
     (found,) = check.problems(pages)
     assert found.startswith("index.html: ") and problem in found
@@ -53,15 +53,19 @@ def test_check_accepts_good_pages(tmp_path):
         "<a href='..'>4</a>"
         "<a href='https://example.org/x'>5</a><img alt='x' src='data:image/png;base64,aa'>"
     )
-    (tmp_path / "b.html").write_text("<a name='here too' href='a/'>1</a>")
-    (tmp_path / "index.html").write_text("<link rel='canonical' href='https://example.org'>")
+    (tmp_path / "b.html").write_text("<a name='here too' href='a/'>1</a>", "utf-8")
+    (tmp_path / "index.html").write_text(
+        "<link rel='canonical' href='https://example.org'>", "utf-8"
+    )
     assert check.problems(tmp_path) == []
     assert check.main([str(tmp_path)]) == 0
 
 
 def test_check_reads_style_sheets(tmp_path):
     (tmp_path / "index.html").touch()
-    (tmp_path / "style.css").write_text("@font-face { src: url('https://cdn.example/f.woff') }")
+    (tmp_path / "style.css").write_text(
+        "@font-face { src: url('https://cdn.example/f.woff') }", "utf-8"
+    )
     (found,) = check.problems(tmp_path)
     assert found == "style.css: loads https://cdn.example/f.woff from elsewhere"
 
@@ -133,13 +137,13 @@ def test_a_deck_needs_no_other_file(tmp_path):
     deck = slides.make_deck(tmp_path / "lesson.ipynb", tmp_path / "decks")
     assert [path.name for path in deck.parent.iterdir()] == ["lesson.html"]
     assert check.problems(deck.parent) == []
-    html = deck.read_text()
+    html = deck.read_text("utf-8")
     assert html.count("<section") == html.count("</section>") == 2 + 6
     assert 'alt="a front"' in html and "Exercises" not in html and "<math" in html
 
 
 def test_reveal_is_shipped_with_its_notice():
-    assert "Permission is hereby granted" in (slides.DECK / "reveal" / "LICENSE").read_text()
+    assert "Permission is hereby granted" in (slides.DECK / "reveal" / "LICENSE").read_text("utf-8")
     assert sum(path.stat().st_size for path in slides.DECK.rglob("*") if path.is_file()) < 600_000
 
 
@@ -151,7 +155,7 @@ def executed(tmp_path):
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(notebook.read_bytes())
     (tmp_path / "slides").mkdir()
-    (tmp_path / "slides" / "00_start_here.html").write_text("<p>a deck")
+    (tmp_path / "slides" / "00_start_here.html").write_text("<p>a deck", "utf-8")
     return tmp_path / "executed"
 
 
@@ -160,9 +164,9 @@ def test_book_holds_every_notebook_with_links_to_its_files(executed, tmp_path):
     pages = tmp_path / "book" / "pages"
     notebooks = {path.relative_to(ROOT) for path in ROOT.glob("notebooks/**/[0-9]*.ipynb")}
     assert {path.relative_to(pages) for path in pages.rglob("*.ipynb")} == notebooks
-    index = (pages / "index.md").read_text()
+    index = (pages / "index.md").read_text("utf-8")
     assert all(str(path.with_suffix("")) in index for path in notebooks)
-    title = json.loads((pages / "notebooks" / "00_start_here.ipynb").read_text())["cells"][0]
+    title = json.loads((pages / "notebooks" / "00_start_here.ipynb").read_text("utf-8"))["cells"][0]
     name = "00_start_here"
     for link in (f"files/{name}.py", f"files/{name}.ipynb", f"slides/{name}.html"):
         assert f'href="../{link}"' in "".join(title["source"])

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from natlib.space import Architecture, SearchSpace, expanded_channels, make_divisible
 
 PUBLISHED = json.loads(
-    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text()
+    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text("utf-8")
 )
 SPACES = {"paper": SearchSpace.paper(), "pocket": SearchSpace.pocket()}
 TINY = replace(

@@ -14,7 +14,7 @@ from natlib.space import Architecture, Block, SearchSpace
 from natlib.supernet import Subnet, Supernet
 
 PUBLISHED = json.loads(
-    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text()
+    (Path(__file__).parents[1] / "data/paper/published_subnets.json").read_text("utf-8")
 )
 SPACES = {"paper": SearchSpace.paper(), "pocket": SearchSpace.pocket()}
 

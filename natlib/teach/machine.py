@@ -3,20 +3,26 @@
 import os
 import platform
 import shutil
+import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from subprocess import list2cmdline
 
 import joblib
 import pandas as pd
+import psutil
+from packaging.requirements import Requirement
 
+from natlib import PROJECT
 from natlib.profiles import get_profile
 
-ROOT = Path(__file__).parents[2]
-MEMINFO = Path("/proc/meminfo")
+LOCK = PROJECT / "requirements.lock"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")  # those that the lock is made for
+INSTALL = f": run {list2cmdline([sys.executable, *'-m pip install -r'.split(), str(LOCK)])}"
+MICROSOFT = "; torch needs Microsoft's Visual C++ Redistributable"
+MACHINES = {"Linux": ("x86_64", "aarch64"), "Windows": ("AMD64",), "Darwin": ("arm64",)}
 FREE_GB, MEMORY_GB = 2.0, 4.0  # what the course needs on the disk and in memory
 # `make notebooks` and the step that `_minutes` times, both on one machine with two slow cores.
 REFERENCE_MINUTES, REFERENCE_STEP_MS, PATIENCE_MINUTES = 22.0, 130.0, 60.0
-Finding = tuple[bool, str]
 
 
 def check() -> pd.DataFrame:
@@ -26,8 +32,8 @@ def check() -> pd.DataFrame:
         "packages": _packages,
         "device": _device,
         "threads": _threads,
-        "memory": _memory,
-        "free disk": lambda: _room(shutil.disk_usage(ROOT).free, FREE_GB, "make room"),
+        "memory": lambda: _room(psutil.virtual_memory().available, MEMORY_GB, "close programs"),
+        "free disk": lambda: _room(shutil.disk_usage(PROJECT).free, FREE_GB, "make room"),
         "shipped data": _data,
         "profile": lambda: (True, f"{get_profile().name} (NATLIB_PROFILE chooses)"),
         "quick series": _minutes,
@@ -37,28 +43,32 @@ def check() -> pd.DataFrame:
         try:
             table.loc[what] = look()
         except (ImportError, OSError, ValueError) as error:
-            advice = ": run 'make lab', which installs what is missing"
-            table.loc[what] = False, f"{error}{advice if isinstance(error, ImportError) else ''}"
+            advice = INSTALL if isinstance(error, ImportError) else ""
+            unloadable = getattr(error, "winerror", None) in (126, 1114)  # libraries, on Windows
+            table.loc[what] = False, f"{error}{MICROSOFT if unloadable else advice}"
     return table.astype({"ok": bool})
 
 
-def _judge(ok: bool, found: str, advice: str) -> Finding:
+def _judge(ok: bool, found: str, advice: str) -> tuple[bool, str]:
     return ok, found if ok else f"{found}: {advice}"
 
 
-def _python() -> Finding:
-    found = platform.python_version()
-    return _judge(found.startswith("3.11."), found, "the course is tested with 3.11 only")
+def _python() -> tuple[bool, str]:
+    release, system, machine = platform.python_version(), platform.system(), platform.machine()
+    found = f"{release} on {system} ({machine}), in {sys.prefix}"
+    if machine not in MACHINES.get(system, ()):
+        return False, f"{found}: torch is not made for it, use a hosted notebook (docs/colab.md)"
+    return _judge(release.startswith(PYTHONS), found, f"the course needs {' or '.join(PYTHONS)}")
 
 
-def _packages() -> Finding:
-    lock = ROOT / "requirements.lock"
-    lines = lock.read_text().splitlines() if lock.exists() else []
-    pins = [line.split("==") for line in lines if "==" in line]
-    differing = [f"{name} {_installed(name)}" for name, pin in pins if _installed(name) != pin]
+def _packages() -> tuple[bool, str]:
+    lines = LOCK.read_text("utf-8").splitlines() if LOCK.exists() else []
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    pins = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    differing = [pin.name for pin in pins if str(pin.specifier) != f"=={_installed(pin.name)}"]
     main = ", ".join(f"{name} {_installed(name)}" for name in ("torch", "numpy", "pymoo"))
     found = f"{main}; {len(pins) - len(differing)} of {len(pins)} as in requirements.lock"
-    return _judge(not differing, found, f"run 'make lab' ({', '.join(differing[:4])} differ)")
+    return _judge(not differing, found, f"{differing[:4]} differ{INSTALL}")
 
 
 def _installed(name: str) -> str:
@@ -68,7 +78,7 @@ def _installed(name: str) -> str:
         return "missing"
 
 
-def _device() -> Finding:
+def _device() -> tuple[bool, str]:
     import torch
 
     from natlib.train import pick_device
@@ -78,38 +88,30 @@ def _device() -> Finding:
     return True, f"{device.type} ({name})"
 
 
-def _threads() -> Finding:
+def _threads() -> tuple[bool, str]:
     import torch
 
     threads, cores = torch.get_num_threads(), joblib.cpu_count()  # those that we may use
     idle = threads < cores and "OMP_NUM_THREADS" not in os.environ
-    effect = "be faster" if threads > cores else "use all" if idle else ""
-    advice = f"; OMP_NUM_THREADS={cores} would {effect}" if effect else ""
+    effect = "be faster" if threads > cores else "use all"
+    advice = f"; OMP_NUM_THREADS={cores} would {effect}" if threads > cores or idle else ""
     return threads <= cores, f"{threads} for {cores} cores{advice}"
 
 
-def _memory() -> Finding:
-    if not MEMINFO.exists():
-        return True, "this system does not tell"
-    sizes = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
-    return _room(1024 * int(sizes["MemAvailable"].split()[0]), MEMORY_GB, "close other programs")
-
-
-def _room(free: float, needed: float, advice: str) -> Finding:
+def _room(free: float, needed: float, advice: str) -> tuple[bool, str]:
     found = f"{free / 1e9:.1f} GB free"
     return _judge(free >= 1e9 * needed, found, f"{advice}, {needed:.0f} GB are needed")
 
 
-def _data() -> Finding:
+def _data() -> tuple[bool, str]:
     from natlib.data import MIRRORED, POCKET, verify_checksum
 
-    names = [*(f"{task}.npz" for task in MIRRORED), "supernet.safetensors"]
-    for name in names:
+    for name in (*(f"{task}.npz" for task in MIRRORED), "supernet.safetensors"):
         verify_checksum(POCKET / name)
-    return True, f"{len(names)} files, checksums right"
+    return True, f"{len(MIRRORED) + 1} files, checksums right"
 
 
-def _minutes() -> Finding:
+def _minutes() -> tuple[bool, str]:
     import torch
 
     from natlib.deploy.latency import timer
@@ -124,5 +126,4 @@ def _minutes() -> Finding:
     step = 1e3 * timer(run, known, threads).timeit(5).median  # two warm up
     minutes = max(2, REFERENCE_MINUTES * step / REFERENCE_STEP_MS)
     found = f"about {minutes:.0f} minutes, judged by a training step of {step:.0f} ms"
-    advice = "close other programs, or start with notebook 00"
-    return _judge(minutes <= PATIENCE_MINUTES, found, advice)
+    return _judge(minutes <= PATIENCE_MINUTES, found, "close programs, or start with notebook 00")

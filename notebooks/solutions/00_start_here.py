@@ -18,13 +18,13 @@
 # few sentences about it. The [notebook without them](../exercises/00_start_here.ipynb) is for working.
 
 # %%
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import data
 from natlib.search import non_dominated
 from natlib.teach import explorer, plots
 from natlib.teach.checks import start_here as checks
+import numpy as np
+import pandas as pd
 
 # %% [markdown]
 # The recording of the lesson: subnets measured on the animals (validation split, pocket scale).

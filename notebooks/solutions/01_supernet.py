@@ -18,11 +18,11 @@
 # few sentences about it. The [notebook without them](../exercises/01_supernet.ipynb) is for working.
 
 # %%
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate
 from natlib.teach.checks import supernet as checks
+import numpy as np
+import pandas as pd
 
 # %% [markdown]
 # ## Exercise 1 · Counting by recursion (15 minutes)

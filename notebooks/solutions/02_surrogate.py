@@ -18,13 +18,13 @@
 # few sentences about it. The [notebook without them](../exercises/02_surrogate.ipynb) is for working.
 
 # %%
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, rank_metrics, ridge, seeing
 from natlib.teach import plots
 from natlib.teach.checks import surrogate as checks
+import numpy as np
+import pandas as pd
 
 # %% [markdown]
 # The recording of the lesson: subnets measured on the animals (validation split, pocket scale). A

@@ -18,13 +18,13 @@
 # few sentences about it. The [notebook without them](../exercises/03_nsga3.ipynb) is for working.
 
 # %%
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import CostTable, SearchSpace, data, search
 from natlib.surrogate import SURROGATES
 from natlib.teach import plots, plots_lessons
 from natlib.teach.checks import nsga3 as checks
+import numpy as np
+import pandas as pd
 
 # %% [markdown]
 # The problem of the lesson: predicted error and counted MAdds of pocket subnets, and the recorded

@@ -20,14 +20,14 @@
 # working.
 
 # %%
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
+from natlib import Architecture, SearchSpace, data, search
+from natlib.teach import plots
+from natlib.teach.checks import online_adaptation as checks
 import numpy as np
 import pandas as pd
 import torch
 from torch.nn import functional
-
-from natlib import Architecture, SearchSpace, data, search
-from natlib.teach import plots
-from natlib.teach.checks import online_adaptation as checks
 
 # %% [markdown]
 # The recordings that some questions ask about are tables in the folder `data.DATA / "archives"`;

@@ -19,14 +19,14 @@
 # working.
 
 # %%
-import numpy as np
-import pandas as pd
-import torch
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import data
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES, Profile
 from natlib.teach.checks import reproduction as checks
+import numpy as np
+import pandas as pd
+import torch
 
 # %% [markdown]
 # ## Exercise 1 · Read the table (10 minutes)

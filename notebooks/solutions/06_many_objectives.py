@@ -20,13 +20,13 @@
 # working.
 
 # %%
-import numpy as np
-import pandas as pd
-
+# If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import Architecture, SearchSpace, data, search
 from natlib.deploy.latency import LatencyTable
 from natlib.teach import explorer, plots
 from natlib.teach.checks import many_objectives as checks
+import numpy as np
+import pandas as pd
 
 # %% [markdown]
 # The archive of the lesson: subnets measured on the animals (validation split, pocket scale).

@@ -20,7 +20,7 @@ def read_phone_table(folder: Path, space: SearchSpace) -> LatencyTable:
     entry = re.compile(r"^(\S+):\n(?:  .*\n)*?  mean: (\S+)$", re.MULTILINE)
     table = {}
     for resolution in sorted(files):
-        for name, ms in entry.findall(files[resolution].read_text()):
+        for name, ms in entry.findall(files[resolution].read_text("utf-8")):
             table[name] = float(ms)
     ms = tabulate(space, lambda block: sum(table[n] for n in names_of(block)), sorted(files))
     for w, width in enumerate(space.widths):
