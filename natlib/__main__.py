@@ -134,6 +134,28 @@ def run_rehearse(arguments: Sequence[str]) -> int | None:
     return main(arguments)
 
 
+def run_explore(arguments: Sequence[str]) -> None:
+    """Writes the explorer of an archive to one HTML file that needs nothing else."""
+    parser = argparse.ArgumentParser(
+        prog="python -m natlib explore",
+        description="Writes one HTML file, to mail or publish, in which to weigh and limit the "
+        "objectives of an archive and see what they choose.",
+    )
+    add = parser.add_argument
+    add("archive", metavar="ARCHIVE", help="a run folder, or a CSV file with architectures")
+    add("--out", required=True, type=Path, metavar="FILE.html", help="the file to write")
+    add("--objectives", nargs="+", metavar="NAME", help="columns; default: all that are known")
+    add("--pictures", type=int, default=0, help="how many pictures errors were measured on; with "
+        "it the page says how sure a choice is")  # fmt: skip
+    options = parser.parse_args(arguments)
+    from natlib.teach.explorer import ObjectiveExplorer
+
+    names, pictures = options.objectives, options.pictures
+    explorer = ObjectiveExplorer(options.archive, objectives=names, pictures=pictures)
+    explorer.save(options.out)
+    print(f"{options.out}: {len(explorer.table)} architectures, {len(explorer.labels)} objectives")
+
+
 def run_check(arguments: Sequence[str]) -> int:
     """Looks whether this machine is ready."""
     from natlib import check
@@ -150,6 +172,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "estimate": ("predict how many hours that takes on this computer", run_estimate),
     "data": ("download data sets of the paper, and say which are there", run_data),
     "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
+    "explore": ("write an archive as one HTML file to choose in", run_explore),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 
