@@ -109,7 +109,7 @@ def start(request):
 
 
 def says(page):
-    page.wait_for_timeout(50)
+    time.sleep(0.1)
     return page.locator(".say p").first.inner_text()
 
 
@@ -118,7 +118,7 @@ def slider(page, name):
 
 
 def within(page):
-    page.wait_for_timeout(50)
+    time.sleep(0.1)
     return int(page.locator(".count").inner_text().split()[0])
 
 
@@ -282,6 +282,26 @@ def test_methods_menus_and_switches(page):
     assert says(page) == f"Chosen by reference point: {best}"
 
 
+def test_up_to_three_are_compared_with_the_chosen(page):
+    """Also makes the picture that README shows; see `make picture`."""
+    slider(page, "highest parameters (M)").focus()
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    for name in ("MAdds (M)", "parameters (M)", "top-1 error (%)", "top-1 error (%)"):
+        slider(page, f"weight of {name}").focus()
+        for _ in range(3):
+            page.keyboard.press("PageUp")
+        says(page)
+        page.get_by_role("button", name="Keep").click()
+    slider(page, "weight of top-1 error (%)").press("ArrowLeft")
+    page.locator(".say").get_by_text("draws in which").wait_for()
+    cards = page.locator(".card").all_inner_texts()
+    assert [text.split(":")[0] for text in cards] == ["★ chosen", "■ A", "▲ B", "◆ C"]
+    page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0); document.activeElement.blur()")
+    page.locator(".app").screenshot(path=SCREENSHOTS / "explorer.png")
+
+
 @pytest.mark.parametrize("width", [390, 640])  # 640 is 1280 px at 200% zoom
 def test_it_fits_narrow_and_dark_screens(opened, width):
     page = opened(ObjectiveExplorer(eleven()), width, color_scheme="dark")
@@ -307,3 +327,120 @@ def test_thousands_of_rows_stay_fluid(opened, record_property):
             print(f"{name}, {control}: {np.median(times[1:]):.0f} ms")
         assert within(page) < len(data)
         page.close()
+
+
+CELLS = [
+    """import pandas as pd
+from natlib.teach.explorer import ObjectiveExplorer
+table = pd.read_csv("archive.csv", dtype={"architecture": str})
+names = ["top1_err", "madds", "params"]
+explorer = ObjectiveExplorer(table, objectives=names, on_export=lambda arch: f"{arch}.onnx")
+explorer""",
+    "explorer",
+    "explorer.weights['top1_err'].value = 1.0\nexplorer.compare()",
+    "print('chosen', explorer.architecture, explorer.limits['madds'].value[1] < 9)",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on a folder with a notebook; yields its address and its settings."""
+    folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
+    animals().to_csv(folder / "archive.csv", index=False)
+    cells = list(map(nbformat.v4.new_code_cell, CELLS))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, folder / "explorer.ipynb")
+    write_settings(home / "settings", SETTINGS)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}", "--no-browser"]
+    options += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.port_retries=0", "--allow-root"]
+    environment = os.environ | {
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    log = (home / "log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
+        yield address, home / "settings"
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+def write_settings(folder, settings):
+    for name, text in settings.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def wait_for(address, server, log):
+    for _ in range(240):
+        assert server.poll() is None, log.read_text()
+        try:
+            with urlopen(address):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(log.read_text())
+
+
+def run(notebook, cell):
+    notebook.locator(".jp-CodeCell .jp-InputArea-editor").nth(cell).click()
+    notebook.keyboard.press("Control+Enter")
+
+
+def test_page_and_kernel_follow_each_other_and_the_page_goes_on_without(browser, lab):
+    address, settings = lab
+    notebook = browser.new_page(viewport={"width": 1400, "height": 1100})
+    notebook.set_default_timeout(60_000)
+    notebook.goto(f"{address}/lab/tree/explorer.ipynb?reset&token={TOKEN}")
+    notebook.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    for cell in range(3):
+        run(notebook, cell)
+    told = notebook.locator(".say p:first-child")
+    row = choose(animals()[NAMES], [1, 0.5, 0.5])
+    chosen = f"Chosen by weighted Chebyshev: {animals().architecture[row]}"
+    notebook.locator(".card").nth(3).wait_for()  # code moved a slider, and kept: in both cells
+    assert told.all_inner_texts() == [chosen, chosen]
+    slider(notebook.locator(".jp-CodeCell").nth(1), "weight of top-1 error (%)").press("Home")
+    slider(notebook.locator(".jp-CodeCell").nth(1), "highest MAdds (M)").press("PageDown")
+    slider(notebook.locator(".jp-CodeCell").nth(1), "highest MAdds (M)").press("PageDown")
+    moved = told.first.inner_text()
+    assert moved != chosen and told.nth(1).inner_text() == moved
+    run(notebook, 3)
+    heard = moved.removeprefix("Chosen by weighted Chebyshev: ")
+    notebook.get_by_text(f"chosen {heard} True").wait_for()
+    notebook.get_by_role("button", name="Export").first.click()
+    notebook.get_by_text(f"exported: {heard}.onnx").first.wait_for()
+    first = notebook.locator(".jp-CodeCell").first
+    first.locator(".jp-Cell-outputArea").screenshot(path=SCREENSHOTS / "lab.png")
+
+    with notebook.expect_response(lambda r: r.request.method == "PUT" and "explorer" in r.url):
+        notebook.keyboard.press("Control+s")
+    for session in notebook.request.get(f"{address}/api/sessions?token={TOKEN}").json():
+        notebook.request.delete(f"{address}/api/sessions/{session['id']}?token={TOKEN}")
+    write_settings(settings, DARK)
+    notebook.goto(f"{address}/lab/tree/explorer.ipynb?reset&token={TOKEN}")
+    notebook.locator('[data-jp-theme-light="false"]').wait_for(state="attached")
+    told.first.wait_for()
+    before = says(first)
+    slider(first, "weight of MAdds (M)").press("End")
+    assert says(first) != before
+    assert notebook.get_by_role("button", name="Export").count() == 0
+    first.locator(".jp-Cell-outputArea").screenshot(path=SCREENSHOTS / "without_kernel.png")
+    notebook.close()

@@ -227,7 +227,7 @@ function explorer(root, css) {
     front.top.ariaLabel = `Archive of ${about}. ${all}${row === null ? "" : `: ${figures(row)}.`}`;
     lines.top.ariaLabel = `All objectives as parallel coordinates. ${all}`;
     $$(".card").forEach((card) => card.remove());
-    $(".cards").insertAdjacentHTML("beforeend", join(p.marks.toReversed(), ([i, name]) => `<div class="panel card"><b><i class="${name}">${
+    $(".cards").insertAdjacentHTML("beforeend", join([...p.marks.slice(s.kept.length), ...p.marks.slice(0, s.kept.length)], ([i, name]) => `<div class="panel card"><b><i class="${name}">${
       GLYPHS[name]}</i> ${name}: ${escaped(d.names[i])}</b>${strip(d.layers[i])}<small>${d.notes[i]}; ${escaped(figures(i))}</small></div>`));
     const first = p.table.includes(row) ? row : p.table[0], names = new Map(p.marks), cell = (words) => `<td>${words}</td>`;
     $("tbody").innerHTML = join(p.table.slice(0, 100), (i) => `<tr data-i="${i}" tabindex="${-(i !== first)}" aria-current="${i === row}">${

@@ -197,7 +197,9 @@ class ObjectiveExplorer:
         self.table = read_archive(archive)
         self.objectives = list(objectives or objectives_of(self.table))
         if missing := ", ".join(set(self.objectives) - set(self.table)):
-            raise ValueError(f"The archive has no column {missing}: it has {', '.join(self.table)}.")
+            raise ValueError(
+                f"The archive has no column {missing}: it has {', '.join(self.table)}."
+            )
         self.labels = [plots.label_of(name) for name in self.objectives]
         self.D = plots.in_units(self.table[self.objectives], self.objectives)
         self._ends = [_ends(values) for values in self.D.T]
