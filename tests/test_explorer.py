@@ -343,7 +343,7 @@ def test_a_command_writes_a_page_that_needs_nothing_else(tmp_path, capsys):
     page = out.read_text("utf-8")
     assert page.startswith("<!doctype html>") and len(page) < 400_000
     assert not re.search(r"(src|href)=|url\(|import ", page)
-    with pytest.raises(SystemExit, match="no column size: it has architecture, top1_err"):
+    with pytest.raises(SystemExit, match="no column size, but architecture, top1_err"):
         main(["explore", str(tmp_path), "--out", str(out), "--objectives", "madds", "size"])
 
 

@@ -287,10 +287,12 @@ function explorer(root, css) {
     else if (name === "high") limit(j, low, Math.max(v, low));
     else set({ [name]: j ? s[name].with(j, v) : v, ...(j || name === "method" ? { picked: null } : {}) });
   });
-  root.addEventListener("keydown", (event) => { // the page around has its own use for arrows
-    const row = event.composedPath()[0].closest("tr[data-i]"), { ArrowDown, ArrowUp } = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling };
-    const next = { ArrowDown, ArrowUp }[event.key];
-    event.stopPropagation();
+  const plain = (event) => !event.ctrlKey && !event.metaKey; // JupyterLab and slides have their own use for arrows
+  addEventListener("keydown", (event) => root.toggleAttribute("data-lm-suppress-shortcuts", plain(event)), true);
+  root.addEventListener("keydown", (event) => {
+    const row = event.composedPath()[0].closest("tr[data-i]");
+    const next = row?.[{ ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key]];
+    if (plain(event)) event.stopPropagation();
     if (row && event.key === "Enter") pick(Number(row.dataset.i), event);
     if (next) next.focus(), event.preventDefault();
   });

@@ -197,9 +197,7 @@ class ObjectiveExplorer:
         self.table = read_archive(archive)
         self.objectives = list(objectives or objectives_of(self.table))
         if missing := ", ".join(set(self.objectives) - set(self.table)):
-            raise ValueError(
-                f"The archive has no column {missing}: it has {', '.join(self.table)}."
-            )
+            raise ValueError(f"The archive has no column {missing}, but {', '.join(self.table)}.")
         self.labels = [plots.label_of(name) for name in self.objectives]
         self.D = plots.in_units(self.table[self.objectives], self.objectives)
         self._ends = [_ends(values) for values in self.D.T]
@@ -311,7 +309,7 @@ class ObjectiveExplorer:
         place = f"natlib-{self.bridge.key}-{self._shown}"
         content = json.dumps(self._data()).replace("<", "\\u003c")
         start = f"explorer(document.getElementById({place!r}), {json.dumps(STYLE)});"
-        return f"""<div id="{place}" data-lm-suppress-shortcuts="true"><p>{escape(repr(self))}</p>
+        return f"""<div id="{place}"><p>{escape(repr(self))}</p>
 <script type="application/json">{content}</script></div>
 <script>(() => {{ {SCRIPT}{start} }})();</script>"""
 
