@@ -148,11 +148,14 @@ def run_explore(arguments: Sequence[str]) -> None:
     add("--pictures", type=int, default=0, help="how many pictures errors were measured on; with "
         "it the page says how sure a choice is")  # fmt: skip
     options = parser.parse_args(arguments)
+    from natlib.data import write_text
     from natlib.teach.explorer import ObjectiveExplorer
 
     names, pictures = options.objectives, options.pictures
     explorer = ObjectiveExplorer(options.archive, objectives=names, pictures=pictures)
-    explorer.save(options.out)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += '<meta name="color-scheme" content="light dark"><title>Objective explorer</title>'
+    write_text(options.out, f'<!doctype html><html lang="en">{head}{explorer.html()}</html>')
     print(f"{options.out}: {len(explorer.table)} architectures, {len(explorer.labels)} objectives")
 
 

@@ -30,6 +30,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ROOT = Path(__file__).parents[1]
 SCREENSHOTS = ROOT / "build" / "browser"
 TOKEN = "natlib"
+VIEW = "width=device-width"
 NAMES = ["top1_err", "madds", "params"]
 SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',
@@ -84,7 +85,8 @@ def opened(browser, tmp_path_factory):
             problems.append(request.url)
 
     def open_page(explorer, width=1280, **look):
-        explorer.save(folder / "page.html")
+        html = f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="{VIEW}">'
+        (folder / "page.html").write_text(html + explorer.html())
         page = browser.new_page(viewport={"width": width, "height": 1000}, **look)
         page.on("request", note)
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -1,8 +1,7 @@
 // The explorer in the page: `choose` decides exactly as natlib.teach.explorer.choose does, `explorer` draws. All
 // displays of one explorer are views of one state, that of their group; through `bridge` it follows a kernel, too.
-const groups = (globalThis.natlibExplorers ??= new Map());
-const groupOf = (key, fresh = { state: {}, views: new Set(), models: new Set(), serial: 0 }) =>
-  groups.get(key) ?? groups.set(key, fresh).get(key);
+const groups = (globalThis.natlibExplorers ??= {});
+const groupOf = (key) => (groups[key] ??= { state: {}, views: new Set(), models: new Set(), serial: 0 });
 
 function change(group, patch, fromKernel) {
   Object.assign(group.state, patch);
@@ -218,17 +217,18 @@ function explorer(root, css) {
   }
 
   function tell() { // in words, as cards, and as a table
-    const { row, rows } = p, [says, cost, doubt, said] = $$(".say p"), focus = shadow.activeElement?.dataset.i;
+    const { row, rows } = p, focus = shadow.activeElement?.dataset.i;
     const by = s.picked === null ? d.methods.find(([, value]) => value === s.method)[0] : "hand";
     const all = row === null ? whyEmpty(d, s.limits) : `Chosen by ${by}: ${d.names[row]}`;
-    [says.textContent, said.textContent] = [all, s.said];
-    cost.textContent = row === null ? "" : tradeOff(d, s, rows, row);
-    const about = `${d.F.length} architectures, ${rows.length} within the limits; ${d.labels[s.up]} against ${d.labels[s.right]}`;
-    front.top.ariaLabel = `Archive of ${about}. ${all}${row === null ? "" : `: ${figures(row)}.`}`;
+    const words = [all, row === null ? "" : tradeOff(d, s, rows, row), "", s.said];
+    $$(".say p").forEach((line, k) => (line.textContent = words[k]));
+    front.top.ariaLabel = `Archive of ${d.F.length} architectures, ${rows.length} within the limits; ${d.labels[s.up]} against ${
+      d.labels[s.right]}. ${all}${row === null ? "" : `: ${figures(row)}.`}`;
     lines.top.ariaLabel = `All objectives as parallel coordinates. ${all}`;
-    $$(".card").forEach((card) => card.remove());
-    $(".cards").insertAdjacentHTML("beforeend", join([...p.marks.slice(s.kept.length), ...p.marks.slice(0, s.kept.length)], ([i, name]) => `<div class="panel card"><b><i class="${name}">${
-      GLYPHS[name]}</i> ${name}: ${escaped(d.names[i])}</b>${strip(d.layers[i])}<small>${d.notes[i]}; ${escaped(figures(i))}</small></div>`));
+    const card = ([i, name]) => `<div class="panel card"><b><i class="${name}">${GLYPHS[name]}</i> ${name}: ${
+      escaped(d.names[i])}</b>${strip(d.layers[i])}<small>${d.notes[i]}; ${escaped(figures(i))}</small></div>`;
+    $$(".card").forEach((old) => old.remove());
+    $(".cards").insertAdjacentHTML("beforeend", join([...p.marks.slice(s.kept.length), ...p.marks.slice(0, s.kept.length)], card));
     const first = p.table.includes(row) ? row : p.table[0], names = new Map(p.marks), cell = (words) => `<td>${words}</td>`;
     $("tbody").innerHTML = join(p.table.slice(0, 100), (i) => `<tr data-i="${i}" tabindex="${-(i !== first)}" aria-current="${i === row}">${
       join([p.rank.get(i), `${escaped(d.names[i])} ${GLYPHS[names.get(i)] ?? ""}`, ...d.F[i].map((v) => short(v))], cell)}</tr>`);
@@ -236,8 +236,8 @@ function explorer(root, css) {
     for (const button of $$("th button"))
       button.parentElement.ariaSort = Number(button.dataset.sort) !== s.sort ? "none" : s.down ? "descending" : "ascending";
     $(".count").textContent = `${p.shown.length} subnets${p.shown.length > 100 ? ", the first 100 shown" : ""}`;
-    clearTimeout(settled), (doubt.textContent = "");
-    if (row !== null && d.pictures.some(Boolean)) settled = setTimeout(() => (doubt.textContent = doubts(d, s, p.order, row)), 250);
+    clearTimeout(settled);
+    if (row !== null && d.pictures.some(Boolean)) settled = setTimeout(() => ($$(".say p")[2].textContent = doubts(d, s, p.order, row)), 250);
   }
 
   function show() { // the state in the controls
@@ -251,8 +251,8 @@ function explorer(root, css) {
       track.nextElementSibling.textContent = k < 0 ? short(v) : s.limits[j].map((v) => short(v)).join(" to ");
       box.disabled = name === "weights" && s.method === "knee";
     }
-    const reach = (v) => (v.length ? `${short(Math.min(...v))} to ${short(Math.max(...v))}` : "nothing");
-    $$("small").slice(0, d.labels.length).forEach((out, j) => (out.textContent = `reachable: ${reach(p.rows.map((i) => d.F[i][j]))}`));
+    const reach = (v) => `reachable: ${v.length ? `${short(Math.min(...v))} to ${short(Math.max(...v))}` : "nothing"}`;
+    $$(".tile small").forEach((out, j) => (out.textContent = reach(p.rows.map((i) => d.F[i][j]))));
     $("[name=export]").hidden = !(d.exports && group.models.size);
   }
 
@@ -265,21 +265,21 @@ function explorer(root, css) {
     if (root.clientWidth) decide(), tell(), show(), draw(front), draw(lines);
   }
 
-  const actions = {
-    keep: () => p.row !== null && !s.kept.includes(p.row) && keep(p.row),
-    reset: () => set(d.start),
-    export: () => [...group.models][0].send("export"),
-    csv: () => {
-      const rows = [["architecture", ...d.labels], ...p.table.map((i) => [d.names[i], ...d.F[i]])];
-      const file = new Blob([rows.map((row) => row.map((v) => `"${v}"`).join()).join("\n")], { type: "text/csv" });
-      Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: "subnets.csv" }).click();
-    },
-  };
+  function download() {
+    const rows = [["architecture", ...d.labels], ...p.table.map((i) => [d.names[i], ...d.F[i]])];
+    const text = rows.map((row) => row.map((v) => `"${v}"`).join()).join("\n");
+    const href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    Object.assign(document.createElement("a"), { href, download: "subnets.csv" }).click();
+  }
+
   shadow.addEventListener("click", (event) => {
     const { name, dataset: { i, sort } = {} } = event.target.closest("button, tr") ?? {};
     if (sort) set({ sort: Number(sort), down: s.sort === Number(sort) && !s.down });
     else if (i) pick(Number(i), event);
-    else actions[name]?.();
+    else if (name === "csv") download();
+    else if (name === "reset") set(d.start);
+    else if (name === "export") [...group.models][0].send("export");
+    else if (name === "keep" && p.row !== null && !s.kept.includes(p.row)) keep(p.row);
   });
   shadow.addEventListener("input", ({ target: { name, type, value, checked, dataset: { j } } }) => {
     const v = type === "checkbox" ? checked : name === "method" ? value : Number(value), [low, high] = s.limits[j] ?? [];
@@ -297,8 +297,7 @@ function explorer(root, css) {
     if (next) next.focus(), event.preventDefault();
   });
   for (const plot of [front, lines]) {
-    const { box, top } = plot, zoom = () => box.clientWidth / top.getBoundingClientRect().width;
-    const place = (event) => [event.offsetX, event.offsetY];
+    const { box, top } = plot, place = (event) => [event.offsetX, event.offsetY];
     const axis = ([x, y]) => plot.axes.find(({ at, upright }) => plot === lines ? Math.abs(x - at) < 12 : upright ? x < 46 : y > at);
     const hold = (i) => hover !== i && ((hover = i), draw(front), draw(lines));
     let held = null, from;

@@ -7,7 +7,6 @@ of `ipywidgets` are views of one state.
 
 import json
 from collections.abc import Callable, Sequence
-from html import escape
 from math import ceil, floor, log10
 from pathlib import Path
 from uuid import uuid4
@@ -20,17 +19,12 @@ import traitlets
 from IPython.display import display
 from numpy.typing import ArrayLike, NDArray
 
-from natlib.data import write_text
 from natlib.search import non_dominated
 from natlib.space import Architecture, SearchSpace
 from natlib.teach import plots
 
-METHODS = {
-    "weighted Chebyshev": "chebyshev",
-    "pseudo-weights": "pseudo",
-    "knee": "knee",
-    "reference point": "reference",
-}
+METHODS = {"weighted Chebyshev": "chebyshev", "pseudo-weights": "pseudo", "knee": "knee"}
+METHODS |= {"reference point": "reference"}
 VIEW = {"method": "chebyshev", "right": 1, "up": 0, "picked": None, "kept": [], "said": ""}
 VIEW |= {"front": False, "log": False, "dominated": True, "sort": -1, "down": False}
 SCRIPT, STYLE = (Path(__file__).with_name(f"explorer.{end}").read_text() for end in ("js", "css"))
@@ -105,7 +99,6 @@ def why_empty(F: ArrayLike, limits: ArrayLike, labels: Sequence[str]) -> str:
     """Says in a sentence which limit excludes every architecture and by how much.
 
     Where only several limits together exclude all, it names those that the nearest row breaks.
-
     `F` and `limits` are as for `choose`, `labels` those of the objectives, with their units.
     """
     F = np.asarray(F, dtype=np.float64)
@@ -178,8 +171,7 @@ class ObjectiveExplorer:
         space: The search space; by default the one that the strings belong to.
         on_export: Called with the chosen `Architecture` when *export* is pressed; what it returns,
             such as the path of a file, is shown. Without it there is no such button.
-        pictures: How many pictures top-1 errors were measured on; with it the explorer says how
-            sure the choice is.
+        pictures: How many pictures errors were measured on; so it can say how sure the choice is.
 
     Raises:
         FileNotFoundError, ValueError: As `read_archive` and `objectives_of` say.
@@ -309,15 +301,9 @@ class ObjectiveExplorer:
         place = f"natlib-{self.bridge.key}-{self._shown}"
         content = json.dumps(self._data()).replace("<", "\\u003c")
         start = f"explorer(document.getElementById({place!r}), {json.dumps(STYLE)});"
-        return f"""<div id="{place}"><p>{escape(repr(self))}</p>
+        return f"""<div id="{place}"><p>{self!r}</p>
 <script type="application/json">{content}</script></div>
 <script>(() => {{ {SCRIPT}{start} }})();</script>"""
-
-    def save(self, path: str | Path) -> None:
-        """Writes the explorer as one HTML file that needs nothing else, to mail or publish."""
-        head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        head += '<meta name="color-scheme" content="light dark"><title>Objective explorer</title>'
-        write_text(Path(path), f'<!doctype html><html lang="en">{head}{self.html()}</html>')
 
     def __repr__(self) -> str:
         return f"Archive of {len(self.D)} architectures; chosen: {self.architecture}."

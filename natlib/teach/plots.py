@@ -308,10 +308,7 @@ def plot_correlations(F: ArrayLike, objectives: Sequence[str]) -> Figure:
 def plot_parallel(
     F: ArrayLike, objectives: Sequence[str], chosen: Mapping[str, int] | None = None
 ) -> Figure:
-    """Shows all objectives at once, a line for each architecture; chosen rows by their names.
-
-    The best values are at the bottom of the uprights. Rows that are not finite are left out.
-    """
+    """Shows all objectives at once, a line for each finite row; chosen rows by their names."""
     size, labels = (max(7, 0.9 * len(objectives)), 4), ("", "best to worst in the archive")
     figure, [ax] = new_figure(size=size, labels=labels)
     D, at, names = in_units(F, objectives), np.arange(len(objectives)), map(label_of, objectives)
