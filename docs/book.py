@@ -39,7 +39,7 @@ def anchor(heading: str) -> str:
 
 
 def without_widgets(notebook: NotebookNode) -> NotebookNode:
-    """Returns a copy without what needs a kernel; the static pictures beside the widgets stay."""
+    """Returns a copy without what needs a kernel; explorers stay, and pictures beside widgets."""
     copy = nbformat.from_dict(notebook)
     copy.metadata.pop("widgets", None)
     for cell in copy.cells:

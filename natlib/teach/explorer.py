@@ -27,7 +27,7 @@ METHODS = {"weighted Chebyshev": "chebyshev", "pseudo-weights": "pseudo", "knee"
 METHODS |= {"reference point": "reference"}
 VIEW = {"method": "chebyshev", "right": 1, "up": 0, "picked": None, "kept": [], "said": ""}
 VIEW |= {"front": False, "log": False, "dominated": True, "sort": -1, "down": False}
-SCRIPT, STYLE = (Path(__file__).with_name(f"explorer.{end}").read_text() for end in ("js", "css"))
+SCRIPT, SHEET = (Path(__file__).with_name(f"explorer.{end}").read_text() for end in ("js", "css"))
 
 
 def choose(
@@ -300,7 +300,7 @@ class ObjectiveExplorer:
         self._shown += 1
         place = f"natlib-{self.bridge.key}-{self._shown}"
         content = json.dumps(self._data()).replace("<", "\\u003c")
-        start = f"explorer(document.getElementById({place!r}), {json.dumps(STYLE)});"
+        start = f"explorer(document.getElementById({place!r}), {json.dumps(SHEET)});"
         return f"""<div id="{place}"><p>{self!r}</p>
 <script type="application/json">{content}</script></div>
 <script>(() => {{ {SCRIPT}{start} }})();</script>"""
