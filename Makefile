@@ -64,7 +64,7 @@ slides: $(LECTURES) ## make a deck of slides of each notebook, in build/slides
 	$(PY) -m docs.check build/slides
 
 picture: browser ## make the README's picture of the explorer anew; needs chromium
-	$(PY) -m pytest tests/test_browser.py -k every_cell
+	$(PY) -m pytest tests/test_browser.py -k compared
 	$(PY) -c "from PIL import Image; Image.open('build/browser/explorer.png').convert('RGB') \
 	    .quantize(200).save('docs/explorer.png', optimize=True)"
 

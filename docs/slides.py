@@ -7,7 +7,7 @@ A cell's metadata say what it is on the slides, as in JupyterLab's property insp
 
 - a heading always begins a slide, also within a cell;
 - a fragment of text is one paragraph, and what follows it begins a sub-slide;
-- each picture gets a sub-slide;
+- each picture gets a sub-slide, and so does an explorer;
 - code begins a sub-slide after a picture, and where it does not fit below what is there;
 - exercises and references are left out.
 
@@ -30,6 +30,7 @@ from docs.tex import render_math
 
 LINES = 19  # of text that fit on a slide
 PICTURE = "picture"  # tag of a cell of which only the picture is shown
+EXPLORER = '<div id="natlib-'  # in its HTML
 DECK = Path(__file__).parent / "deck"
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?!https?:)(?P<target>[^)]+)\)")  # to a file
 LEFT_OUT = re.compile(r"#+ (exercises|references)\b", re.IGNORECASE)
@@ -101,13 +102,18 @@ def _split_code(cell: NotebookNode) -> list[NotebookNode]:
     kind = slide_type(cell)
     if kind == "skip":
         return []
-    alone = ("image/", "text/markdown")  # a picture, or the source of a function
-    pictures = [o for o in cell.outputs if any(k.startswith(alone) for k in o.get("data", {}))]
+    pictures = [output for output in cell.outputs if _stands_alone(output.get("data", {}))]
     others = [output for output in cell.outputs if output not in pictures]
     return [
         _part(cell, kind, outputs=others),
         *(_part(cell, "subslide", [PICTURE], outputs=[picture]) for picture in pictures),
     ]
+
+
+def _stands_alone(data: dict) -> bool:
+    """Says whether an output is a picture, the source of a function, or an explorer."""
+    is_picture = any(kind.startswith(("image/", "text/markdown")) for kind in data)
+    return is_picture or EXPLORER in data.get("text/html", "")
 
 
 def _part(cell: NotebookNode, kind: str, tags: Sequence[str] = (), **changes) -> NotebookNode:

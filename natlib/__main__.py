@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -117,26 +116,45 @@ def main_of(module: str) -> Callable[[Sequence[str]], int | None]:
     return lambda arguments: import_module(module).main(arguments)
 
 
-def run_notebooks(arguments: Sequence[str]) -> int | None:
-    """Executes the notebooks of the course."""
-    return _tool("execute", arguments)
+def tool(name: str) -> Callable[[Sequence[str]], int | None]:
+    """Returns the command that is a tool of the folder `notebooks`, beside natlib in a checkout."""
+
+    def run(arguments: Sequence[str]) -> int | None:
+        from natlib import PROJECT
+
+        if not (PROJECT / "notebooks" / f"{name}.py").exists():
+            place = f"natlib was installed to {PROJECT}, without the notebooks"
+            advice = "run 'python -m pip install --editable .' in the project's folder"
+            raise FileNotFoundError(f"{place}: {advice}.")
+        sys.path.insert(0, str(PROJECT))
+        return import_module(f"notebooks.{name}").main(arguments)
+
+    return run
 
 
-def run_handout(arguments: Sequence[str]) -> int | None:
-    """Makes a copy of the project for a class, without the solutions."""
-    return _tool("handout", arguments)
+def run_explore(arguments: Sequence[str]) -> None:
+    """Writes the explorer of an archive to one HTML file that needs nothing else."""
+    parser = argparse.ArgumentParser(
+        prog="python -m natlib explore",
+        description="Writes one HTML file, to mail or publish, in which to weigh and limit the "
+        "objectives of an archive and see what they choose.",
+    )
+    add = parser.add_argument
+    add("archive", metavar="ARCHIVE", help="a run folder, or a CSV file with architectures")
+    add("--out", required=True, type=Path, metavar="FILE.html", help="the file to write")
+    add("--objectives", nargs="+", metavar="NAME", help="columns; default: all that are known")
+    add("--pictures", type=int, default=0, help="how many pictures errors were measured on; with "
+        "it the page says how sure a choice is")  # fmt: skip
+    options = parser.parse_args(arguments)
+    from natlib.data import write_text
+    from natlib.teach.explorer import ObjectiveExplorer
 
-
-def _tool(name: str, arguments: Sequence[str]) -> int | None:
-    """Runs a tool of the project's folder `notebooks`, which lies beside natlib in a checkout."""
-    from natlib import PROJECT
-
-    if not (PROJECT / "notebooks" / f"{name}.py").exists():
-        place = f"natlib was installed to {PROJECT}, without the notebooks"
-        advice = "run 'python -m pip install --editable .' in the project's folder"
-        raise FileNotFoundError(f"{place}: {advice}.")
-    sys.path.insert(0, str(PROJECT))
-    return importlib.import_module(f"notebooks.{name}").main(arguments)
+    names, pictures = options.objectives, options.pictures
+    explorer = ObjectiveExplorer(options.archive, objectives=names, pictures=pictures)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += '<meta name="color-scheme" content="light dark"><title>Objective explorer</title>'
+    write_text(options.out, f'<!doctype html><html lang="en">{head}{explorer.html()}</html>')
+    print(f"{options.out}: {len(explorer.table)} architectures, {len(explorer.labels)} objectives")
 
 
 def run_check(arguments: Sequence[str]) -> int:
@@ -151,19 +169,13 @@ def run_check(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "transfer": ("transfer a supernet to a task", run_transfer),
-<<<<<<< HEAD
     "reproduce": ("transfer to the data sets of the paper", main_of("natlib.paper.reproduce")),
     "estimate": ("predict how many hours that takes here", main_of("natlib.teach.estimate")),
     "data": ("download data sets, and say which are there", main_of("natlib.paper.datasets")),
     "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
-=======
-    "reproduce": ("transfer to the data sets of the paper, one after the other", run_reproduce),
-    "estimate": ("predict how many hours that takes on this computer", run_estimate),
-    "data": ("download data sets of the paper, and say which are there", run_data),
-    "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
-    "notebooks": ("execute the notebooks; copies with outputs go to build/", run_notebooks),
-    "handout": ("make a folder for a class: the course without its solutions", run_handout),
->>>>>>> issue-14
+    "explore": ("write an archive as one HTML file to choose in", run_explore),
+    "notebooks": ("execute the notebooks; copies go to build/", tool("execute")),
+    "handout": ("make a folder for a class, without the solutions", tool("handout")),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 

@@ -150,13 +150,15 @@ plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best
 # front has no such rival.
 #
 # Now choose. Move the weights (of the objectives, not of a network): how much does an error hurt you,
-# how much a multiply-add? Or set a limit that must be kept. On the right, each subnet is a line from
-# its error to its MAdds; the architecture at the bottom is the one that was chosen. Notebook 06 says
-# how weights become a choice, notebook 01 how to read an architecture. (Without a running kernel you
-# see a picture of the choice with equal weights.)
+# how much a multiply-add? Or set a limit that must be kept, by its slider or by dragging along an axis.
+# Point at a subnet and it says what it is; click, and it is chosen; shift-click keeps it for comparison.
+# On the right, each subnet is a line from its error to its MAdds; below, the architecture that was chosen.
+# Notebook 06 says how weights become a choice, notebook 01 how to read an architecture. All of it works in
+# a page without a kernel, too.
 
 # %%
-explorer.ObjectiveExplorer(archive, objectives=["top1_err", "madds"])
+pictures = len(data.load_task("animals").valid)
+explorer.ObjectiveExplorer(archive, objectives=["top1_err", "madds"], pictures=pictures)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check yourself

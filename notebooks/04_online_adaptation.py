@@ -362,7 +362,8 @@ signal[["halves_spearman", "madds_spearman", "random_sd", "one_se"]].round(2)
 # `transfer` does everything above but the report, and keeps what it needs to go on in a *run folder*: one
 # checkpoint with weights, momentum, archive and history, and tables of them for people. We start a small
 # run, stop it on purpose after its first archive, and call it again: what was done is not done twice. The
-# explorer of notebook 00 opens such a folder. (Without a running kernel you see its picture.)
+# explorer of notebook 00 opens such a folder; in a shell, `python -m natlib explore FOLDER --out FILE.html`
+# makes a page of it.
 
 # %%
 import tempfile

@@ -94,7 +94,7 @@ plots.show(
 # ## From wishes to a choice
 #
 # Let $f_j$ be an objective, scaled so that the front reaches from 0 (best) to 1 (worst), as `N` in
-# notebook 03, and $w_j$ its weight; the weights are divided by their sum. Three ways to choose:
+# notebook 03, and $w_j$ its weight; the weights are divided by their sum. Four ways to choose:
 #
 # - **weighted Chebyshev**: the subnet whose worst weighted objective, $\max_j w_j f_j$, is least. A
 #   large weight demands much of its objective;
@@ -103,6 +103,9 @@ plots.show(
 # - **knee**: no weights at all; the subnet that by itself dominates the largest volume,
 #   $\prod_j (1.1 - f_j)$. Near a knee, a little less of one objective costs a lot of another. (1.1,
 #   not 1, so that a subnet that is worst in one objective still counts.)
+# - **reference point**: no weights either, but the values $r_j$ you wish for, scaled alike; the subnet that
+#   misses its wish by the least, $\max_j (f_j - r_j)$ (Wierzbicki, 1980). Without a wish, $r$ is the ideal
+#   point: then it chooses as Chebyshev does with equal weights.
 
 # %%
 wishes = {"all equal": [1, 1, 1, 1], "accuracy first": [8, 1, 1, 1], "fast first": [1, 1, 1, 8]}
@@ -114,8 +117,8 @@ rows = {
 pd.DataFrame(rows).T
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** The knee is the same for every wish: it takes no weights. The other two
-# move with the wish, each in its own way.
+# **What do you notice?** The knee and the reference point are the same for every wish: they take no
+# weights. The other two move with the wish, each in its own way.
 #
 # *Why not the least weighted sum?* It finds only subnets where the front bulges towards the ideal
 # point; one in a dent has the least sum for no weights at all. Weighted Chebyshev can reach every
@@ -181,16 +184,22 @@ def take_home(arch, subnet=None, note=""):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Choose
 #
-# Move the weights and watch the choice move along the front; narrow a limit and watch it jump.
-# *compare* keeps up to three, *export* writes the chosen one. All of it works from the keyboard, too:
-# Tab goes to a slider, arrows move it. (Without a running kernel you see the last picture.)
+# Move the weights and watch the choice move along the front; narrow a limit, by its slider or by dragging
+# along an upright, and watch it jump. Click a subnet to choose it yourself, shift-click to keep up to three;
+# *Export*, where a kernel runs, writes the chosen one. Below stands what a little less of the error would
+# cost, and how sure the choice is: it is made again 200 times with each error varied by its standard error,
+# as if the errors of different subnets varied independently. All of it works from the keyboard: Tab goes to a
+# slider, arrows move it, and in the table they go up and down, Enter chooses, Shift-Enter keeps.
 
 # %%
-explorer = ObjectiveExplorer(archive, objectives=objectives, on_export=take_home)
+pictures = len(task.valid)
+explorer = ObjectiveExplorer(
+    archive, objectives=objectives, on_export=take_home, pictures=pictures
+)
 explorer
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# Code can move the sliders, too. This keeps the choice, weights the error most, limits MAdds to the
+# Code can move the sliders, too; the page follows. This keeps the choice, weights the error most, limits MAdds to the
 # lower half of their range, and keeps the new choice:
 
 # %%
@@ -381,7 +390,8 @@ plots.show(figure, "IGD+ of each seed: " + igd.round(3).to_csv(sep=" ").replace(
 # them one by one). Seeds 0 and 1 had a hand in choosing surrogate and candidates; 3 to 5 came after.
 #
 # Twelve weights, twelve limits, one choice. Give one task all the weight and see what the others pay.
-# The front shows two objectives at a time, first MAdds and the error on one task: choose which.
+# The front shows two objectives at a time, first MAdds and the error on one task: choose which. In the
+# lines of the others you see what it is that they pay.
 
 # %%
 ObjectiveExplorer(twelve, objectives=[recorded[0], "madds", *recorded[1:-1]])
@@ -464,6 +474,8 @@ print(told, alt, sep="\n")
 # - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
 #   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).
 # - Miettinen: *Nonlinear Multiobjective Optimization*, Kluwer 1999 (weighted Chebyshev).
+# - Wierzbicki: *The Use of Reference Objectives in Multiobjective Optimization*, in Fandel and Gal (eds.):
+#   *Multiple Criteria Decision Making Theory and Application*, Springer 1980 (reference point).
 # - Deb: *Multi-Objective Optimization using Evolutionary Algorithms*, Wiley 2001 (pseudo-weights).
 # - Branke, Deb, Dierolf, Osswald: *Finding Knees in Multi-objective Optimization*, PPSN VIII, 2004.
 # - Ishibuchi, Masuda, Tanigaki, Nojima: *Modified Distance Calculation in Generational Distance and

@@ -1,4 +1,10 @@
-"""The explorer: what it chooses, what it says, and what a notebook shows of it."""
+"""The explorer: what it chooses, what it says, and the state that code and page share.
+
+What it does in the page is in `test_browser.py`.
+"""
+
+import json
+import re
 
 import nbformat
 import numpy as np
@@ -9,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from nbclient import NotebookClient
 
+from natlib.__main__ import main
 from natlib.cost import CostTable
 from natlib.search import knee_points, non_dominated
 from natlib.space import SearchSpace
@@ -19,9 +26,7 @@ from natlib.teach.explorer import (
     objectives_of,
     read_archive,
     why_empty,
-    within,
 )
-from natlib.teach.plots import picture
 
 FRONT = np.array([[0.0, 4.0], [1.0, 2.0], [2.0, 1.0], [4.0, 0.0]])
 
@@ -41,18 +46,6 @@ def make_table(n=40, n_objectives=3, space=None):
 @pytest.fixture
 def explorer():
     return ObjectiveExplorer(make_table())
-
-
-def shown(explorer, label):
-    """The points that the front's panel shows under a label of its legend."""
-    ax = explorer.figure.axes[0]
-    found = [c.get_offsets() for c in ax.collections if c.get_label() == label]
-    found += [line.get_xydata() for line in ax.lines if line.get_label() == label]
-    return np.asarray(found[0]) if found else np.zeros((0, 2))
-
-
-def strips(explorer):
-    return [ax.get_title(loc="left") for ax in explorer.figure.axes[2:]]
 
 
 # choose
@@ -84,6 +77,14 @@ def test_knee_is_the_library_s_first_knee_and_ignores_weights():
     assert choose(F, [1, 1, 1], method="knee") == choose(F, [0, 0, 5], method="knee") == expected
 
 
+def test_reference_point_by_hand():
+    F = np.array([[0.0, 1.0], [0.3, 0.6], [1.0, 0.0]])
+    wishes = ([0.0, 1.0], [0.3, 0.6], [0.4, 0.6], [1.0, 0.0], [0.9, 0.1])
+    rows = [choose(F, [1, 0], method="reference", reference=wish) for wish in wishes]
+    assert rows == [0, 1, 1, 2, 2]
+    assert choose(F, [0, 5], method="reference") == choose(F, [1, 1]) == 1, "the ideal point"
+
+
 @pytest.mark.parametrize("method", METHODS.values())
 def test_corners_of_every_method(method):
     tied = np.array([[3.0, 3.0], [1.0, 2.0], [1.0, 2.0]])
@@ -102,7 +103,7 @@ def test_ties_of_the_score_go_to_the_least_sum():
 
 
 def test_limits_are_inclusive_and_hold_on_both_sides():
-    assert within(FRONT, [[1, 2], [1, 2]]).tolist() == [False, True, True, False]
+    assert [choose(FRONT, [w, 1 - w], [[1, 2], [1, 2]]) for w in (1, 0)] == [1, 2]
     assert choose(FRONT, [1, 0], [[1, 2], [0, 9]]) == 1
     assert choose(FRONT, [1, 0], [[5, 6], [0, 9]]) is None
 
@@ -199,7 +200,12 @@ def test_both_spaces_are_known_by_their_strings_and_others_are_given():
         ObjectiveExplorer(explorer.table, space=SearchSpace.pocket())
 
 
-# The widget
+# The state, shared with the page
+
+
+def data(html):
+    """What the page reads."""
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1])
 
 
 def test_every_weight_drives_the_choice(explorer):
@@ -207,135 +213,151 @@ def test_every_weight_drives_the_choice(explorer):
         for other, slider in explorer.weights.items():
             slider.value = float(other == name)
         assert explorer.table[name][explorer.chosen] == explorer.table[name].min()
-        np.testing.assert_allclose(shown(explorer, "chosen"), [explorer.D[explorer.chosen, [1, 0]]])
-        for text in (explorer.alt, explorer.status.value, strips(explorer)[0]):
-            assert str(explorer.architecture) in text
+        assert explorer.architecture == explorer.architectures[explorer.chosen]
+        assert str(explorer.architecture) in repr(explorer)
 
 
 def test_every_limit_drives_the_choice_and_excludes_nothing_at_the_start(explorer):
-    for j, (name, slider) in enumerate(explorer.limits.items()):
+    low, high = zip(*(slider.value for slider in explorer.limits.values()), strict=True)
+    assert ((explorer.D >= low) & (explorer.D <= high)).all()
+    for j, slider in enumerate(explorer.limits.values()):
         explorer.reset()
-        assert "40 architectures, 40 within" in explorer.alt
         middle = float(np.median(explorer.D[:, j]))
-        for low, high in ((slider.min, middle), (middle, slider.max)):
-            explorer.limits[name].value = (low, high)
-            keeps = (explorer.D[:, j] >= low) & (explorer.D[:, j] <= high)
-            assert keeps[explorer.chosen] and f"{keeps.sum()} within" in explorer.alt
-            for rows, label in ((keeps, "within the limits"), (~keeps, "outside the limits")):
-                np.testing.assert_allclose(shown(explorer, label), explorer.D[rows][:, [1, 0]])
+        for ends in ((slider.min, middle), (middle, slider.max)):
+            slider.value = ends
+            assert ends[0] <= explorer.D[explorer.chosen, j] <= ends[1]
 
 
-def test_the_method_drives_the_choice(explorer):
-    explorer.weights["top1_err"].value = 0.9
-    weights = [slider.value for slider in explorer.weights.values()]
+def test_method_and_reference_point_are_set_by_name(explorer):
     for method in METHODS.values():
-        explorer.method.value = method
-        assert explorer.chosen == choose(explorer.D, weights, method=method)
-        assert f"Chosen by {explorer.method.label}: " in explorer.alt
-        assert all(s.disabled == (method == "knee") for s in explorer.weights.values())
+        explorer.set(method=method, reference=list(explorer.D[7]))
+        expected = choose(explorer.D, [0.5] * 3, method=method, reference=explorer.D[7])
+        assert explorer.chosen == expected
+    with pytest.raises(ValueError, match="No colour to set: there are method, right"):
+        explorer.set(colour="red")
 
 
-def test_the_front_is_shown_in_the_objectives_asked_for(explorer):
-    explorer.right.value, explorer.up.value = "params", "madds"
-    ax = explorer.figure.axes[0]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("parameters (M)", "MAdds (M)")
-    np.testing.assert_allclose(shown(explorer, "within the limits"), explorer.D[:, [2, 1]])
-    assert "MAdds (M) against parameters (M)" in explorer.alt
+def test_the_page_moves_the_sliders_and_chooses_by_hand(explorer):
+    state = explorer.bridge.state | {"weights": [1.0, 0.0, 0.25], "picked": 5, "log": True}
+    state["limits"] = [[10, 20], *state["limits"][1:]]
+    explorer.bridge.state = state  # as the page sends it
+    assert [slider.value for slider in explorer.weights.values()] == [1.0, 0.0, 0.25]
+    assert explorer.limits["top1_err"].value == (10, 20)
+    assert explorer.chosen == 5 and explorer.bridge.state == state
+    explorer.weights["madds"].value = 1.0
+    assert explorer.bridge.state["weights"] == [1.0, 1.0, 0.25] and explorer.bridge.state["log"]
+    assert explorer.bridge.state["picked"] is None, "a moved slider decides again"
 
 
-def test_an_empty_feasible_set_is_explained_and_undone(explorer):
+def test_an_empty_feasible_set_is_undone(explorer):
     slider = explorer.limits["madds"]
     slider.value = (slider.min, slider.min)
     assert explorer.chosen is None and explorer.architecture is None
-    for text in (explorer.status.value, explorer.alt):
-        assert "The limit MAdds (M) from" in text and "missed by" in text
-    assert len(shown(explorer, "outside the limits")) == 40
-    assert strips(explorer) == ["No architecture keeps all limits."]
-    explorer.buttons["compare"].click()
+    explorer.compare()
     assert explorer.kept == []
-    explorer.buttons["reset"].click()
-    assert explorer.chosen is not None and "missed" not in explorer.status.value
+    explorer.reset()
+    assert explorer.chosen is not None
 
 
 def test_compare_keeps_three_and_reset_puts_everything_back(explorer):
-    start, alt = [control.value for control in explorer.inputs], explorer.alt
-    seen = []
+    start, seen = explorer.bridge.state, []
     for weight in (0.0, 0.3, 0.6, 0.8, 1.0):
         explorer.weights["top1_err"].value = weight
-        explorer.buttons["compare"].click()
-        explorer.buttons["compare"].click()
+        explorer.compare()
+        explorer.compare()
         seen += [explorer.chosen] if explorer.chosen not in seen else []
     assert len(seen) >= 4, "the archive of this test has too few different choices"
-    assert explorer.kept == seen[-3:]
-    for name, row in zip("ABC", explorer.kept, strict=True):
-        architecture = str(explorer.architectures[row])
-        assert f"{name}: {architecture}" in strips(explorer)
-        assert f"Kept as {name}: {architecture}" in explorer.alt
-        np.testing.assert_allclose(shown(explorer, name), [explorer.D[row, [1, 0]]])
-    explorer.method.value, explorer.right.value = "pseudo", "params"
-    explorer.buttons["reset"].click()
-    assert [control.value for control in explorer.inputs] == start
-    assert explorer.alt == alt and explorer.kept == []
+    assert explorer.kept == seen[-3:] == data(explorer.html())["state"]["kept"]
+    explorer.set(method="pseudo", right=2)
+    explorer.reset()
+    assert explorer.bridge.state == start and explorer.weights["top1_err"].value == 0.5
     explorer.weights["madds"].value = 1.0
-    assert explorer.alt != alt, "the controls are still heard"
+    assert explorer.bridge.state != start, "the sliders are still heard"
 
 
 def test_export_hands_the_chosen_architecture_over(explorer):
-    assert explorer.buttons["export"].disabled
+    assert not data(explorer.html())["exports"]
     with pytest.raises(RuntimeError, match="give 'on_export'"):
         explorer.export()
     taken = []
     explorer = ObjectiveExplorer(make_table(), on_export=lambda a: taken.append(a) or "net.onnx")
-    explorer.buttons["export"].click()
-    assert taken == [explorer.architecture] and "exported: net.onnx" in explorer.status.value
+    explorer.bridge._handle_custom_msg("export", [])  # as the page asks for it
+    assert taken == [explorer.architecture]
+    assert explorer.bridge.state["said"] == "exported: net.onnx"
+    explorer.weights["madds"].value = 1.0
+    assert explorer.bridge.state["said"] == ""
 
 
-def test_every_slider_says_what_it_moves(explorer):
-    for sliders, what in ((explorer.weights, "weight"), (explorer.limits, "limits")):
-        names = [slider.tooltip for slider in sliders.values()]
-        assert names == [f"{what} of {label}" for label in explorer.labels]
+def test_an_export_that_fails_says_why():
+    explorer = ObjectiveExplorer(make_table(), on_export=lambda architecture: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        explorer.export()
+    assert explorer.bridge.state["said"] == "ZeroDivisionError: division by zero"
 
 
 @pytest.mark.parametrize("n_objectives", [2, 5, 12])
 def test_two_to_twelve_objectives(n_objectives):
-    explorer = ObjectiveExplorer(make_table(20, n_objectives))
+    explorer = ObjectiveExplorer(make_table(20, n_objectives), pictures=100)
+    found = data(explorer.html())
     assert len(explorer.weights) == len(explorer.limits) == n_objectives
-    assert len(explorer.figure.axes[1].get_xticks()) == n_objectives
-    (line,) = (s for s in explorer.figure.axes[1].lines if s.get_label() == "chosen")
-    low, span = explorer.D.min(axis=0), np.ptp(explorer.D, axis=0)
-    np.testing.assert_allclose(line.get_ydata(), (explorer.D[explorer.chosen] - low) / span)
+    np.testing.assert_array_equal(found["F"], explorer.D)
+    errors = [name.startswith("top1_err") for name in explorer.objectives]
+    assert found["pictures"] == [100 * error for error in errors]
 
 
-def test_nan_and_ties_and_a_single_point_are_drawn():
+def test_nan_and_ties_and_a_single_point():
     holes = make_table(12)
     holes.loc[[2, 5], "top1_err"] = np.nan
     explorer = ObjectiveExplorer(holes)
-    assert "12 architectures, 10 within" in explorer.alt and explorer.chosen not in (2, 5)
+    assert explorer.chosen not in (2, 5)
+    assert data(explorer.html())["finite"] == [i for i in range(12) if i not in (2, 5)]
     tied, single = make_table(6).assign(top1_err=10.0, madds=1e6, params=1e5), make_table(1)
-    explorers = [explorer, ObjectiveExplorer(tied), ObjectiveExplorer(single)]
-    assert explorers[1].chosen == explorers[2].chosen == 0
-    explorers += [ObjectiveExplorer(single.assign(madds=np.nan))]
-    assert explorers[3].chosen is None and "finite" in explorers[3].alt
-    for explorer in explorers:
-        picture(explorer.figure, explorer.alt)
+    assert ObjectiveExplorer(tied).chosen == ObjectiveExplorer(single).chosen == 0
+    nothing = ObjectiveExplorer(single.assign(madds=np.nan))
+    assert nothing.chosen is None and data(nothing.html())["finite"] == []
 
 
-def test_a_saved_notebook_shows_the_last_picture_in_every_cell_and_errors_of_handlers(tmp_path):
+@pytest.mark.parametrize("space", [SearchSpace.pocket(), SearchSpace.paper()])
+def test_the_page_knows_the_layers(space):
+    explorer = ObjectiveExplorer(make_table(5, space=space))
+    found = data(explorer.html())
+    for genes, arch in zip(found["layers"], explorer.architectures, strict=True):
+        active = [int(gene) - 1 for gene in genes if gene != "0"]
+        assert [found["kernels"][gene % len(space.kernels)][0] for gene in active] == [
+            *arch.kernels
+        ]
+        assert [found["expands"][gene // len(space.kernels)] for gene in active] == [*arch.expands]
+
+
+def test_names_cannot_break_the_page(explorer):
+    table = make_table(5).rename(columns={"params": "top1_err_</script><b>"})
+    html = ObjectiveExplorer(table).html()
+    assert html.count("</script>") == 2 and "</script><b> error (%)" in data(html)["labels"]
+
+
+def test_a_command_writes_a_page_that_needs_nothing_else(tmp_path, capsys):
+    make_table(400, 12).to_csv(tmp_path / "archive.csv", index=False)
+    out = tmp_path / "page.html"
+    assert main(["explore", str(tmp_path), "--out", str(out), "--pictures", "500"]) == 0
+    assert "400 architectures, 12 objectives" in capsys.readouterr().out
+    page = out.read_text("utf-8")
+    assert page.startswith("<!doctype html>") and len(page) < 400_000
+    assert not re.search(r"(src|href)=|url\(|import ", page)
+    with pytest.raises(SystemExit, match="no column size, but architecture, top1_err"):
+        main(["explore", str(tmp_path), "--out", str(out), "--objectives", "madds", "size"])
+
+
+def test_a_saved_notebook_holds_a_page_for_each_cell_of_one_explorer(tmp_path):
     make_table().to_csv(tmp_path / "archive.csv", index=False)
     start = """from natlib.teach.explorer import ObjectiveExplorer
-explorer = ObjectiveExplorer("archive.csv", on_export=lambda architecture: 1 / 0)
+explorer = ObjectiveExplorer("archive.csv")
 explorer"""
-    cells = [start, "explorer", "explorer.weights['top1_err'].value = 1.0; print(explorer.alt)"]
-    cells += ["explorer.right.value = 'params'; explorer.up.value = 'madds'; print(explorer.alt)"]
-    cells += ["explorer.buttons['export'].click()"]
+    cells = [start, "explorer.weights['top1_err'].value = 1.0", "explorer"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    options = {"resources": {"metadata": {"path": str(tmp_path)}}, "allow_errors": True}
-    NotebookClient(notebook, timeout=120, kernel_name="python3", **options).execute()
-    outputs = [cell.outputs for cell in notebook.cells]
-    pictures = [out for cell in outputs for out in cell if "image/png" in out.get("data", {})]
-    moved, last = (cell[0].text.strip() for cell in outputs[2:4])
-    assert moved != last and len(pictures) == 2
-    for shown_here in pictures:
-        assert shown_here.metadata["image/png"]["alt"] == shown_here.data["text/plain"] == last
-    assert pictures[0].data["image/png"] == pictures[1].data["image/png"]
-    assert [out.ename for out in outputs[4] if out.output_type == "error"] == ["ZeroDivisionError"]
+    options = {"resources": {"metadata": {"path": str(tmp_path)}}, "kernel_name": "python3"}
+    NotebookClient(notebook, timeout=120, **options).execute()
+    outputs = [out.data for cell in notebook.cells for out in cell.outputs]
+    first, second = (data(out["text/html"]) for out in outputs if "text/html" in out)
+    assert first["key"] == second["key"] and first["serial"] < second["serial"]
+    assert second["state"]["weights"][0] == 1.0
+    assert all("text/html" not in out for out in outputs if "widget-view" in "".join(out))

@@ -118,6 +118,15 @@ def test_slides_follow_the_metadata_and_the_rules():
     ]
 
 
+def test_an_explorer_gets_a_slide_and_keeps_its_page_without_a_kernel():
+    html = {"text/html": '<div id="natlib-1-1"></div>\n<script>1</script>', "text/plain": "x"}
+    outputs = [new_output("display_data", data=data) for data in (html, WIDGET)]
+    notebook = new_notebook(cells=[new_code_cell("explorer", outputs=outputs)])
+    code, explorer = slides.arrange(notebook).cells
+    assert code.outputs == [] and [output.data for output in explorer.outputs] == [html]
+    assert slides.slide_type(explorer) == "subslide" and slides.PICTURE in explorer.metadata.tags
+
+
 def test_links_of_slides_lead_to_decks():
     text = "[one](01_supernet.ipynb#Elastic-width) [map](map.md#top) [paper](https://example.org)"
     notebook = new_notebook(cells=[new_markdown_cell(text)])

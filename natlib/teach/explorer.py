@@ -1,24 +1,23 @@
 """`ObjectiveExplorer`: move a weight or a limit and see which architecture it chooses.
 
-The decision is a pure function, `choose`; objectives are always minimised. The picture is an
-ordinary output of the cell, replaced when the controls move, so the saved notebook shows the last
-one, with its alt text, to readers without a kernel.
+The decision is a pure function, `choose`; objectives are always minimised. The explorer runs in the
+page (`explorer.js`, which decides alike) and needs no kernel; where there is one, page and sliders
+of `ipywidgets` are views of one state.
 """
 
+import json
 from collections.abc import Callable, Sequence
-from html import escape
 from math import ceil, floor, log10
 from pathlib import Path
+from uuid import uuid4
 
+import anywidget
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-from IPython.display import DisplayHandle, display
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import traitlets
+from IPython.display import display
 from numpy.typing import ArrayLike, NDArray
-from pymoo.decomposition.tchebicheff import Tchebicheff
 
 from natlib.inputs.checks import read_table
 from natlib.search import non_dominated
@@ -26,17 +25,18 @@ from natlib.space import Architecture, SearchSpace
 from natlib.teach import plots
 
 METHODS = {"weighted Chebyshev": "chebyshev", "pseudo-weights": "pseudo", "knee": "knee"}
-
-
-def within(F: ArrayLike, limits: ArrayLike | None) -> NDArray[np.bool_]:
-    """Returns which rows are finite and keep all limits, as for `choose`, bool `(n,)`."""
-    F = np.asarray(F, dtype=np.float64)
-    low, high = (-np.inf, np.inf) if limits is None else np.asarray(limits, dtype=np.float64).T
-    return (np.isfinite(F) & (low <= F) & (F <= high)).all(axis=1)
+METHODS |= {"reference point": "reference"}
+VIEW = {"method": "chebyshev", "right": 1, "up": 0, "picked": None, "kept": [], "said": ""}
+VIEW |= {"front": False, "log": False, "dominated": True, "sort": -1, "down": False}
+SCRIPT, SHEET = (Path(__file__).with_name(f"explorer.{end}").read_text() for end in ("js", "css"))
 
 
 def choose(
-    F: ArrayLike, weights: ArrayLike, limits: ArrayLike | None = None, method: str = "chebyshev"
+    F: ArrayLike,
+    weights: ArrayLike,
+    limits: ArrayLike | None = None,
+    method: str = "chebyshev",
+    reference: ArrayLike | None = None,
 ) -> int | None:
     """Chooses one architecture among those that keep the limits; no other of these dominates it.
 
@@ -44,48 +44,62 @@ def choose(
     (nadir); limits do not change this scale, so a limit moves the choice only if it excludes it.
     Let `w` be the weights divided by their sum, and `f` the scaled objectives:
 
-    - `"chebyshev"`: least `max_j w_j f_j`, Miettinen's weighted achievement function. A larger
-      weight demands more of its objective.
+    - `"chebyshev"`: least `max_j w_j f_j`, Miettinen's weighted achievement function.
     - `"pseudo"`: the pseudo-weights `(1 - f_j) / sum_k (1 - f_k)` say how good a point is in one
       objective compared with the others; the point whose pseudo-weights are closest to `w`.
     - `"knee"`: largest `prod_j (1.1 - f_j)`, the hypervolume that the point by itself dominates, as
       `natlib.search.knee_points` ranks them (in a box up to 1). Weights do not count.
+    - `"reference"`: least `max_j (f_j - r_j)`, Wierzbicki's achievement function; `r` holds the
+      values wished for, the reference point, scaled alike. Weights do not count.
 
     Ties go to the least sum of scaled objectives, then to the first row. Where no row keeps the
     limits, the result is `None`, otherwise the row.
 
     `F` is `(n, n_objectives)`, rows with NaN are never chosen; weights are at least zero, and all
-    zero counts as all equal; limits are the lowest and highest value of each, `(n_objectives, 2)`.
-    A weight that is negative or missing, or another method, is a `ValueError`.
+    zero counts as all equal; limits are the lowest and highest value of each, `(n_objectives, 2)`;
+    the reference point, `(n_objectives,)`, is in the units of `F`, by default the ideal. A weight
+    that is negative or missing, or another method, is a `ValueError`.
     """
     F, w = np.asarray(F, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if w.shape != F.shape[1:] or not np.all(w >= 0):
         raise ValueError(f"The weights {w} must be {F.shape[1]} numbers, none below zero.")
     if method not in METHODS.values():
         raise ValueError(f"No method '{method}': choose from {', '.join(METHODS.values())}.")
-    w = w / w.sum() if w.any() else np.full(len(w), 1 / len(w))
-    rows = np.flatnonzero(within(F, limits))
+    low, high = (-np.inf, np.inf) if limits is None else np.asarray(limits, dtype=np.float64).T
+    rows = np.flatnonzero((np.isfinite(F) & (low <= F) & (F <= high)).all(axis=1))
     if not len(rows):
         return None
-    rows = rows[non_dominated(F[rows])]
-    front = plots.front_of(F)
-    span = np.ptp(front, axis=0)
-    f = (F[rows] - front.min(axis=0)) / np.where(span > 0, span, 1)
-    if method == "chebyshev":
-        score = Tchebicheff().do(f, w, _type="many_to_one")
-    elif method == "pseudo":
-        good = np.maximum(1 - f, 1e-12)
-        score = np.abs(good / good.sum(axis=1, keepdims=True) - w).sum(axis=1)
-    else:
-        score = -np.prod(np.maximum(1.1 - f, 0), axis=1)
-    return int(rows[np.lexsort((f.sum(axis=1), score.round(12)))[0]])
+    rows, (_, ideal, span) = rows[non_dominated(F[rows])], _scale(F)
+    w = w / _sum(w) if w.any() else np.full(len(w), 1 / len(w))
+    f, aim = (F[rows] - ideal) / span, ideal if reference is None else np.asarray(reference)
+    good = np.maximum(1 - f, 1e-12)
+    score = {
+        "chebyshev": lambda: (f * w).max(axis=1),
+        "pseudo": lambda: _sum(np.abs(good / _sum(good)[:, None] - w)),
+        "knee": lambda: -np.cumprod(np.maximum(1.1 - f, 0), axis=1)[:, -1],
+        "reference": lambda: (f - (aim - ideal) / span).max(axis=1),
+    }[method]()
+    return int(rows[np.lexsort((_sum(f), score.round(12)))[0]])
+
+
+def _scale(F: NDArray) -> tuple[NDArray[np.bool_], NDArray, NDArray]:
+    """Returns which rows are the front, its ideal point, and its span in each objective, or 1."""
+    front = np.isfinite(F).all(axis=1)
+    front[front] = non_dominated(F[front])
+    ideal = F[front].min(axis=0) if front.any() else np.zeros(F.shape[1])
+    span = np.ptp(F[front], axis=0) if front.any() else ideal
+    return front, ideal, np.where(span > 0, span, 1)
+
+
+def _sum(values: NDArray) -> NDArray:
+    """Adds along the last axis from left to right, as the page does: equal to the last bit."""
+    return np.cumsum(values, axis=-1)[..., -1]
 
 
 def why_empty(F: ArrayLike, limits: ArrayLike, labels: Sequence[str]) -> str:
     """Says in a sentence which limit excludes every architecture and by how much.
 
     Where only several limits together exclude all, it names those that the nearest row breaks.
-
     `F` and `limits` are as for `choose`, `labels` those of the objectives, with their units.
     """
     F = np.asarray(F, dtype=np.float64)
@@ -137,10 +151,19 @@ def objectives_of(table: pd.DataFrame) -> list[str]:
     return names
 
 
+class Bridge(anywidget.AnyWidget):
+    """The state of an explorer, one for all its displays in the page and its sliders in Python."""
+
+    _esm = f"{SCRIPT}export default {{ render: bridge }};"
+    key, state = traitlets.Unicode().tag(sync=True), traitlets.Dict().tag(sync=True)
+
+
 class ObjectiveExplorer:
     """Sliders over an archive: weigh the objectives, limit them, and take the chosen network.
 
-    Show it as the last line of a cell; shown in several cells, all of them follow.
+    Show it as the last line of a cell; shown in several cells, all of them follow. It runs in the
+    page, also without a kernel; with one, it and the sliders `weights` and `limits`, by objective,
+    the latter in the units of the labels, follow each other.
 
     Args:
         archive: A table with a column `architecture` (published strings) and one column for each
@@ -148,15 +171,8 @@ class ObjectiveExplorer:
         objectives: The columns to use; by default all that have the name of an objective.
         space: The search space; by default the one that the strings belong to.
         on_export: Called with the chosen `Architecture` when *export* is pressed; what it returns,
-            such as the path of a file, is shown. Without it the button is off.
-
-    Attributes:
-        weights: The slider of each objective's weight, by name.
-        limits: The range slider of each objective's limits, by name, in the unit of its label.
-        method: How to choose, one of the values of `METHODS`.
-        right, up: The objectives that the front shows to the right and upwards.
-        chosen, kept: The chosen row of the archive, or `None`; the rows kept for comparison.
-        figure, alt: The picture, and what it shows in words.
+            such as the path of a file, is shown. Without it there is no such button.
+        pictures: How many pictures errors were measured on; so it can say how sure the choice is.
 
     Raises:
         FileNotFoundError, ValueError: As `read_archive` and `objectives_of` say.
@@ -169,189 +185,140 @@ class ObjectiveExplorer:
         objectives: Sequence[str] | None = None,
         space: SearchSpace | None = None,
         on_export: Callable[[Architecture], object] | None = None,
+        pictures: int = 0,
     ) -> None:
         self.table = read_archive(archive)
         self.objectives = list(objectives or objectives_of(self.table))
+        if missing := ", ".join(set(self.objectives) - set(self.table)):
+            raise ValueError(f"The archive has no column {missing}, but {', '.join(self.table)}.")
         self.labels = [plots.label_of(name) for name in self.objectives]
         self.D = plots.in_units(self.table[self.objectives], self.objectives)
+        self._ends = [_ends(values) for values in self.D.T]
         parse = space.parse if space else Architecture.from_string
         self.architectures = [parse(text) for text in self.table["architecture"]]
         spaces = (SearchSpace.pocket(), SearchSpace.paper())
         self.space = space or next(s for s in spaces if self.architectures[0] in s)
-        self.on_export, self.kept, self._shown = on_export, [], None
-        self._make_inputs()
-        self._make_buttons()
-        self.update()
-
-    def _make_inputs(self) -> None:
+        self.on_export, self.pictures, self._shown, self._follows = on_export, pictures, 0, False
         self.weights, self.limits = {}, {}
-        for name, label, values in zip(self.objectives, self.labels, self.D.T, strict=True):
-            tooltip = f"weight of {label}"
-            self.weights[name] = widgets.FloatSlider(0.5, min=0, max=1, step=0.05, tooltip=tooltip)
-            self.limits[name] = _range_slider(values, f"limits of {label}")
-            self.weights[name].layout.width = self.limits[name].layout.width = "98%"
-        names = list(zip(self.labels, self.objectives, strict=True))
-        self.method = widgets.Dropdown(options=METHODS, description="method")
-        self.right = widgets.Dropdown(options=names, index=1, description="to the right")
-        self.up = widgets.Dropdown(options=names, index=0, description="upwards")
-        sliders = [*self.weights.values(), *self.limits.values()]
-        self.inputs = [*sliders, self.method, self.right, self.up]
-        self._start = [control.value for control in self.inputs]
-        self._changed = lambda change: self._run(self.update)
-        for control in self.inputs:
-            control.observe(self._changed, "value")
+        for name, label, ends in zip(self.objectives, self.labels, self._ends, strict=True):
+            low, high, step = ends
+            look = {"description": label, "min": low, "max": high, "step": step}
+            look["readout_format"] = f".{max(0, -floor(log10(step)))}f"
+            self.weights[name] = widgets.FloatSlider(0.5, max=1, step=0.05, description=label)
+            self.limits[name] = widgets.FloatRangeSlider(value=(low, high), **look)
+        self._start = VIEW | self._values() | {"reference": [low for low, *_ in self._ends]}
+        self.bridge = Bridge(key=uuid4().hex[:12], state=self._start)
+        self.bridge.observe(self._follow, "state")
+        self.bridge.on_msg(lambda *_: self.export())
+        self._sliders = [*self.weights.values(), *self.limits.values()]
+        for slider in self._sliders:
+            slider.observe(self._moved, "value")
 
-    def _make_buttons(self) -> None:
-        """Makes the buttons and lays all controls out, with a row for each objective."""
-        self.status, self.errors, self.buttons = widgets.HTML(), widgets.Output(), {}
-        for action in (self.reset, self.compare, self.export):
-            name, tooltip = action.__name__, action.__doc__.splitlines()[0]
-            self.buttons[name] = widgets.Button(description=name, tooltip=tooltip)
-            self.buttons[name].on_click(lambda _, action=action: self._run(action))
-        self.buttons["export"].disabled = self.on_export is None
-        cells = [widgets.HTML(f"<b>{text}</b>") for text in ("objective", "weight", "limits")]
-        for name, label in zip(self.objectives, self.labels, strict=True):
-            cells += [widgets.HTML(escape(label)), self.weights[name], self.limits[name]]
-        columns = widgets.Layout(grid_template_columns="12em 1fr 1fr", max_width="1000px")
-        wrap = widgets.Layout(flex_flow="row wrap")
-        rows = [[self.method, self.right, self.up], list(self.buttons.values())]
-        boxes = [widgets.Box(row, layout=wrap) for row in rows]
-        table = widgets.GridBox(cells, layout=columns)
-        self.controls = widgets.VBox([table, *boxes, self.status, self.errors])
-
-    def _run(self, action: Callable[[], object]) -> None:
-        """Runs a handler; its exception is shown below the controls as well as raised."""
-        self.errors.outputs = ()
-        try:
-            action()
-        except Exception:
-            with self.errors:
-                raise
-            raise
-
-    def update(self) -> None:
-        """Chooses and draws anew."""
+    def _values(self) -> dict[str, list]:
         weights = [slider.value for slider in self.weights.values()]
-        limits = [slider.value for slider in self.limits.values()]
-        for slider in self.weights.values():
-            slider.disabled = self.method.value == "knee"
-        self.feasible = within(self.D, limits)
-        self.chosen = choose(self.D, weights, limits, self.method.value)
-        reason = "" if self.chosen is not None else why_empty(self.D, limits, self.labels)
-        self.figure, self.alt = self._draw(), self._in_words(reason)
-        self._say(reason)
-        if self._shown is not None:
-            data, metadata = plots.picture(self.figure, self.alt)
-            self._shown.update(data, metadata=metadata, raw=True)
+        return {"weights": weights, "limits": [list(box.value) for box in self.limits.values()]}
 
-    @rc_context(plots.STYLE)
-    def _draw(self) -> Figure:
-        """Draws the front, parallel coordinates, and a strip for the chosen and each kept row."""
-        looks = zip(self.kept, "ABC", plots.COLORS[2:], plots.MARKERS[1:], strict=False)
-        marks = [plots.Mark(*look) for look in looks]
-        rows = [["front"] * 3 + ["lines"] * 3, ["."] * 6, ["chosen"] * 6]
-        heights = [3.2, 0.9 if len(self.objectives) <= 4 else 1.5, 0.8]  # inches
-        if marks:
-            names = [mark.name for mark in marks] + ["."] * (3 - len(marks))
-            rows, heights = [*rows, ["."] * 6, [*np.repeat(names, 2)]], [*heights, 0.4, 0.8]
-        figure = Figure(figsize=(10.5, sum(heights) + 0.25))
-        edges = dict(left=0.06, right=0.985, bottom=0.01, top=0.96, hspace=0, wspace=0.3)
-        axes = figure.subplot_mosaic(rows, height_ratios=heights, gridspec_kw=edges)
-        axes["chosen"].set_axis_off()
-        axes["chosen"].set_title("No architecture keeps all limits.")
-        if self.chosen is not None:
-            marks.append(plots.Mark(self.chosen, "chosen", plots.COLORS[1], "X"))
-        self._draw_front(axes["front"], marks)
-        plots.draw_uprights(axes["lines"], self.D, self.objectives)
-        plots.draw_lines(axes["lines"], self.D, self.feasible, marks)
-        for mark in marks:
-            plots.draw_layers(axes[mark.name], self.architectures[mark.row], self.space)
-            key = "  (height: expand ratio, number: kernel size)" * (mark.name == "chosen")
-            title = f"{mark.name}: {self.architectures[mark.row]}{key}"
-            axes[mark.name].set_title(title, fontsize=9)
-        return figure
+    def _moved(self, change: dict) -> None:
+        if not self._follows:
+            self.set(**self._values(), picked=None)
 
-    def _draw_front(self, ax: Axes, marks: Sequence[plots.Mark]) -> None:
-        points = self.D[:, [self.right.index, self.up.index]]
-        inside = self.feasible
-        looks = [(~inside, plots.FAINT, "outside"), (inside, plots.COLORS[0], "within")]
-        for rows, color, name in looks:
-            if rows.any():
-                look = {"color": color, "label": f"{name} the limits", "alpha": 0.5, "lw": 0}
-                ax.scatter(*points[rows].T, 22, **look)
-        if inside.any():
-            front = plots.front_of(points[inside])
-            ax.step(*front.T, where="post", color=plots.COLORS[0], label="front of these two")
-        for row, name, color, marker in marks:
-            ax.plot(*points[row], marker, color=color, mec="white", ms=12, label=name)
-        ax.set(xlabel=self.right.label, ylabel=self.up.label)
-        ax.legend(fontsize=9)
+    def _follow(self, change: dict) -> None:
+        """Moves the sliders to where the page, or code, has set the state."""
+        self._follows, (weights, limits) = True, map(change["new"].get, ("weights", "limits"))
+        for slider, value in zip(self._sliders, weights + limits, strict=True):
+            slider.value = value
+        self._follows = False
 
-    def reset(self) -> None:
-        """Puts every control back and forgets what was kept."""
-        self.kept = []
-        for control, value in zip(self.inputs, self._start, strict=True):
-            control.unobserve(self._changed, "value")
-            control.value = value
-            control.observe(self._changed, "value")
-        self.update()
+    def set(self, **changes: object) -> None:
+        """Sets what page and sliders share: `method`, `reference`, `right`, `up`, `picked`, ..."""
+        if unknown := ", ".join(set(changes) - set(self._start)):
+            raise ValueError(f"No {unknown} to set: there are {', '.join(self._start)}.")
+        self.bridge.state = self.bridge.state | {"said": ""} | changes
 
-    def compare(self) -> None:
-        """Keeps the chosen architecture beside the next ones; the oldest of four goes."""
-        if self.chosen is not None and self.chosen not in self.kept:
-            self.kept = [*self.kept, self.chosen][-3:]
-            self.update()
+    @property
+    def kept(self) -> list[int]:
+        """The rows that are kept for comparison, at most three."""
+        return self.bridge.state["kept"]
 
-    def export(self) -> object:
-        """Hands the chosen architecture to `on_export`; shows and returns its result.
-
-        Raises:
-            RuntimeError: If there is nothing to export, or nothing to do it with.
-        """
-        if self.chosen is None or self.on_export is None:
-            raise RuntimeError("Nothing to export: give 'on_export' and widen the limits.")
-        result = self.on_export(self.architecture)
-        self._say(f"exported: {result}")
-        return result
+    @property
+    def chosen(self) -> int | None:
+        """The row that was picked in the page, else the one that the method chooses, or `None`."""
+        how = map(self.bridge.state.get, ("weights", "limits", "method", "reference"))
+        picked = self.bridge.state["picked"]
+        return choose(self.D, *how) if picked is None else picked
 
     @property
     def architecture(self) -> Architecture | None:
         """The chosen architecture, or `None`."""
         return None if self.chosen is None else self.architectures[self.chosen]
 
-    def _say(self, message: str) -> None:
-        """Shows figures of the chosen architecture and a message, read aloud where it changes."""
-        lines = [] if self.chosen is None else [self._figures(self.chosen)]
-        text = "".join(f"<div>{escape(line)}</div>" for line in [*lines, message] if line)
-        self.status.value = f'<div role="status" aria-live="polite">{text}</div>'
+    def reset(self) -> None:
+        """Puts every control back and forgets what was kept."""
+        self.set(**self._start)
 
-    def _figures(self, row: int) -> str:
-        values = zip(self.labels, self.D[row], strict=True)
-        return f"{self.architectures[row]}: " + ", ".join(f"{k} {v:.4g}" for k, v in values)
+    def compare(self) -> None:
+        """Keeps the chosen architecture beside the next ones; the oldest of four goes."""
+        if self.chosen is not None and self.chosen not in self.kept:
+            self.set(kept=[*self.kept, self.chosen][-3:])
 
-    def _in_words(self, reason: str) -> str:
-        parts = [
-            f"Archive of {len(self.D)} architectures, {self.feasible.sum()} within the limits; "
-            f"{self.up.label} against {self.right.label}, all objectives as parallel coordinates.",
-            reason or f"Chosen by {self.method.label}: {self._figures(self.chosen)}.",
-        ]
-        parts += [f"Kept as {'ABC'[i]}: {self._figures(k)}." for i, k in enumerate(self.kept)]
-        return " ".join(parts)
+    def export(self) -> object:
+        """Hands the chosen architecture to `on_export`; shows and returns its result.
+
+        A `RuntimeError` says that there is nothing to export, or nothing to do it with.
+        """
+        if self.chosen is None or self.on_export is None:
+            raise RuntimeError("Nothing to export: give 'on_export' and widen the limits.")
+        try:
+            result = self.on_export(self.architecture)
+        except Exception as error:
+            self.set(said=f"{type(error).__name__}: {error}")
+            raise
+        self.set(said=f"exported: {result}")
+        return result
+
+    def _data(self) -> dict:
+        """Returns what the page needs, as JSON has it."""
+        finite, (front, ideal, span) = np.isfinite(self.D).all(axis=1), _scale(self.D)
+        D = self.D[finite] if finite.any() else np.zeros((1, len(self.labels)))
+        genes = [self.space.encode(arch)[2:] + ord("0") for arch in self.architectures]
+        rows = {"F": np.where(finite[:, None], self.D, 0), "finite": np.flatnonzero(finite)}
+        rows |= {"best": D.min(axis=0), "worst": D.max(axis=0), "ideal": ideal, "span": span}
+        return {
+            **{name: values.tolist() for name, values in rows.items()}, "front": front.tolist(),
+            "key": self.bridge.key, "serial": self._shown, "labels": self.labels,
+            "methods": list(METHODS.items()), "ends": self._ends,
+            "names": list(map(str, self.architectures)),
+            "notes": [f"{arch.resolution} px, width {arch.width}" for arch in self.architectures],
+            "layers": ["".join(map(chr, row)) for row in genes], "depth": self.space.max_depth,
+            "expands": self.space.expands,
+            "kernels": [(k, plots.KERNEL_COLORS[k]) for k in self.space.kernels],
+            "pictures": [self.pictures * name.startswith("top1_err") for name in self.objectives],
+            "exports": self.on_export is not None, "state": self.bridge.state, "start": self._start,
+        }  # fmt: skip
+
+    def html(self) -> str:
+        """Returns the explorer as HTML with script, style and data; it needs nothing else."""
+        self._shown += 1
+        place = f"natlib-{self.bridge.key}-{self._shown}"
+        content = json.dumps(self._data()).replace("<", "\\u003c")
+        start = f"explorer(document.getElementById({place!r}), {json.dumps(SHEET)});"
+        return f"""<div id="{place}"><p>{self!r}</p>
+<script type="application/json">{content}</script></div>
+<script>(() => {{ {SCRIPT}{start} }})();</script>"""
+
+    def __repr__(self) -> str:
+        return f"Archive of {len(self.D)} architectures; chosen: {self.architecture}."
 
     def _ipython_display_(self) -> None:
-        display(self.controls)
-        self._shown = self._shown or DisplayHandle()  # one id, which an update looks for everywhere
-        data, metadata = plots.picture(self.figure, self.alt)
-        self._shown.display(data, metadata=metadata, raw=True)
+        display({"text/html": self.html(), "text/plain": repr(self)}, raw=True)
+        display(self.bridge)
 
 
-def _range_slider(values: NDArray, tooltip: str) -> widgets.FloatRangeSlider:
-    """Makes a range slider over the finite values, its ends moved outwards to round numbers."""
+def _ends(values: NDArray) -> tuple[float, float, float]:
+    """Returns the ends of finite values, moved outwards to round numbers, and a slider's step."""
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     digits = 2 - floor(log10(high - low if high > low else abs(high) or 1))
     step = 10.0**-digits
     low = round(floor(low / step) * step, digits)
-    high = round(max(ceil(high / step) * step, low + step), digits)
-    look = {"readout_format": f".{max(digits, 0)}f", "tooltip": tooltip}
-    return widgets.FloatRangeSlider(value=(low, high), min=low, max=high, step=step, **look)
+    return low, round(max(ceil(high / step) * step, low + step), digits), step

@@ -1,4 +1,4 @@
-"""The figures that several notebooks and the explorer show, and how they are shown.
+"""The figures that several notebooks show, and how they are shown.
 
 Everywhere `F` holds objectives, all minimised, `(n, n_objectives)`, and `objectives` names its
 columns; `D` is `F` in the units of the labels, and `X` holds canonical encodings, `(n, n_var)`.
@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
-from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -46,15 +45,6 @@ UNITS = {
 }
 HYPERVOLUME = "hypervolume (share of the box)"
 FloatMatrix = NDArray[np.float64]
-
-
-class Mark(NamedTuple):
-    """A row of an archive that a figure points out, its name there and how it looks."""
-
-    row: int
-    name: str
-    color: str
-    marker: str
 
 
 def label_of(objective: str) -> str:
@@ -318,83 +308,56 @@ def plot_correlations(F: ArrayLike, objectives: Sequence[str]) -> Figure:
 def plot_parallel(
     F: ArrayLike, objectives: Sequence[str], chosen: Mapping[str, int] | None = None
 ) -> Figure:
-    """Shows all objectives at once, a line for each architecture; chosen rows by their names."""
-    figure, [ax] = new_figure(size=(max(7, 0.9 * len(objectives)), 4))
-    D, looks = in_units(F, objectives), zip(COLORS[1:], MARKERS[1:], strict=True)
-    marks = [Mark(r, n, *k) for (n, r), k in zip((chosen or {}).items(), looks, strict=False)]
-    draw_uprights(ax, D, objectives)
-    draw_lines(ax, D, np.ones(len(D), dtype=bool), marks)
-    if marks:
-        ax.legend(loc="upper right", ncols=len(marks), bbox_to_anchor=(1, 1.14))
-    return figure
-
-
-def draw_uprights(ax: Axes, D: FloatMatrix, objectives: Sequence[str]) -> None:
-    """Draws the uprights of parallel coordinates, best values at the bottom; NaN do not count."""
-    for i, ends in enumerate(zip(*_ends(D), strict=True)):
-        for value, y, align in zip(ends, (-0.03, 1.03), ("top", "bottom"), strict=True):
-            if np.isfinite(value):
-                ax.text(i, y, f"{value:.3g}", ha="center", va=align, fontsize=8)
-    names = [label_of(name) for name in objectives]
-    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(names) > 4 else {}
-    ax.set_xticks(range(len(names)), names, **slant)
-    ax.set(xlim=(-0.3, len(names) - 0.7), ylim=(-0.14, 1.14), yticks=[])
-    ax.set_ylabel("best to worst in the archive")
-    ax.grid(axis="x", color=FAINT)
-
-
-def draw_lines(ax: Axes, D: FloatMatrix, feasible: NDArray, marks: Sequence[Mark]) -> None:
-    """Draws a line for each finite row of `D` where `draw_uprights` drew, faded if not feasible."""
-    (low, high), finite = _ends(D), np.isfinite(D).all(axis=1)
+    """Shows all objectives at once, a line for each finite row; chosen rows by their names."""
+    size, labels = (max(7, 0.9 * len(objectives)), 4), ("", "best to worst in the archive")
+    figure, [ax] = new_figure(size=size, labels=labels)
+    D, at, names = in_units(F, objectives), np.arange(len(objectives)), map(label_of, objectives)
+    finite = np.isfinite(D).all(axis=1)
+    low, high = np.sort(D[finite], axis=0)[[0, -1]] if finite.any() else (0 * at, 0 * at)
+    for x in at if finite.any() else ():
+        ax.text(x, -0.03, f"{low[x]:.3g}", ha="center", va="top", fontsize=8)
+        ax.text(x, 1.03, f"{high[x]:.3g}", ha="center", va="bottom", fontsize=8)
     N = (np.where(finite[:, None], D, np.nan) - low) / np.where(high > low, high - low, 1)
-    alpha, at = min(0.4, 0.1 + 20 / max(len(D), 1)), np.arange(D.shape[1])
-    for rows, color in ((~feasible, FAINT), (feasible, COLORS[0])):
-        lines = np.stack(np.broadcast_arrays(at, N[rows & finite]), axis=2)
-        ax.add_collection(LineCollection(lines, colors=color, alpha=alpha, linewidths=0.8))
-    for row, name, color, marker in marks:
-        ax.plot(at, N[row], color=color, marker=marker, mec="white", ms=10, lw=2.5, label=name)
-
-
-def _ends(D: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
-    """Returns best and worst value of each objective; infinite where no row is finite."""
-    D = D[np.isfinite(D).all(axis=1)]
-    return D.min(axis=0, initial=np.inf), D.max(axis=0, initial=-np.inf)
-
-
-def draw_layers(ax: Axes, arch: Architecture, space: SearchSpace) -> None:
-    """Draws an architecture as a strip: a bar for each layer, dotted where it is skipped.
-
-    A bar is as high as its expand ratio; its kernel size stands in it and gives its colour.
-    """
-    stage, position = np.indices((space.n_stages, space.max_depth))
-    at = stage * (space.max_depth + 0.6) + position
-    active, top = position < np.array(arch.depths)[:, None], max(space.expands)
-    colors = [KERNEL_COLORS[kernel] for kernel in arch.kernels]
-    ax.bar(at[~active], top, 0.85, color="none", edgecolor=FAINT, linestyle=":")
-    ax.bar(at[active], arch.expands, 0.85, color=colors, edgecolor=INK)
-    for x, kernel, expand in zip(at[active], arch.kernels, arch.expands, strict=True):
-        ax.text(x, expand / 2, kernel, ha="center", va="center", fontsize=8)
-    ax.set(xlim=(-0.6, at.max() + 0.6), ylim=(0, 1.02 * top))
-    ax.set_axis_off()
+    lines = np.stack(np.broadcast_arrays(at, N[finite]), axis=2)
+    look = {"colors": COLORS[0], "alpha": min(0.4, 0.1 + 20 / max(len(D), 1)), "linewidths": 0.8}
+    ax.add_collection(LineCollection(lines, **look))
+    for (name, row), mark in zip((chosen or {}).items(), LOOKS[1:], strict=False):
+        ax.plot(at, N[row], mec="white", ms=10, lw=2.5, label=name, **mark)
+    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(at) > 4 else {}
+    ax.set_xticks(at, names, **slant)
+    ax.set(xlim=(-0.3, len(at) - 0.7), ylim=(-0.14, 1.14), yticks=[])
+    ax.grid(axis="x", color=FAINT)
+    if chosen:
+        ax.legend(loc="upper right", ncols=len(chosen), bbox_to_anchor=(1, 1.14))
+    return figure
 
 
 def draw_architecture(
     archs: Mapping[str, Architecture], space: SearchSpace, notes: Mapping[str, str] | None = None
 ) -> Figure:
-    """Draws architectures by name as `draw_layers` does; notes are words to add to some titles."""
+    """Draws architectures by name, a bar for each layer, dotted where it is skipped.
+
+    A bar is as high as its expand ratio; its kernel size stands in it and gives its colour. Notes
+    are words to add to some titles.
+    """
     words = {name: f", {note}" for name, note in (notes or {}).items()}
     titles = [
         f"{n}: {a.resolution} px, width {a.width}{words.get(n, '')}" for n, a in archs.items()
     ]
     labels = ("layers, from input to output", "expand ratio")
     figure, axes = new_figure(titles, 1, (8, 1.2 + 0.8 / len(archs)), labels, sharex=True)
+    stage, position = np.indices((space.n_stages, space.max_depth))
+    at, top = stage * (space.max_depth + 0.6) + position, max(space.expands)
     for ax, arch in zip(axes, archs.values(), strict=True):
-        draw_layers(ax, arch, space)
-        ax.set_axis_on()
-        ax.set_yticks((0, *space.expands))
+        active = position < np.array(arch.depths)[:, None]
+        colors = [KERNEL_COLORS[kernel] for kernel in arch.kernels]
+        ax.bar(at[~active], top, 0.85, color="none", edgecolor=FAINT, linestyle=":")
+        ax.bar(at[active], arch.expands, 0.85, color=colors, edgecolor=INK)
+        for x, kernel, expand in zip(at[active], arch.kernels, arch.expands, strict=True):
+            ax.text(x, expand / 2, kernel, ha="center", va="center", fontsize=8)
+        ax.set(xlim=(-0.6, at.max() + 0.6), ylim=(0, 1.02 * top), yticks=(0, *space.expands))
         ax.grid(axis="x", visible=False)
-    middle = np.arange(space.n_stages) * (space.max_depth + 0.6) + (space.max_depth - 1) / 2
-    ax.set_xticks(middle, [f"stage {stage + 1}" for stage in range(space.n_stages)])
+    ax.set_xticks(at.mean(axis=1), [f"stage {stage + 1}" for stage in range(space.n_stages)])
     kernels = {f"kernel {k}": Patch(fc=KERNEL_COLORS[k], ec=INK) for k in space.kernels}
     figure.legend(kernels.values(), kernels, loc="outside upper right", ncols=len(kernels))
     return figure
