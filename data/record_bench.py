@@ -4,11 +4,10 @@
     python data/record_bench.py measure     the errors of all subnets, an hour or more; resumable
     python data/record_bench.py pack        the table that ships
 
-The kernel is chosen once for a network, or with `--kernels stage` for each stage; the expand ratio
-and the depth are chosen for each stage, and the resolution is any (or one of `--resolutions`). Every
-subnet is measured as `natlib.evaluate.evaluate` does it, but a stage that many subnets share runs
-once: while batch norm is recalibrated, what a stage gives depends on the stages before it and on
-nothing after it.
+The kernel is chosen once for a network, or with `--kernels stage` for each stage; expand ratio and
+depth are chosen for each stage; the resolution is any (or one of `--resolutions`). Every subnet is
+measured as `natlib.evaluate.evaluate` does it, but a stage that many subnets share runs once: while
+batch norm is recalibrated, what a stage gives depends on the stages before it, not on those after.
 """
 
 from __future__ import annotations
@@ -23,9 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from build_tables import TABLES, ship
 from record_pocket import new_supernet, train_on
 from torch import Tensor, nn
 
+from natlib.cost import CostTable
 from natlib.data import DATA, Task, load_task
 from natlib.deploy.latency import LatencyTable
 from natlib.evaluate import InputBatches, correct_predictions, fixed_sample, recalibrate
@@ -33,7 +34,7 @@ from natlib.layers import fold_batch_norm
 from natlib.space import Architecture, IntMatrix, SearchSpace
 from natlib.supernet import Supernet
 
-TABLES, PARTS = DATA / "tables", DATA.parent / "build" / "bench"
+PARTS, TORCH = DATA.parent / "build" / "bench", torch.__version__.split("+")[0]
 SPACE = SearchSpace.pocket()
 TASK, SEED, STEPS, RATE = "animals", 0, 300, 0.03  # the supernet of `pocket_animals.csv`
 CALIBRATION, TEST = 400, 1000  # training pictures for batch norm, test pictures; all of validation
@@ -100,6 +101,7 @@ class Tap(nn.Module):
         self.module, self.kept = module, []
 
     def forward(self, x: Tensor) -> Tensor:
+        """Returns what the module makes of `x`, and keeps it."""
         self.kept.append(self.module(x))
         return self.kept[-1]
 
@@ -163,6 +165,28 @@ def measure(kernels: str, resolutions: list[int]) -> None:
                 np.save(file, counts)
             path.with_suffix(".part").replace(path)
             print(time.strftime("%H:%M:%S"), path.name, len(counts), counts.mean(0), flush=True)
+
+
+def pack(kernels: str, resolutions: list[int]) -> None:
+    """Writes the table of all subnets of these resolutions, once all of them are measured."""
+    resolutions, firsts = sorted(resolutions), range(len(CHOICES))
+    parts = [part(r, first, kernels) for r in resolutions for first in firsts]
+    if missing := sum(not path.exists() for path in parts):
+        raise SystemExit(f"{missing} of {len(parts)} parts are not measured yet: measure first.")
+    X = np.vstack([encodings(r, first, kernels) for r in resolutions for first in firsts])
+    costs, latency = CostTable(SPACE, 10), LatencyTable.load(TABLES / "latency.json")
+    task = load_task(TASK)
+    n = len(task.valid)
+    arrays = {
+        "resolutions": np.array(resolutions),
+        "correct": np.concatenate([np.load(path) for path in parts]),  # on each of:
+        "pictures": np.array([len(range(0, n, 2)), len(range(1, n, 2)), TEST]),
+        "madds": costs.madds(X).astype("u4"),
+        "params": costs.params(X).astype("u4"),
+        "latency_ms": latency.latency_ms(X).astype("f4"),
+    }
+    about = {"task": TASK, "seed": SEED, "steps": STEPS, "rate": RATE, "calibration": CALIBRATION}
+    ship("pocket.npz", arrays, **about, kernels=kernels, cpu=latency.about["cpu"], torch=TORCH)
 
 
 def measure_latency() -> None:
