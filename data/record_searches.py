@@ -34,14 +34,11 @@ from sklearn.pipeline import Pipeline
 
 from natlib import search
 from natlib.space import IntMatrix
-from natlib.surrogate import gaussian_process, seeing
-from natlib.teach.tables import TABLES, TableSpace, load_table
+from natlib.surrogate import SURROGATES
+from natlib.teach.tables import FOLDER, TABLES, TableSpace, load_table
 
 BUDGET, FIRST, CHOSEN, POPULATION = 100, 20, 8, 20
 SEEDS, TRIES = range(10), range(100, 105)
-OBJECTIVES = {name: ("top1_err", "latency_ms") for name in TABLES} | {
-    "pocket": ("top1_err", "madds")
-}
 
 
 class BudgetSpent(Exception):
@@ -51,9 +48,9 @@ class BudgetSpent(Exception):
 class Lookups:
     """Answers with measured objectives and notes the rows in order, each once, up to a budget."""
 
-    def __init__(self, table: TableSpace, names: tuple, budget: int = BUDGET) -> None:
+    def __init__(self, table: TableSpace, budget: int = BUDGET) -> None:
         self.table, self.budget, self.rows = table, budget, {}
-        self.F = table.measure(table.X, names)
+        self.F = table.measure(table.X)
 
     def __call__(self, X: IntMatrix) -> NDArray[np.float64]:
         """Returns the objectives of encodings, or raises `BudgetSpent`."""
@@ -144,7 +141,7 @@ def surrogate_search(look: Lookups, seed: int, choose: Callable = search.choose_
     X = even_sample(look, np.random.default_rng(seed))
     for iteration in itertools.count():
         F = look(X)
-        surrogate = seeing(look.table.features, gaussian_process(seed)).fit(X, F[:, 0])
+        surrogate = SURROGATES["gp_onehot"](look.table, seed).fit(X, F[:, 0])
         found = search.nsga3(
             look.table,
             lambda X, model=surrogate: np.column_stack([model.predict(X), look.costs(X)]),
@@ -205,7 +202,7 @@ OURS = "NAT's inner loop"
 
 def search_with(method: Callable, table: TableSpace, seed: int) -> list[int]:
     """Returns the rows that a method looked at, in order."""
-    look = Lookups(table, OBJECTIVES[table.name])
+    look = Lookups(table)
     with suppress(BudgetSpent):
         method(look, seed)
     assert len(look.rows) == BUDGET, "the method stopped by itself"
@@ -215,9 +212,9 @@ def search_with(method: Callable, table: TableSpace, seed: int) -> list[int]:
 def compare(found: dict[str, NDArray], seeds: Iterable[int]) -> None:
     """Prints by table and method the share of the true hypervolume, and where NAT is ahead."""
     for name, rows in found.items():
-        table, names = load_table(name), OBJECTIVES[name]
-        F = table.measure(table.X, names)
-        shares = [[table.reached(F[r], names) for r in seeds_of] for seeds_of in rows]
+        table = load_table(name)
+        F = table.measure(table.X)
+        shares = [[table.reached(F[r]) for r in seeds_of] for seeds_of in rows]
         shares = pd.DataFrame(shares, index=list(METHODS), columns=list(seeds))
         print(f"\n{name}\n{shares.assign(median=shares.median(axis=1)).round(4).to_string()}")
         rivals = shares.loc[[m for m in METHODS if not m.startswith("NAT")]].max()
@@ -237,7 +234,9 @@ def main() -> None:
         found[name] = np.array(runs, dtype=np.uint16)
         compare({name: found[name]}, seeds)
     if arguments.what == "record":
-        ship("searches.npz", found | {"methods": np.array(list(METHODS))}, seeds=[*seeds])
+        path = FOLDER / "searches.npz"  # which keeps the other tables
+        known = dict(np.load(path, allow_pickle=False)) if path.exists() else {}
+        ship(path.name, known | found | {"methods": np.array(list(METHODS))}, seeds=[*seeds])
 
 
 if __name__ == "__main__":

@@ -134,6 +134,13 @@ def run_rehearse(arguments: Sequence[str]) -> int | None:
     return main(arguments)
 
 
+def run_challenge(arguments: Sequence[str]) -> None:
+    """Ranks the submissions to a challenge."""
+    from natlib.teach.challenge import main
+
+    main(arguments)
+
+
 def run_check(arguments: Sequence[str]) -> int:
     """Looks whether this machine is ready."""
     from natlib import check
@@ -150,6 +157,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "estimate": ("predict how many hours that takes on this computer", run_estimate),
     "data": ("download data sets of the paper, and say which are there", run_data),
     "rehearse": ("write a miniature of each data set, to rehearse with", run_rehearse),
+    "challenge": ("rank what a class found with 40 look-ups", run_challenge),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 
