@@ -166,26 +166,34 @@ def spread_of(choose: Callable, surrogate: Pipeline, X: IntMatrix) -> dict:
 def expected_gain(F_new, F_archive, k, X_new, X_archive, sd) -> IntMatrix:
     """Chooses, one after another, the candidate with the largest expected gain of hypervolume.
 
-    The cost is known, the error normal about its prediction. A gain is the area between the front,
-    a staircase, and the candidate, so its mean is a sum over steps: the step's width times the
-    expected improvement on its height. A chosen candidate counts as measured, at its prediction.
+    A chosen one counts as measured, at its prediction. Like `natlib.search.choose_candidates`.
     """
-    worst = F_archive.max(axis=0) * 1.1
-    known, left = F_archive, np.flatnonzero(~(X_new[:, None] == X_archive).all(axis=2).any(axis=1))
-    chosen = []
+    known, worst, chosen = F_archive, F_archive.max(axis=0) * 1.1, []
+    left = np.flatnonzero(~(X_new[:, None] == X_archive).all(axis=2).any(axis=1))
     while len(chosen) < k and len(left):
-        front = known[search.non_dominated(known)]
-        front = np.unique(np.vstack([front, [front[:, 0].min(), worst[1]]])[:, ::-1], axis=0)
-        edges, heights = front[:, 0], np.append(worst[0], np.minimum.accumulate(front[:, 1]))[:-1]
-        begins = np.concatenate([[0.0], edges[:-1]])
-        mean, cost, s = F_new[left, 0, None], F_new[left, 1, None], sd[left, None] + 1e-12
-        z = (heights - mean) / s
-        improvement = (heights - mean) * norm.cdf(z) + s * norm.pdf(z)
-        widths = np.maximum(0, edges - np.maximum(begins, cost))
-        best = left[(widths * improvement).sum(axis=1).argmax()]
+        front = np.unique(known[search.non_dominated(known)], axis=0)
+        best = left[gains_of(*F_new[left].T, sd[left], front, worst).argmax()]
         chosen, known = [*chosen, best], np.vstack([known, F_new[best]])
         left = left[left != best]
     return np.array(chosen, dtype=np.int64)
+
+
+def gains_of(
+    mean: NDArray, cost: NDArray, sd: NDArray, front: NDArray, worst: NDArray
+) -> NDArray[np.float64]:
+    """Returns the expected gain of hypervolume of candidates whose costs are known, `(n,)`.
+
+    The error is normal about its prediction. A gain is the area between the front, a staircase over
+    the cost, and the candidate; so its mean is a sum over steps: the step's width beyond the
+    candidate's cost, times the expected improvement on the error there.
+    """
+    front = front[np.argsort(front[:, 1])]
+    heights, ends = np.append(worst[0], front[:, 0]), np.append(front[:, 1], worst[1])
+    begins = np.append(-np.inf, front[:, 1])
+    mean, cost, sd = mean[:, None], cost[:, None], sd[:, None] + 1e-12
+    z = (heights - mean) / sd
+    improvement = (heights - mean) * norm.cdf(z) + sd * norm.pdf(z)
+    return (np.maximum(0, ends - np.maximum(begins, cost)) * improvement).sum(axis=1)
 
 
 METHODS: dict[str, Callable[[Lookups, int], None]] = {
