@@ -114,7 +114,7 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
 
 def verify_checksum(path: Path) -> Path:
     """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
-    restore = "restore it with 'git checkout data/pocket'"
+    restore = f"restore it with 'git checkout data/{path.parent.name}'"
     if not path.is_file():
         told = f"{path} is missing: it ships with the project"
         raise FileNotFoundError(f"{told}, so {restore} or clone again.")
