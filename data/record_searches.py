@@ -67,10 +67,11 @@ class Lookups:
 
 
 def even_sample(look: Lookups, rng: np.random.Generator, n: int = FIRST) -> IntMatrix:
-    """Draws networks that cover the cost evenly."""
+    """Draws networks that cover the cost evenly, the cheapest and the dearest among them."""
     order = rng.permutation(len(look.F))
     order = order[np.argsort(look.F[order, 1], kind="stable")]
-    return look.table.X[[rng.choice(part) for part in np.array_split(order, n)]]
+    rows = [rng.choice(part) for part in np.array_split(order[1:-1], n - 2)]
+    return look.table.X[[order[0], *rows, order[-1]]]
 
 
 def scaled(F: NDArray) -> NDArray:

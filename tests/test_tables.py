@@ -1,4 +1,4 @@
-"""Tables hold what was measured or published; their fronts are the true ones; challenges are fair."""
+"""Tables hold what was measured or published; fronts are the true ones; challenges are fair."""
 
 import json
 import pickle
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from pymoo.indicators.hv import HV
 
 from natlib.__main__ import main
@@ -18,11 +17,17 @@ from natlib.search import non_dominated, nsga3
 from natlib.space import Architecture, SearchSpace
 from natlib.surrogate import SURROGATES
 from natlib.teach import challenge
-from natlib.teach.tables import CELL, FOLDER, OBJECTIVES, TABLES, TableSpace, load_table
+from natlib.teach.tables import CELL, FOLDER, TABLES, TableSpace, load_table
 
 sys.path.insert(0, str(DATA))
+NASBENCH_SUMS = {"cifar10": 821_142_442, "cifar100": 120_139_759, "imagenet": 39_770_731}
+POCKET_SUMS = [0, 0, 0]
 BEST = {"cifar10": 91.61, "cifar100": 73.49, "imagenet": 46.73}  # mean accuracies, as published
-SIZE = {"cifar10": 73_306, "cifar100": 79_156, "imagenet": 80_456}  # parameters without convolutions
+SIZE = {
+    "cifar10": 73_306,
+    "cifar100": 79_156,
+    "imagenet": 80_456,
+}  # parameters without convolutions
 
 
 @pytest.fixture(scope="module", params=TABLES)
@@ -58,7 +63,9 @@ def test_nasbench201_is_as_published(name):
     counted = SIZE[name] + 28_000 * ones + 243_040 * threes
     np.testing.assert_array_equal(table.columns["params"], counted)
     cut = (table.X[:, 3:] == 0).all(axis=1)  # no edge leads to the output
-    assert table.columns["top1_err"][cut].min() > {"cifar10": 89, "cifar100": 98, "imagenet": 98}[name]
+    assert (
+        table.columns["top1_err"][cut].min() > {"cifar10": 89, "cifar100": 98, "imagenet": 98}[name]
+    )
 
 
 def test_nasbench201_sums():
@@ -175,7 +182,11 @@ def test_the_reader_of_the_package_loads_no_class():
 
 
 def submission(path, **changes):
-    content = {"name": "we", "table": "cifar10", "lookups": [[3, 3, 3, 3, 3, 3], [1, 1, 1, 1, 1, 1]]}
+    content = {
+        "name": "we",
+        "table": "cifar10",
+        "lookups": [[3, 3, 3, 3, 3, 3], [1, 1, 1, 1, 1, 1]],
+    }
     path.write_text(json.dumps(content | changes))
     return path
 
@@ -184,7 +195,10 @@ def test_a_challenge_is_ranked_beside_the_baselines(tmp_path, capsys):
     table = load_table("cifar10")
     F = table.measure(table.X)
     best = table.X[non_dominated(F)].tolist()
-    files = [submission(tmp_path / "a.json"), submission(tmp_path / "b.json", name="knows", lookups=best)]
+    files = [
+        submission(tmp_path / "a.json"),
+        submission(tmp_path / "b.json", name="knows", lookups=best),
+    ]
     ranked = challenge.rank(files)
     assert ranked.name.iloc[0] == "knows" and ranked.iloc[0, 2] == pytest.approx(1)
     assert set(ranked["look-ups"]) == {2, len(best), challenge.BUDGET}

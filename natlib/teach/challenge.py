@@ -35,9 +35,9 @@ def read_submission(path: str | Path) -> tuple[str, TableSpace, list[int]]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: this is no JSON ({error}): write it with json.dump.") from None
-    keys = {"name", "table", "lookups"}
-    require(isinstance(content, dict) and set(content) == keys, f"give {sorted(keys)} alone")
-    name, table, lookups = content["name"], content["table"], content["lookups"]
+    keys = ["name", "table", "lookups"]
+    require(isinstance(content, dict) and {*content} == {*keys}, f"give {', '.join(keys)} alone")
+    name, table, lookups = map(content.get, keys)
     require(isinstance(name, str) and name.strip() and name.isprintable(), "name is a line of text")
     require(table in TABLES, f"table is one of {', '.join(TABLES)}")
     fits = isinstance(lookups, list) and 1 <= len(lookups) <= BUDGET
@@ -47,11 +47,10 @@ def read_submission(path: str | Path) -> tuple[str, TableSpace, list[int]]:
         whole = isinstance(x, list) and all(type(g) is int and abs(g) < 1000 for g in x) and x
         require(whole, f"look-up {number} is no list of small integers")
         try:
-            [row] = space.rows(x).tolist()
+            rows += space.rows(x).tolist()
         except ValueError as error:
             raise ValueError(f"{path}: look-up {number}, {error}") from None
-        require(row not in rows, f"look-up {number} repeats an earlier one: leave it out")
-        rows.append(row)
+        require(rows[-1] not in rows[:-1], f"look-up {number} repeats an earlier one: drop it")
     return name, space, rows
 
 
@@ -61,23 +60,19 @@ def rank(paths: Sequence[str | Path]) -> pd.DataFrame:
     Among them stand two baselines, medians of ten recorded seeds after as many look-ups.
     """
     submissions = [read_submission(path) for path in paths]
-    tables = sorted({space.name for _, space, _ in submissions})
-    if len(tables) > 1:
+    if len(tables := sorted({space.name for _, space, _ in submissions})) > 1:
         raise ValueError(f"The files are for {' and '.join(tables)}: rank one table at a time.")
     space = submissions[0][1]
-    table = [(name, len(rows), _share(space, rows)) for name, _, rows in submissions]
+    F = space.measure(space.X)
+    table = [(name, len(rows), space.reached(F[rows])) for name, _, rows in submissions]
     with np.load(verify_checksum(FOLDER / "searches.npz"), allow_pickle=False) as recorded:
         for name in BASELINES:
             runs = recorded[space.name][recorded["methods"].tolist().index(name), :, :BUDGET]
-            share = np.median([_share(space, rows) for rows in runs])
+            share = np.median([space.reached(F[rows]) for rows in runs])
             table.append((f"({name}: median of {len(runs)} runs)", BUDGET, share))
     columns = ["name", "look-ups", "share of the true hypervolume"]
     ranked = pd.DataFrame(table, columns=columns).sort_values(columns[2], ascending=False)
     return ranked.set_index(ranked[columns[2]].rank(ascending=False, method="min").astype(int))
-
-
-def _share(space: TableSpace, rows: Sequence[int]) -> float:
-    return space.reached(space.measure(space.X[rows]))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,8 +1,7 @@
 """Small spaces in which every network was measured: there the true front is known.
 
-`load_table` opens one of `TABLES`. What a search needs of a space, a `TableSpace` has, so `nsga3`,
-surrogates and the choice of candidates work on it as on a `SearchSpace`; a look-up takes the place
-of a measurement. `data/README.md` says where the figures come from.
+A `TableSpace` has what `nsga3`, surrogates and the choice of candidates need of a `SearchSpace`; a
+look-up takes the place of a measurement. `data/README.md` says where the figures come from.
 """
 
 from __future__ import annotations
@@ -70,17 +69,17 @@ class TableSpace:
         rows = self.rows(X)
         return np.column_stack([self.columns[n][rows] for n in names or OBJECTIVES[self.name]])
 
-    def true_front(self, names: Sequence[str] = ()) -> NDArray[np.float64]:
-        """Returns the objectives of all networks that no other dominates, by the first one."""
-        F = self.measure(self.X, names)
+    def true_front(self) -> NDArray[np.float64]:
+        """Returns the objectives of all networks that no other dominates, by error."""
+        F = self.measure(self.X)
         return np.unique(F[non_dominated(F)], axis=0)
 
-    def reached(self, F: ArrayLike, names: Sequence[str] = ()) -> float:
+    def reached(self, F: ArrayLike) -> float:
         """Returns the hypervolume of measured points as a share of the true front's.
 
         The box reaches from the front's best values to a tenth of its range beyond its worst.
         """
-        front = self.true_front(names)
+        front = self.true_front()
         ideal, worst = front.min(axis=0), front.max(axis=0)
         box = {"reference": worst + 0.1 * (worst - ideal), "ideal": ideal}
         return hypervolume(F, **box) / hypervolume(front, **box)
