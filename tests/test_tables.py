@@ -21,7 +21,7 @@ from natlib.teach.tables import CELL, FOLDER, TABLES, TableSpace, load_table
 
 sys.path.insert(0, str(DATA))
 NASBENCH_SUMS = {"cifar10": 821_142_442, "cifar100": 120_139_759, "imagenet": 39_770_731}
-POCKET_SUMS = [0, 0, 0]
+POCKET_SUMS = [9_731_562, 9_650_214, 6_648_343]
 BEST = {"cifar10": 91.61, "cifar100": 73.49, "imagenet": 46.73}  # mean accuracies, as published
 SIZE = {
     "cifar10": 73_306,
