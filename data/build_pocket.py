@@ -319,13 +319,13 @@ def build_source(packages: Path, pretraining: Path | None) -> None:
     write(pretraining, shipped | grown)
 
 
-def write_checksums() -> None:
-    """Writes the SHA-256 of every shipped image set."""
+def write_checksums(folder: Path) -> None:
+    """Writes the SHA-256 of every npz file of a folder."""
     sums = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((HERE / "pocket").glob("*.npz"))
+        for path in sorted(folder.glob("*.npz"))
     }
-    (HERE / "pocket" / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
+    (folder / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n", "utf-8")
 
 
 def main() -> None:
@@ -344,7 +344,7 @@ def main() -> None:
     write_task("digits", read_digits(packages), [str(d) for d in range(10)], (0.28, 0.36, 0.36))
     images, labels, classes = read_emoji(packages)
     write_task("emoji", (images, labels), classes, (0.6, 0.2, 0.2))
-    write_checksums()
+    write_checksums(HERE / "pocket")
 
 
 if __name__ == "__main__":

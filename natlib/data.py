@@ -115,7 +115,8 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
 def verify_checksum(path: Path) -> Path:
     """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
     whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
-    restore = "run 'git checkout data/pocket'" if (DATA.parent / ".git").exists() else whole
+    restore = f"run 'git checkout data/{path.parent.name}'"
+    restore = restore if (DATA.parent / ".git").exists() else whole
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: it ships with the project; {restore}.")
     expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]

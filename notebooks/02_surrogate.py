@@ -17,6 +17,7 @@
 # - judge a surrogate by how it *ranks*, and say why that matters more than its error;
 # - show how much depends on what a model sees of an architecture;
 # - compare surrogates fairly against sample size, and read where one of them is wrong;
+# - say how far to trust the interval that a surrogate gives;
 # - choose a surrogate for a budget.
 
 # %% slideshow={"slide_type": "skip"}
@@ -25,6 +26,7 @@ from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, Interpolant, RBFEnsemble, rank_metrics, thermometer
 from natlib.teach import plots, plots_lessons
 from natlib.teach.source import show_source
+from natlib.teach.tables import TABLES, load_table
 import numpy as np
 import pandas as pd
 
@@ -114,8 +116,12 @@ grid = np.linspace(x.min(), x.max(), 300)
 by_hand = fit_rbf(x, y[rows])(grid)
 one_member = RBFEnsemble(n_members=1, max_genes=1.0, dtype="float64").fit(x[:, None], y[rows])
 library = one_member.predict(grid[:, None])
-curves = {"by hand": by_hand, "RBFEnsemble, one member": library}
-figure = plots_lessons.plot_curves(x, y[rows], grid, curves)
+figure, [ax] = plots.new_figure(labels=("MAdds (M)", "top-1 error (%)"))
+ax.plot(grid, by_hand, label="by hand")
+ax.plot(grid, library, "--", label="RBFEnsemble, one member")
+ax.plot(x, y[rows], "ko", label="measured")
+ax.set_ylim(0, 25)
+ax.legend()
 alt = "Two curves that coincide pass through twelve measured subnets and swing between them."
 plots.show(figure, alt)
 print(f"largest difference: {abs(by_hand - library).max():.1e} points")
@@ -217,17 +223,6 @@ table.assign(**{"mean error of its 20 favourites": best}).round(2)
 show_source(thermometer)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# For the resolution, the two look like this:
-
-# %%
-five = np.repeat(space.encode(space.smallest())[None], 5, axis=0)
-five[:, 0] = range(5)
-labels = [f"{r} px" for r in space.resolutions]
-one_hot, code = space.features(five)[:, :5], thermometer(space, five)[:, :4]
-columns = [f"is {label}" for label in labels] + [f"at least {label}" for label in labels[1:]]
-pd.DataFrame(np.hstack([one_hot, code]).astype(int), index=labels, columns=columns)
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
 # The ways for three models, all learning from the same 40 and 160 subnets and judged by Kendall's tau
 # on 120 others. (*Ridge* is linear regression with a penalty on large coefficients; more on the models
 # follows.) Compare the rows of one model:
@@ -296,27 +291,27 @@ means = results.pivot_table(index="surrogate", columns="size", values="kendall")
 means.sort_values(40, ascending=False).round(2)
 
 # %%
-figure = plots_lessons.plot_learning_curves(results, "rbf", halves["kendall"])
+curves = {
+    name: scores.pivot(index="size", columns="split", values="kendall")
+    for name, scores in results.groupby("surrogate")
+}
+panels = {name: {"rbf": curves["rbf"], name: curves[name]} for name in curves if name != "rbf"}
+labels = ("architectures learned from", "Kendall's tau on the held-out ones")
+sizes = list(means.columns)
+figure = plots_lessons.plot_bands(panels, labels, xscale="log", xticks=sizes, xticklabels=sizes)
+for ax in figure.axes:
+    ax.axhline(halves["kendall"], color="black", linestyle=":", lw=1)
+    ax.minorticks_off()
 alt = "Kendall's tau against sample size for each surrogate beside the paper's RBF ensemble. " + (
     f"Best from 40: {means[40].idxmax()}; best from 300: {means[300].idxmax()}."
 )
 plots.show(figure, alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# Grey, dashed: the paper's ensemble on integer genes. Line: mean of five splits, band: all of them.
+# `rbf` is the paper's ensemble on integer genes. Line: mean of five splits, band: all of them.
 # Dotted: how well the two halves of the validation split agree, a mark to compare with. (A prediction
 # may exceed it: half a split is noisier than the whole, and a surrogate averages over many subnets.)
-
-# %%
-paper, gap = means.loc["rbf"], means - means.loc["rbf"]
-for size in means.columns:
-    winner = means[size].idxmax()
-    print(
-        f"from {size:3d}: {winner:15s} {means[size].max():.2f}, the paper's ensemble {paper[size]:.2f};"
-        f" {(gap[size] > 0).sum()} of {len(gap) - 1} others rank better"
-    )
-
-# %% [markdown] slideshow={"slide_type": "fragment"}
+#
 # **What do you notice?** Look at small samples first, because that is where a search begins: compare
 # `gp` with `gp_onehot` there, which differ in nothing but what they see. In thermometer code, what a
 # model learns about one choice (24 px) helps it with the next (28 px). At the right end, compare the models
@@ -340,7 +335,26 @@ residuals = {
     name: cross_val_predict(SURROGATES[name](space, 0), X[order], y[order], cv=5) - y[order]
     for name in ("rbf", "gp")
 }
-figure = plots_lessons.plot_residuals(X[order], residuals, space)
+last = space.layer_genes(X[order])[:, -1, 0] - 1
+decisions = {
+    "resolution (px)": np.take(space.resolutions, X[order, 0]),
+    "layers in all": space.depths(X[order]).sum(axis=1),
+    "kernel, first layer of the last stage": np.take(space.kernels, last % 2),
+    "expand ratio of that layer": np.take(space.expands, last // 2),
+}
+wrong = pd.DataFrame({**decisions, **residuals}).melt(list(decisions), var_name="surrogate")
+
+# %%
+import seaborn as sns
+
+labels = ("", "predicted minus measured error (points)")
+figure, axes = plots.new_figure([""] * 4, 2, (8, 2.5), labels, sharey=True)
+look = {"dodge": 0.2, "capsize": 0.08, "errorbar": ("se", 2), "lw": 1.5, "linestyle": "none"}
+look |= {"palette": plots.COLORS[:2], "markers": list(plots.MARKERS[:2]), "hue": "surrogate"}
+for ax, name in zip(axes, decisions, strict=True):
+    ax.axhline(0, color="black", lw=1)
+    sns.pointplot(wrong, x=name, y="value", ax=ax, **look)
+    ax.set_ylabel("")
 spread = ", ".join(f"{name} {np.std(r):.2f}" for name, r in residuals.items())
 plots.show(figure, f"Mean residual by choice with two standard errors; spread of all: {spread}.")
 
@@ -348,6 +362,88 @@ plots.show(figure, f"Mean residual by choice with two standard errors; spread of
 # Bars are two standard errors of the mean: a bar that crosses zero may be chance. Which model keeps a
 # pattern from small to large, and in which decision? Remember that nearly half of the ensemble's
 # members do not see the resolution at all: for them a small picture is as good as a large one.
+#
+# ## Where the truth is known
+#
+# A few hundred measurements judge a surrogate by what is left of them. The course also ships *tables*:
+# small spaces in which **every** network was measured. `pocket` is a part of our space (notebook 03 shows
+# it). The other three are *NAS-Bench-201*: 15,625 networks, each trained from scratch on real photos of
+# CIFAR-10, CIFAR-100 or ImageNet (at 16 px, 120 classes). There a network is a *cell*, six genes that say
+# which of five operations lies on each edge. Operations are no levels, so their code is one-hot; that of
+# `pocket` is thermometer code. The space has other genes and the networks are no subnets of a supernet: do
+# the surrogates keep their order?
+
+# %%
+tables = {name: load_table(name) for name in TABLES}
+results = []
+for name, table in tables.items():
+    error = table.columns["top1_err"]
+    for split in range(3):
+        rows = np.random.default_rng(split).permutation(len(error))
+        X_held, y_held = table.X[rows[-500:]], error[rows[-500:]]
+        for model, size in [
+            (m, n) for m in ("rbf", "forest", "ridge_onehot") for n in (25, 50, 100)
+        ]:
+            fitted = SURROGATES[model](table, split).fit(table.X[rows[:size]], error[rows[:size]])
+            score = rank_metrics(y_held, fitted.predict(X_held))["kendall"]
+            results.append((name, model.removesuffix("_onehot"), size, split, score))
+results = pd.DataFrame(results, columns=["table", "model", "size", "split", "kendall"])
+results.pivot_table(index=["table", "model"], columns="size", values="kendall").round(2)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### How far to trust an interval
+#
+# A Gaussian process predicts a mean *and* a standard deviation; the members of an ensemble disagree, and
+# their spread looks like one. Is it one? An interval of 80% should hold the truth in 80% of all cases.
+# That is called *calibration*. Both models learn from 100 networks; then we ask about 1,000 others how
+# often the truth lies within the interval. (The interval of a normal distribution: 80% lie within 1.28
+# standard deviations of the mean, 95% within 1.96.)
+
+
+# %%
+held = {}
+for name, table in tables.items():
+    error, rows = table.columns["top1_err"], np.random.default_rng(0).permutation(len(table.X))
+    learn, ask = rows[:100], rows[100:1100]
+    gp = SURROGATES["gp_onehot"](table, 0).fit(table.X[learn], error[learn])
+    rbf = RBFEnsemble().fit(table.X[learn], error[learn])
+    _, sd = gp[-1].regressor_.predict(table.features(table.X[ask]), return_std=True)
+    members = [member((table.X[ask] - rbf.center_) / rbf.scale_) for member in rbf.members_]
+    spreads = {"Gaussian process": (gp, sd * gp[-1].transformer_.scale_)}
+    spreads["RBF ensemble"] = rbf, np.std(members, axis=0)[:, 0]
+    for model, (fitted, spread) in spreads.items():
+        z = abs(error[ask] - fitted.predict(table.X[ask])) / spread
+        held[name, model] = {"within 80%": (z < 1.28).mean(), "within 95%": (z < 1.96).mean()}
+pd.DataFrame(held).T.round(2)
+
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# **What do you notice?** Read a row as "where it promised 80%, it held so many". More than promised means
+# too cautious, fewer means too sure. On `pocket` errors are nearly normal, and the Gaussian process, which
+# learns the noise, keeps its promise. The ensemble's members miss half the genes each and therefore
+# disagree, whatever the mean of them is worth: their spread is not the mean's error. The errors of
+# NAS-Bench-201 are no normal distribution: most networks lie close together, some learn nothing at all,
+# and these few make all intervals wide.
+#
+# ### Which decisions matter?
+#
+# Where every combination was measured, the question has an exact answer. Take the mean error of each
+# choice of a gene; the variance of these means, as a share of all variance, is what the gene explains by
+# itself. What is missing to 1 is noise and *interactions*: what one choice does depends on others.
+
+# %%
+shares = {}
+for name, cost in (("pocket", "madds"), ("cifar10", "latency_ms"), ("imagenet", "latency_ms")):
+    table = tables[name]
+    for column in ("top1_err", cost):
+        values = pd.Series(table.columns[column].astype(float))
+        by_gene = [values.groupby(x).mean().var(ddof=0) / values.var(ddof=0) for x in table.X.T]
+        shares[name, column] = pd.Series([*by_gene, sum(by_gene)], [*table.genes, "all together"])
+pd.DataFrame(shares).fillna("").T.map(lambda v: v if v == "" else round(v, 2)).T
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# **What do you notice?** Compare the two columns of a table. A decision that costs much and hardly changes
+# the error is where a search saves; one that changes the error at little cost is where it spends. And
+# look at *all together*: the more is missing, the less can a model know that adds genes up.
 #
 # ## What does asking cost?
 #
@@ -411,6 +507,7 @@ print("Your turn." if found is None else f"tau = {found:.3f}, as scipy says")
 # - What a model sees matters as much as which model it is; with few measurements, more.
 # - Learning curves over several splits tell rivals apart; residuals by choice tell what is missing.
 # - The best surrogate depends on how many measurements there are: the curves cross.
+# - An interval is a promise to be checked: the spread of an ensemble is not its error.
 #
 # ## Exercises
 #
@@ -434,6 +531,8 @@ print("Your turn." if found is None else f"tau = {found:.3f}, as scipy says")
 #   [gaussianprocess.org/gpml](https://gaussianprocess.org/gpml/).
 # - Hastie, Tibshirani, Friedman: *The Elements of Statistical Learning*, second edition, Springer, 2009
 #   (chapter 3: ridge; 11: neural networks; 12: support vectors; 15: random forests).
+# - Dong, Yang: *NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search*, ICLR
+#   2020, [arXiv:2001.00326](https://arxiv.org/abs/2001.00326).
 # - *Further reading:* White, Zela, Ru, Liu, Hutter: *How Powerful are Performance Predictors in Neural
 #   Architecture Search?*, NeurIPS 2021, [arXiv:2104.01177](https://arxiv.org/abs/2104.01177); Lu, Deb,
 #   Goodman, Banzhaf, Boddeti: *NSGANetV2: Evolutionary Multi-Objective Surrogate-Assisted Neural

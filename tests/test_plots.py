@@ -15,7 +15,6 @@ from PIL import Image
 
 from natlib.cost import CostTable
 from natlib.paper.results import mobile_setting, reproduction_table
-from natlib.search import Found, reference_directions
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 from natlib.teach import plots, plots_lessons
@@ -25,10 +24,7 @@ ARCH = Architecture(24, 1.0, (1, 2, 3), (5, 3, 3, 5, 5, 5), (2, 1, 1, 4, 4, 4))
 F = np.array([[30, 1e6], [20, 2e6], [25, 3e6], [10, 4e6]])
 X = POCKET.sample(30, 0)
 Y = np.random.default_rng(0).uniform(5, 14, 30)
-SCORES = pd.DataFrame(
-    [(name, n, split, 0.5 + split / 10) for name in "abc" for n in (20, 40) for split in range(3)],
-    columns=["surrogate", "size", "split", "kendall"],
-)
+SCORES = pd.DataFrame({0: [0.5, 0.6], 1: [0.7, 1.0]}, index=[20, 40])
 COSTS = pd.DataFrame({"layer": ["stem", "head"], "params": [1e3, 2e3], "madds": [3e6, 5e6]})
 METHODS = COSTS.assign(method=["NAT", "fixed"], top1_err=[20.0, 30.0])
 RADAR = pd.DataFrame([[0, 0.5, 1], [1, 0.2, 0]], ["NAT", "fixed"], ["cats", "dogs", "MAdds"])
@@ -46,16 +42,9 @@ FIGURES = {
     "layer costs": lambda: plots_lessons.plot_layer_costs(COSTS),
     "accuracy": lambda: plots_lessons.plot_accuracy({"t": COSTS.assign(top1_err=20.0)}),
     "latency": lambda: plots_lessons.plot_latency([1, 2, 3], [2, 4, 5]),
-    "curves": lambda: plots_lessons.plot_curves(Y, Y, Y, {"one": Y}),
     "predictions": lambda: plots_lessons.plot_predictions(Y, {"a": Y, "b": Y}),
-    "learning": lambda: plots_lessons.plot_learning_curves(SCORES, "a", 0.8),
-    "residuals": lambda: plots_lessons.plot_residuals(X, {"a": Y, "b": Y}, POCKET),
+    "bands": lambda: plots_lessons.plot_bands({"p": {"a": SCORES, "b": SCORES}}, ("n", "tau")),
     "layers": lambda: plots_lessons.plot_layers(F, [0, 1, 2, 0]),
-    "survivors": lambda: plots_lessons.plot_survivors(
-        F / F.max(axis=0), {"a": [0, 1], "b": [2]}, reference_directions(2, 5)
-    ),
-    "simplex": lambda: plots_lessons.plot_simplex(reference_directions(3, 20), ["a", "b", "c"]),
-    "generations": lambda: plots_lessons.plot_generations({0: F, 5: F, 9: F, 12: F}, F),
     "candidates": lambda: plots_lessons.plot_candidates(F, F, [3, 1], limit=2.5),
     "reproduction": lambda: plots_lessons.plot_reproduction(reproduction_table()),
     "mobile": lambda: plots_lessons.plot_mobile(mobile_setting()),
@@ -286,18 +275,16 @@ def test_stage_sliders_change_one_stage_and_redraw(shown):
     assert f"has 1 layers of kernel 3 and expand ratio 2: {madds:.2f} M MAdds" in shown[3][0]
 
 
-def test_limit_slider_searches_again(shown):
-    asked = []
-
-    def search(limit):
-        asked.append(limit)
-        return Found(X[:4][F[:, 1] <= limit], F[F[:, 1] <= limit])
-
-    widget = plots_lessons.LimitSlider(search, F, [2e6, 3e6, 4e6])
-    widget._ipython_display_()
-    widget.sliders[0].value = 2e6
-    assert asked == [3e6, 2e6]
-    assert "at most 2.0 M MAdds: 2 subnets, predicted errors from 20.0 to 30.0%" in shown[1][0]
+def test_bands_show_mean_and_range_over_columns_in_each_panel():
+    panels = {"first": {"a": SCORES}, "second": {"a": SCORES, "b": SCORES - 0.2}}
+    figure = plots_lessons.plot_bands(panels, ("n", "tau"), xscale="log")
+    first, second = figure.axes
+    assert [ax.get_title("left") for ax in figure.axes] == ["first", "second"]
+    np.testing.assert_allclose(line(first, "a"), [[20, 0.6], [40, 0.8]])
+    np.testing.assert_allclose(line(second, "b"), [[20, 0.4], [40, 0.6]])
+    band = first.collections[0].get_paths()[0].vertices
+    assert {(20.0, 0.5), (20.0, 0.7), (40.0, 0.6), (40.0, 1.0)} <= set(map(tuple, band.tolist()))
+    assert second.get_xscale() == "log"
 
 
 def luminance(color):

@@ -3,12 +3,11 @@
 `F` holds top-1 errors and MAdds, `(n, 2)`; errors are in percent, `(n,)`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
 from ipywidgets import SelectionSlider
 from matplotlib.figure import Figure
@@ -18,8 +17,7 @@ from torch import Tensor, nn
 
 from natlib.cost import CostTable
 from natlib.paper.results import COUNTED, MOBILE_LIMIT, PUBLISHED, YOURS
-from natlib.search import Found
-from natlib.space import Architecture, IntMatrix, SearchSpace
+from natlib.space import Architecture
 from natlib.teach import plots
 from natlib.teach.plots import COLORS, FAINT, INK, LOOKS, MARKERS, FloatMatrix, new_figure
 
@@ -121,17 +119,6 @@ class StageSliders(plots.Redrawn):
         )
 
 
-def plot_curves(x: ArrayLike, y: ArrayLike, grid: ArrayLike, curves: Mapping) -> Figure:
-    """Shows named models of the error by MAdds in millions: what they saw, and say on a grid."""
-    figure, [ax] = new_figure(labels=TRADE_OFF)
-    for (name, values), dash in zip(curves.items(), ("-", "--", ":"), strict=False):
-        ax.plot(grid, values, dash, label=name)
-    ax.plot(x, y, "o", color=INK, label="measured")
-    ax.set_ylim(np.min(y) - np.ptp(y), np.max(y) + np.ptp(y))
-    ax.legend()
-    return figure
-
-
 def plot_predictions(
     y: ArrayLike, predictions: Mapping[str, ArrayLike], labels: tuple[str, str] = ERRORS
 ) -> Figure:
@@ -143,46 +130,17 @@ def plot_predictions(
     return figure
 
 
-def plot_learning_curves(results: pd.DataFrame, reference: str, level: float) -> Figure:
-    """Shows how well surrogates rank, by `surrogate`, `size`, `split` and `kendall` of a table.
-
-    One panel each, with the reference in all of them: the mean over splits, and their range. Dots
-    mark a level of Kendall's tau.
-    """
-    names = [name for name in results.surrogate.unique() if name != reference]
-    labels = ("architectures learned from", "Kendall's tau on the held-out ones")
-    figure, axes = new_figure([""] * len(names), 3, (8, 2.4), labels, **SHARED)
-    grey, table = {"color": FAINT, "marker": "*", "linestyle": "--"}, results.set_index("size")
-    for ax, name, look in zip(axes, names, 2 * LOOKS, strict=False):
-        for shown, style in ((reference, grey), (name, look)):
-            scores = table[table.surrogate == shown].pivot(columns="split", values="kendall")
-            plots.draw_band(ax, scores, shown, **style)
-        ax.axhline(level, color=INK, linestyle=":", lw=1)
-        ax.set(xscale="log", xticks=scores.index, xticklabels=scores.index)
-        ax.minorticks_off()
-        ax.legend(loc="lower right", fontsize=8)
-    return figure
-
-
-def plot_residuals(X: IntMatrix, residuals: Mapping[str, ArrayLike], space: SearchSpace) -> Figure:
-    """Shows predicted minus measured error, `(n,)` by surrogate: mean, two standard errors."""
-    last = space.layer_genes(X)[:, -1, 0] - 1
-    decisions = {
-        "resolution (px)": np.take(space.resolutions, X[:, 0]),
-        "layers in all": (space.layer_genes(X) > 0).sum(axis=(1, 2)),
-        "kernel, first layer of the last stage": np.take(space.kernels, last % len(space.kernels)),
-        "expand ratio of that layer": np.take(space.expands, last // len(space.kernels)),
-    }
-    table = pd.DataFrame({**decisions, **residuals}).melt(list(decisions), var_name="surrogate")
-    labels = ("", "predicted minus measured error (points)")
-    figure, axes = new_figure([""] * 4, 2, (8, 2.5), labels, sharey=True)
-    n, look = len(residuals), {"dodge": 0.2, "capsize": 0.08, "errorbar": ("se", 2), "lw": 1.5}
-    look |= {"palette": COLORS[:n], "markers": list(MARKERS[:n]), "linestyle": "none"}
-    for ax, name in zip(axes, decisions, strict=True):
-        ax.axhline(0, color=INK, lw=1)
-        sns.pointplot(table, x=name, y="value", hue="surrogate", ax=ax, **look)
-        ax.legend(fontsize=8).set_visible(ax is axes[0])
-        ax.set_ylabel("")
+def plot_bands(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]], labels: tuple[str, str], **axes_options
+) -> Figure:
+    """Shows tables in panels, both by name: the mean over columns against the index, and a band."""
+    columns = min(len(panels), 3 if len(panels) > 4 else 2)
+    figure, axes = new_figure(panels, columns, (8, 5.6 / columns), labels, **SHARED)
+    for ax, tables in zip(axes, panels.values(), strict=True):
+        for (name, table), look in zip(tables.items(), LOOKS, strict=False):
+            plots.draw_band(ax, table, name, markevery=-(-len(table) // 8), **look)
+        ax.set(**axes_options)
+        ax.legend(fontsize=8)
     return figure
 
 
@@ -200,45 +158,6 @@ def plot_layers(F: ArrayLike, layer: Sequence[int]) -> Figure:
         ax.step(*members.T, where="post", label=f"layer {i + 1}", **LOOKS[i % len(LOOKS)])
     plots.name_points(ax, points, ascii_uppercase)
     ax.legend()
-    return figure
-
-
-def plot_survivors(N: ArrayLike, kept: Mapping[str, list[int]], directions: ArrayLike) -> Figure:
-    """Shows points of a front `N`, scaled to [0, 1], that rules keep; the last by directions."""
-    points, labels = np.asarray(N)[:, ::-1], ("MAdds (scaled)", "error (scaled)")
-    figure, axes = new_figure(kept, len(kept), (8, 3.6), labels, **SHARED)
-    for direction in np.asarray(directions)[:, ::-1]:
-        axes[-1].plot(*np.outer([0, 1.1], direction / direction.max()).T, color=FAINT, lw=1)
-    for ax, rows, look in zip(axes, kept.values(), LOOKS[1:], strict=False):
-        ax.plot(*points.T, "o", color="white", mec=INK, label="the last layer")
-        ax.plot(*points[list(rows)].T, lw=0, ms=9, label="kept", **look)
-        ax.legend(loc="upper right", framealpha=1)
-    return figure
-
-
-def plot_simplex(directions: ArrayLike, names: Sequence[str]) -> Figure:
-    """Shows reference directions `(n, 3)` of three named objectives, and some of them as arrows."""
-    directions, view = np.asarray(directions), {"projection": "3d", "elev": 25, "azim": 35}
-    figure, [ax] = new_figure(size=(6, 5), labels=names[:2], subplot_kw=view)
-    ax.plot(*np.eye(3)[[0, 1, 2, 0]].T, color=INK, lw=1)
-    ax.plot(*directions.T, "o", color=COLORS[0], label=f"{len(directions)} directions")
-    for direction in directions[:: max(1, len(directions) // 9)]:
-        ax.plot(*np.outer([0, 1], direction).T, color=COLORS[1], lw=1)
-    ax.plot([0], [0], [0], "X", color=COLORS[1], ms=9, label="ideal point")
-    ax.set(zlabel=names[2], xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], zticks=[0, 0.5, 1])
-    ax.legend(loc="upper left")
-    return figure
-
-
-def plot_generations(populations: Mapping[int, FloatMatrix], F_archive: ArrayLike) -> Figure:
-    """Shows the objectives of a population by generation, with the archive's front behind them."""
-    titled = {f"generation {generation}": _points(F) for generation, F in populations.items()}
-    figure, axes = new_figure(titled, 3, (8, 2.6), TRADE_OFF, **SHARED)
-    for ax, points in zip(axes, titled.values(), strict=True):
-        front = plots.front_of(_points(F_archive))
-        ax.step(*front.T, where="post", color=FAINT, label="archive's front")
-        ax.plot(*points.T, "o", color=COLORS[0], ms=4, alpha=0.7, label="population")
-    axes[0].legend(fontsize=8)
     return figure
 
 
@@ -260,24 +179,6 @@ def plot_candidates(
         ax.axvline(limit, color=COLORS[1], linestyle="--", label=f"limit: {limit:.1f} M MAdds")
     ax.legend()
     return figure
-
-
-class LimitSlider(plots.Redrawn):
-    """A slider for the limit on MAdds, passed to `search`, and the population that is found."""
-
-    def __init__(
-        self, search: Callable[[float], Found], F_archive: ArrayLike, limits: Sequence[float]
-    ) -> None:
-        def draw(limit: float) -> tuple[Figure, str]:
-            F = search(limit).F
-            alt = f"The population found with at most {limit / 1e6:.1f} M MAdds: {len(F)} subnets, "
-            alt += f"predicted errors from {F[:, 0].min():.1f} to {F[:, 0].max():.1f}%."
-            return plot_candidates(F_archive, F, limit=limit / 1e6), alt
-
-        options = [(f"{limit / 1e6:.1f} M", float(limit)) for limit in limits]
-        look = {"description": "MAdds at most", "style": {"description_width": "initial"}}
-        look |= {"continuous_update": False, "layout": {"width": "420px"}}
-        super().__init__(draw, SelectionSlider(options=options, index=len(options) // 2, **look))
 
 
 def plot_montage(tasks: Mapping[str, tuple[ArrayLike, ArrayLike]], n: int = 6) -> Figure:
