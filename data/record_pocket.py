@@ -288,7 +288,11 @@ def errors_on_test(subnet: Subnet, task: Task) -> np.ndarray:
 
 
 def beside_fixed(run: Transfer, rows: IntMatrix) -> pd.DataFrame:
-    """Returns test errors and costs of rows of an archive, and of the family trained as long."""
+    """Returns test errors and costs of rows of an archive, and of the family trained as long.
+
+    `mean_err` is the mean of the test errors. `nat_err` of a fixed network is that of the row which
+    costs no more, in all that was searched, and has the least `valid_err`, the mean on validation.
+    """
     task, seed, names = run.task, run.settings.seed, list(run.task.error_names)
     how = {"calibration": run.profile.calibration, "progress": False}
     X = [run.archive.X[row] for row in rows]
@@ -296,6 +300,8 @@ def beside_fixed(run: Transfer, rows: IntMatrix) -> pd.DataFrame:
         task.errors(evaluate(run.net, np.array(X), task, "test", **how), task.test.labels)
     )
     told = [{"method": "NAT", "architecture": str(run.space.decode(x))} for x in X]
+    for about, valid_err in zip(told, run.archive.summary[rows, 0], strict=True):
+        about["valid_err"] = valid_err
     for arch, lr, of_arch in train_fixed(task, seed, run.train_madds, run.run_dir):
         X.append(run.space.encode(arch))
         errors.append(of_arch)
@@ -303,7 +309,12 @@ def beside_fixed(run: Transfer, rows: IntMatrix) -> pd.DataFrame:
     table = pd.DataFrame(told).join(pd.DataFrame(np.array(errors), columns=names))
     costs = {name: cost(np.array(X)) for name, cost in run.costs.items()}
     about = {"task": task.name, "seed": seed, "train_madds": run.train_madds}
-    return table.assign(**costs, **about)
+    table = table.assign(mean_err=table[names].mean(axis=1), **costs, **about)
+    nat, searched = table[table.method == "NAT"], list(run.settings.objectives[len(names) :])
+    for i, row in table[table.method == "fixed"].iterrows():
+        no_dearer = nat[(nat[searched] <= row[searched].astype(float)).all(axis=1)]
+        table.loc[i, "nat_err"] = no_dearer.loc[no_dearer.valid_err.idxmin(), "mean_err"]
+    return table
 
 
 def record_three(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:

@@ -119,3 +119,20 @@ def test_twelve_objectives_are_searched_better_than_at_random():
         np.testing.assert_array_equal(CostTable(space, 49).madds(X), ours.madds)
         found = compare({name: a[names].to_numpy() for name, a in archives.items()})
         assert found["NSGA-III"] < found["random"]
+
+
+@pytest.mark.parametrize(
+    ("name", "costs", "classes"),
+    [("three.csv", ["params", "latency_ms"], 10), ("radar.csv", ["madds"], 49)],
+)
+def test_a_fixed_network_stands_beside_one_that_costs_no_more(name, costs, classes):
+    table, space = read(name), SearchSpace.pocket()
+    X = np.stack([space.encode(Architecture.from_string(text)) for text in table.architecture])
+    np.testing.assert_array_equal(CostTable(space, classes).madds(X), table.madds)
+    errors = table[[column for column in table if column.startswith("top1_err")]]
+    np.testing.assert_allclose(table.mean_err, errors.mean(axis=1), atol=1e-3)
+    nat, fixed = (table[table.method == method] for method in ("NAT", "fixed"))
+    assert len(fixed) == 4 and fixed.lr.notna().all() and table.train_madds.nunique() == 1
+    for _, row in fixed.iterrows():
+        no_dearer = nat[(nat[costs] <= row[costs].astype(float)).all(axis=1)]
+        assert row.nat_err == no_dearer.mean_err[no_dearer.valid_err.idxmin()]
