@@ -114,22 +114,16 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
 
 def verify_checksum(path: Path) -> Path:
     """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
-    restore = "restore it with 'git checkout data/pocket'"
-    if not path.is_file():
-        told = f"{path} is missing: it ships with the project"
-        raise FileNotFoundError(f"{told}, so {restore} or clone again.")
+    demand(path.is_file(), "files.not_shipped", FileNotFoundError, path=path)
     expected = json.loads((path.parent / "checksums.json").read_text())[path.name]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-        raise ValueError(f"{path} is damaged (its checksum differs): {restore}.")
+    fine = hashlib.sha256(path.read_bytes()).hexdigest() == expected
+    demand(fine, "files.not_as_shipped", path=path)
     return path
 
 
 def pretrained_path(space_name: str) -> Path:
     """Returns the file of the pre-trained supernet of a space; raises where none ships."""
-    if space_name != "pocket":
-        told = f"No supernet of the {space_name} space ships with the project: pass one as"
-        such = "such as the official Once-for-all weights from natlib.paper.load_ofa"
-        raise FileNotFoundError(f"{told} 'supernet', {such}.")
+    demand(space_name == "pocket", "files.no_supernet", FileNotFoundError, space=space_name)
     return verify_checksum(POCKET / "supernet.safetensors")
 
 

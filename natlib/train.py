@@ -23,7 +23,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from natlib.data import Task, batch_indices, shift_and_flip, to_input
-from natlib.inputs import checks
+from natlib.inputs import demand
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 SubnetSampler = Callable[[int], list[Architecture]]
@@ -54,7 +54,8 @@ def train(
     """
     net.train()
     n = min(batch_size, len(task.train))
-    micro_batches = checks.micro_batches(n, micro_batches, world_size())
+    demand(n >= 2 * world_size(), "settings.processes", n=n, processes=world_size())
+    micro_batches = min(micro_batches, n // (2 * world_size()))  # parts of two images or more
     device, parts = device_of(net), micro_batches * world_size()
     dtype = half_precision(device) if dtype == "auto" else dtype
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)

@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from natlib import search, train
 from natlib.cost import CostTable
 from natlib.data import SPLITS, Task, fixed_sample, load_task, pretrained_path, write_text
-from natlib.evaluate import evaluate
+from natlib.evaluate import balanced, evaluate
 from natlib.inputs import checks, demand
 from natlib.inputs.pictures import digest
 from natlib.inputs.weights import read_weights
@@ -336,7 +336,7 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
         "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
     })  # fmt: skip
-    return table.assign(**checks.balanced(correct, run.task.test.labels))
+    return table.assign(**balanced(correct, run.task.test.labels))
 
 
 def transfer(

@@ -5,6 +5,8 @@ ordinary output of the cell, replaced when the controls move, so the saved noteb
 one, with its alt text, to readers without a kernel.
 """
 
+import io
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from math import ceil, floor, log10
@@ -20,7 +22,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from pymoo.decomposition.tchebicheff import Tchebicheff
 
-from natlib.inputs.checks import read_table
 from natlib.search import non_dominated
 from natlib.space import Architecture, SearchSpace
 from natlib.teach import plots
@@ -122,6 +123,18 @@ def read_archive(source: pd.DataFrame | str | Path) -> pd.DataFrame:
         found = f"{len(table)} rows and the columns {', '.join(table)}"
         raise ValueError(f"An archive needs rows and a column 'architecture'; it has {found}.")
     return table.reset_index(drop=True)
+
+
+def read_table(path: str | Path, **options) -> pd.DataFrame:
+    """Reads a CSV file, also as a spreadsheet saved it: other separators, letters, commas."""
+    raw = Path(path).read_bytes()
+    try:
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", "replace")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    decimal = "," if separator != "," and re.search(r"\d,\d", text) else "."
+    return pd.read_csv(io.StringIO(text), sep=separator, decimal=decimal, **options)
 
 
 def objectives_of(table: pd.DataFrame) -> list[str]:
