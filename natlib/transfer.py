@@ -183,26 +183,34 @@ def start(
     if not isinstance(task, Task):
         task = load_task(task, side=max(supernet.space.resolutions))
     names, n_errors = (*task.error_names, *objectives[1:]), len(task.error_names)
-    for split in SPLITS:
-        checks.check_split(split, *vars(getattr(task, split)).values(), task.num_classes)
-    measured = fixed_sample(task.valid, profile.validation).labels
-    errors = task.errors(np.ones((1, len(measured)), dtype=bool), measured)
-    demand(np.isfinite(errors).all(), "settings.part", n=len(measured))
     origin = digest(*(tensor.cpu() for tensor in supernet.state_dict().values()))
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
     net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
-    ends = [net.space.encode(arch) for arch in (net.space.smallest(), net.space.largest())]
-    checks.check_limits(limits, names, costs, np.vstack([*ends, net.space.sample(1000, seed)]))
-    search.sample_spread(net.space, table.madds, profile.archive, seed)  # tells what it cannot
     settings = Settings(profile, names, mode, limits, int(seed), origin)
     optimizer = train.make_optimizer(net)
     shape = (net.space.n_var, n_errors, len(names) - n_errors)
     X, errors, values = (np.zeros((0, width)) for width in shape)
     archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
-    return Transfer(task, settings, net, optimizer, costs, archive, run_dir, progress)
+    run = Transfer(task, settings, net, optimizer, costs, archive, run_dir, progress)
+    _check(run)
+    return run
+
+
+def _check(run: Transfer) -> None:
+    """Raises a `ValueError` where the task, or the limits or costs, cannot work."""
+    task, p, settings, space = run.task, run.profile, run.settings, run.space
+    for split in SPLITS:
+        checks.check_split(split, *vars(getattr(task, split)).values(), task.num_classes)
+    labels = fixed_sample(task.valid, p.validation).labels
+    errors = task.errors(np.ones((1, len(labels)), dtype=bool), labels)
+    demand(np.isfinite(errors).all(), "settings.part", n=len(labels))
+    ends = [space.encode(arch) for arch in (space.smallest(), space.largest())]
+    X = np.vstack([*ends, space.sample(1000, settings.seed)])
+    checks.check_limits(settings.limits, settings.objectives, run.costs, X)
+    search.sample_spread(space, run.costs["madds"], p.archive, settings.seed)  # raises by itself
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:

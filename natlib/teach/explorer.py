@@ -138,11 +138,7 @@ def read_table(path: str | Path, **options) -> pd.DataFrame:
 
 
 def objectives_of(table: pd.DataFrame) -> list[str]:
-    """Returns the columns that are objectives by their name, in the order of the table.
-
-    Raises:
-        ValueError: If there are fewer than two.
-    """
+    """Returns the columns that are objectives by their name; a `ValueError` if below two."""
     names = [name for name in table if name in plots.UNITS or name.startswith("top1_err_")]
     if len(names) < 2:
         known = ", ".join(plots.UNITS)
@@ -155,13 +151,8 @@ class ObjectiveExplorer:
 
     Show it as the last line of a cell; shown in several cells, all of them follow.
 
-    Args:
-        archive: A table with a column `architecture` (published strings) and one column for each
-            objective, or its CSV file, or a run folder.
-        objectives: The columns to use; by default all that have the name of an objective.
-        space: The search space; by default the one that the strings belong to.
-        on_export: Called with the chosen `Architecture` when *export* is pressed; what it returns,
-            such as the path of a file, is shown. Without it the button is off.
+    `read_archive` takes the archive. `on_export` is called with the chosen `Architecture` when
+    *export* is pressed; what it returns is shown. Without it the button is off.
 
     Attributes:
         weights: The slider of each objective's weight, by name.
@@ -170,17 +161,14 @@ class ObjectiveExplorer:
         right, up: The objectives that the front shows to the right and upwards.
         chosen, kept: The chosen row of the archive, or `None`; the rows kept for comparison.
         figure, alt: The picture, and what it shows in words.
-
-    Raises:
-        FileNotFoundError, ValueError: As `read_archive` and `objectives_of` say.
     """
 
     def __init__(
         self,
         archive: pd.DataFrame | str | Path,
         *,
-        objectives: Sequence[str] | None = None,
-        space: SearchSpace | None = None,
+        objectives: Sequence[str] | None = None,  # by default all columns of such a name
+        space: SearchSpace | None = None,  # by default the one that the strings belong to
         on_export: Callable[[Architecture], object] | None = None,
     ) -> None:
         self.table = read_archive(archive)
@@ -316,11 +304,7 @@ class ObjectiveExplorer:
             self.update()
 
     def export(self) -> object:
-        """Hands the chosen architecture to `on_export`; shows and returns its result.
-
-        Raises:
-            RuntimeError: If there is nothing to export, or nothing to do it with.
-        """
+        """Hands the chosen architecture to `on_export`; shows and returns its result."""
         if self.chosen is None or self.on_export is None:
             raise RuntimeError("Nothing to export: give 'on_export' and widen the limits.")
         result = self.on_export(self.architecture)
