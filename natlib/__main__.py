@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -104,11 +105,13 @@ def transfer_parser() -> argparse.ArgumentParser:
 
 
 def parse_limit(text: str) -> tuple[str, float]:
-    """Reads a limit such as `madds=2e6`, or `2,5e6`; a `ValueError` if it has no such form."""
-    from natlib.inputs.checks import parse_number
+    """Reads a limit such as `madds=2e6`, or `2,5e6`; not `1,000`, which could be two numbers."""
+    from natlib.inputs import demand
 
-    name, _, value = text.partition("=")
-    return name.strip(), parse_number(value, f"The limit '{text}' is not of the form madds=2e6")
+    name, _, value = map(str.strip, text.partition("="))
+    fine = re.fullmatch(r"(?!\d{1,3},\d{3}$)\d*[.,]?\d*(e[+-]?\d+)?", value, re.IGNORECASE)
+    demand(fine and value, "settings.limit_form", text=text)
+    return name, float(value.replace(",", "."))
 
 
 def main_of(module: str) -> Callable[[Sequence[str]], int | None]:

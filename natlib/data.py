@@ -117,20 +117,16 @@ def verify_checksum(path: Path) -> Path:
     whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
     restore = f"run 'git checkout data/{path.parent.name}'"
     restore = restore if (DATA.parent / ".git").exists() else whole
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: it ships with the project; {restore}.")
+    demand(path.is_file(), "files.not_shipped", FileNotFoundError, path=path, restore=restore)
     expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-        raise ValueError(f"{path} is damaged (its checksum differs): {restore}.")
+    fine = hashlib.sha256(path.read_bytes()).hexdigest() == expected
+    demand(fine, "files.not_as_shipped", path=path, restore=restore)
     return path
 
 
 def pretrained_path(space_name: str) -> Path:
     """Returns the file of the pre-trained supernet of a space; raises where none ships."""
-    if space_name != "pocket":
-        told = f"No supernet of the {space_name} space ships with the project: pass one as"
-        such = "such as the official Once-for-all weights from natlib.paper.load_ofa"
-        raise FileNotFoundError(f"{told} 'supernet', {such}.")
+    demand(space_name == "pocket", "files.no_supernet", FileNotFoundError, space=space_name)
     return verify_checksum(POCKET / "supernet.safetensors")
 
 

@@ -98,6 +98,14 @@ def correct_predictions(
     return torch.cat(hits)
 
 
+def balanced(correct: NDArray[np.bool_], labels: Tensor) -> dict[str, NDArray[np.float64]]:
+    """Returns the mean accuracy of the classes, of hits `(n, images)`, if these are uneven."""
+    counts = np.bincount(labels)
+    present = counts[counts > 0]
+    percent = 100 * correct @ (1 / counts[labels]) / len(present)
+    return {"test_balanced": percent} if present.max() > 2 * present.min() else {}
+
+
 @dataclass
 class InputBatches:
     """Normalised batches of a split, `(n, 3, r, r)` and labels, that are kept if they fit."""

@@ -21,8 +21,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from natlib.inputs.weights import active_layers
-
 IntMatrix = NDArray[np.int64]
 
 
@@ -98,7 +96,9 @@ class Architecture:
             if any(value != int(value) for value in values):
                 raise ValueError(f"'{key}' of the architecture takes whole numbers, not {values}.")
         lists = [tuple(map(int, description[key])) for key in ("d", "ks", "e")]
-        lists[1:] = (active_layers(values, lists[0]) for values in lists[1:])
+        if len(lists[1]) == len(lists[2]) == len(lists[0]) * (n := len(lists[1]) // len(lists[0])):
+            active = [n * stage + i for stage, d in enumerate(lists[0]) for i in range(min(d, n))]
+            lists[1:] = [tuple(values[i] for i in active) for values in lists[1:]]
         return cls(int(np.ravel(description["r"])[0]), float(description["w"]), *lists)
 
     def to_dict(self) -> dict:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from natlib.data import Task, batch_indices, shift_and_flip, to_input
-from natlib.inputs import checks
+from natlib.inputs import demand
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 Sampler = Callable[[int], list[Architecture]]
@@ -56,9 +56,7 @@ def train(
     change; a device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
-    n = min(batch_size, len(task.train))
-    micro_batches = checks.micro_batches(n, micro_batches, world_size())
-    device, parts = device_of(net), micro_batches * world_size()
+    device, micro_batches = device_of(net), _parts(task, batch_size, micro_batches)
     dtype = half_precision(device) if dtype == "auto" else dtype
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     how = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
@@ -68,12 +66,11 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         images, labels = training_batch(task, batch_size, step, seed, device, augment)
         archs, losses = sampler(step), []
-        how = {"teacher": teacher, "dtype": dtype}
-        with _memory_advice(device, len(images) // parts, micro_batches):
-            for part in range(rank() * micro_batches, (rank() + 1) * micro_batches):
-                piece = images[part::parts], labels[part::parts]
-                how["share"] = len(piece[1]) * world_size() / n  # every image counts the same
-                losses.append(add_gradients(net, task, *piece, archs, scale=scaler.scale, **how))
+        how = {"teacher": teacher, "dtype": dtype, "scale": scaler.scale}
+        at_a_time = len(images) // (micro_batches * world_size())
+        with _memory_advice(device, at_a_time, micro_batches):
+            for *piece, share in _pieces(images, labels, micro_batches):
+                losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
         loss = _finite_mean(torch.stack(losses), archs, step)
         average_gradients(net)  # before unscaling: an overflow anywhere makes all skip the step
         scaler.unscale_(optimizer)
@@ -129,6 +126,21 @@ def training_batch(
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     images = augment(task.train.images[index].to(device), generator, task.flip)
     return images, task.train.labels[index].to(device)
+
+
+def _parts(task: Task, batch_size: int, parts: int) -> int:
+    """Returns into how many parts a process cuts its images: none has a single one."""
+    n = min(batch_size, len(task.train))
+    demand(n >= 2 * world_size(), "settings.processes", n=n, processes=world_size())
+    return min(parts, n // (2 * world_size()))
+
+
+def _pieces(images: Tensor, labels: Tensor, parts: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Yields the parts of this process, and the share of each: every image counts the same."""
+    n = parts * world_size()
+    for part in range(rank() * parts, (rank() + 1) * parts):
+        piece = images[part::n], labels[part::n]
+        yield *piece, len(piece[1]) * world_size() / len(labels)
 
 
 def _finite_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:

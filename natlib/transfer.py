@@ -34,7 +34,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from natlib import search, train
 from natlib.cost import CostTable
 from natlib.data import SPLITS, Task, fixed_sample, load_task, pretrained_path, write_text
-from natlib.evaluate import InputBatches, evaluate, recalibrate
+from natlib.evaluate import InputBatches, balanced, evaluate, recalibrate
 from natlib.inputs import checks, demand
 from natlib.inputs.pictures import digest
 from natlib.inputs.weights import read_weights
@@ -204,19 +204,12 @@ def start(
     if not isinstance(task, Task):
         task = load_task(task, side=max(supernet.space.resolutions))
     names, n_errors = (*task.error_names, *objectives[1:]), len(task.error_names)
-    for split in SPLITS:
-        checks.check_split(split, *vars(getattr(task, split)).values(), task.num_classes)
-    measured = fixed_sample(task.valid, profile.validation).labels
-    errors = task.errors(np.ones((1, len(measured)), dtype=bool), measured)
-    demand(np.isfinite(errors).all(), "settings.part", n=len(measured))
     origin = digest(*(tensor.cpu() for tensor in supernet.state_dict().values()))
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
     net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
-    ends = [net.space.encode(arch) for arch in (net.space.smallest(), net.space.largest())]
-    checks.check_limits(limits, names, costs, np.vstack([*ends, net.space.sample(1000, seed)]))
     settings = Settings(profile, names, mode, limits, int(seed), origin)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / profile.average))
     optimizer = train.make_optimizer(net)
@@ -225,8 +218,22 @@ def start(
     archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
     archive.limits = np.array([limits.get(name, np.inf) for name in names])
     run = Transfer(task, settings, net, average, optimizer, costs, archive, run_dir, progress)
-    first_sample(run)  # tells what it cannot do before anything is trained
+    _check(run)
     return run
+
+
+def _check(run: Transfer) -> None:
+    """Raises a `ValueError` where the task, or the limits or costs, cannot work."""
+    task, settings, space = run.task, run.settings, run.space
+    for split in SPLITS:
+        checks.check_split(split, *vars(getattr(task, split)).values(), task.num_classes)
+    labels = fixed_sample(task.valid, run.profile.validation).labels
+    errors = task.errors(np.ones((1, len(labels)), dtype=bool), labels)
+    demand(np.isfinite(errors).all(), "settings.part", n=len(labels))
+    ends = [space.encode(arch) for arch in (space.smallest(), space.largest())]
+    X = np.vstack([*ends, space.sample(1000, settings.seed)])
+    checks.check_limits(settings.limits, settings.objectives, run.costs, X)
+    first_sample(run)  # raises by itself
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:
@@ -379,7 +386,7 @@ def report(run: Transfer, n: int = 4) -> pd.DataFrame:
         "valid_top1": 100 - archive.summary[rows, 0], "test_top1": test,
         "test_se": np.sqrt(test * (100 - test) / correct.shape[1]),
     })  # fmt: skip
-    return table.assign(**checks.balanced(correct, run.task.test.labels))
+    return table.assign(**balanced(correct, run.task.test.labels))
 
 
 def transfer(

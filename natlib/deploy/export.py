@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from natlib.data import Task, to_input
-from natlib.inputs import checks
+from natlib.inputs import checks, demand
 from natlib.inputs.pictures import READING
 from natlib.layers import fold_batch_norm
 from natlib.supernet import Subnet
@@ -47,13 +47,9 @@ def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
     `RuntimeError`. A `ValueError` says that ending or number of classes do not fit.
     """
     path = Path(path)
-    if path.suffix != ".onnx":
-        raise ValueError(f"A network is exported as ONNX: let the name {path.name} end in .onnx.")
-    if subnet.classifier.out_features != task.num_classes:
-        raise ValueError(
-            f"The subnet tells {subnet.classifier.out_features} classes apart, task '{task.name}' "
-            f"has {task.num_classes}: export it with the task that it was trained on."
-        )
+    demand(path.suffix == ".onnx", "export.ending", name=path.name)
+    n, m = subnet.classifier.out_features, task.num_classes
+    demand(n == m, "export.classes", n=n, m=m, task=task.name)
     subnet = copy.deepcopy(subnet).cpu().eval()
     images = to_input(task.valid.images[:8], subnet.arch.resolution, task)
     with torch.inference_mode():
@@ -62,11 +58,8 @@ def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
         _write(fold_batch_norm(subnet), images, metadata(subnet, task), temporary)
         difference = np.abs(load(temporary).run(images.numpy()) - expected).max()
         difference /= max(1.0, np.abs(expected).max())
-        if not difference <= TOLERANCE:
-            raise RuntimeError(
-                f"The exported logits differ from the subnet's by {difference:.2g}, more than "
-                f"{TOLERANCE}: nothing was written."
-            )
+        differ = {"difference": difference, "most": TOLERANCE}
+        demand(difference <= TOLERANCE, "export.differ", RuntimeError, **differ)
     return path
 
 
@@ -89,8 +82,7 @@ def metadata(subnet: Subnet, task: Task) -> dict:
 
 def load(path: str | Path) -> Exported:
     """Opens a file that `export` wrote, on the CPU, with as many threads as torch uses."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no exported network at {path}.")
+    demand(Path(path).is_file(), "export.missing", FileNotFoundError, path=path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

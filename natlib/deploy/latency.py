@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from natlib.cost import look_up, tabulate
 from natlib.data import write_text
+from natlib.inputs import demand
 from natlib.layers import build, channels_last, fold_batch_norm, initialise
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
@@ -33,27 +34,17 @@ FILE = "latency.json"  # in a run folder
 
 
 class LatencyTable:
-    """Latency of subnets on one machine, by look-up.
-
-    Args:
-        space: The search space.
-        resolutions: Resolutions that were measured, ascending; those in between are interpolated.
-        ms: Milliseconds of the blocks, `(resolutions, widths, genes, places)`, as
-            `natlib.cost.tabulate` arranges them.
-        about: The machine and the measurement.
-
-    Raises:
-        ValueError: If the space has resolutions beyond the measured ones.
-    """
+    """Latency of subnets on one machine, by look-up; not beyond the resolutions measured."""
 
     def __init__(
-        self, space: SearchSpace, resolutions: Sequence[int], ms: ArrayLike, about: dict
-    ) -> None:
-        if min(space.resolutions) < resolutions[0] or max(space.resolutions) > resolutions[-1]:
-            raise ValueError(
-                f"The latencies were measured at {resolutions[0]} to {resolutions[-1]} px, but the "
-                f"space asks for {min(space.resolutions)} to {max(space.resolutions)}: measure it."
-            )
+        self, space: SearchSpace,
+        resolutions: Sequence[int],  # that were measured, ascending; between them is interpolated
+        ms: ArrayLike,  # of the blocks (resolutions, widths, genes, places), as cost.tabulate does
+        about: dict,  # the machine and the measurement
+    ) -> None:  # fmt: skip
+        ends, wanted = (resolutions[0], resolutions[-1]), space.resolutions
+        fine = ends[0] <= min(wanted) and max(wanted) <= ends[1]
+        demand(fine, "latency.range", ends=ends, low=min(wanted), high=max(wanted))
         self.space, self.resolutions, self.about = space, list(resolutions), about
         # Rounded to what `save` writes, so that a table is the same after it was read back.
         self.ms = np.asarray(ms, float).round(6)
@@ -77,22 +68,11 @@ class LatencyTable:
         batch_size: int = 1,
         *,
         num_classes: int = 1000,
-        repeats: int = 5,
-        rounds: int = 3,
-        threads: int = 1,
+        repeats: int = 5,  # timed runs of each block in a round; their median counts
+        rounds: int = 3,  # of which the shortest time counts: what disturbs makes it longer
+        threads: int = 1,  # on a CPU; small blocks gain nothing from several
     ) -> LatencyTable:
-        """Times each distinct block of a space at five resolutions or less, batch norm folded.
-
-        Args:
-            space: The search space.
-            device: Where to measure.
-            batch_size: Images a batch.
-            num_classes: Outputs of the classifier.
-            repeats: Timed runs of each block in a round; their median counts.
-            rounds: How often all is measured; the shortest time counts, for what else the machine
-                does makes it longer, never shorter.
-            threads: Threads on a CPU; small blocks gain nothing from several.
-        """
+        """Times each distinct block of a space at five resolutions or less, batch norm folded."""
         index = np.linspace(0, len(space.resolutions) - 1, 5).round().astype(int)
         resolutions = [space.resolutions[i] for i in np.unique(index)]
 
@@ -146,27 +126,17 @@ def for_run(
     path = None if run_dir is None else Path(run_dir, FILE)
     if path is not None and path.exists():
         stored = LatencyTable.load(path)
-        if stored.space != net.space or not (latency is None or latency.same_as(stored)):
-            raise ValueError(
-                f"{path} holds other latencies than those that are passed, or of another space: "
-                "resume without 'latency', or choose another run folder."
-            )
+        fine = stored.space == net.space and (latency is None or latency.same_as(stored))
+        demand(fine, "latency.other", path=path)
         here = machine(device_of(net))
         there = {key: stored.about.get(key) for key in here}
         if there != here:
             told = f"The latencies in {path} were measured on {there}, but this is {here}"
             warnings.warn(f"{told}: the run goes on with them.", stacklevel=2)
         return stored
-    if path is not None and path.with_name(CHECKPOINT).exists():
-        raise ValueError(
-            f"The latencies of the run in {run_dir} are lost: put {FILE} back, or choose "
-            "another run folder."
-        )
-    if latency is None and world_size() > 1:
-        raise ValueError(
-            "Several processes would each measure latencies of their own: measure a LatencyTable "
-            f"once and save it as {FILE} in the run folder."
-        )
+    lost = path is not None and path.with_name(CHECKPOINT).exists()
+    demand(not lost, "latency.lost", folder=run_dir, file=FILE)
+    demand(latency is not None or world_size() == 1, "latency.several", file=FILE)
     if latency is None:
         latency = LatencyTable.measure(net.space, device_of(net), num_classes=net.num_classes)
     if path is not None and rank() == 0:

@@ -17,10 +17,10 @@ def say(key: str, **parts: object) -> str:
     return WORDS["sentences"][place][name].format(**parts)
 
 
-def demand(fine: object, key: str, **parts: object) -> None:
-    """Raises a `ValueError` with such a sentence where something is not `fine`."""
+def demand(fine: object, key: str, error: type = ValueError, **parts: object) -> None:
+    """Raises an error with such a sentence where something is not `fine`."""
     if not fine:
-        raise ValueError(say(key, **parts))
+        raise error(say(key, **parts))
 
 
 def listed(names: Iterable[object], most: int = 3) -> str:

@@ -1,7 +1,5 @@
 """Settings and names, looked at before work starts; files that are written whole or not at all."""
 
-import io
-import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +7,6 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
@@ -71,12 +68,6 @@ def check_split(name: str, images: Sequence, labels: Tensor, n_classes: int) -> 
     demand(0 <= low <= high < n_classes, "settings.labels", **about)
 
 
-def micro_batches(n: int, parts: int, processes: int) -> int:
-    """Returns into how many parts a process cuts its share of `n` pictures: of two or more."""
-    demand(n >= 2 * processes, "settings.processes", n=n, processes=processes)
-    return min(parts, n // (2 * processes))
-
-
 def difference(found: object, wanted: object, name: str = "") -> str:
     """Returns the first place where two settings differ, with both values; empty if none does."""
     if isinstance(found, dict) and isinstance(wanted, dict):
@@ -86,25 +77,6 @@ def difference(found: object, wanted: object, name: str = "") -> str:
     else:
         return "" if found == wanted else f"{name[1:]} = {found!r}, not {wanted!r}"
     return next((told for k, *pair in parts if (told := difference(*pair, k))), "")
-
-
-def read_table(path: str | Path, **options) -> pd.DataFrame:
-    """Reads a CSV file, also as a spreadsheet saved it: other separators, letters, commas."""
-    raw = Path(path).read_bytes()
-    try:
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", "replace")
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    decimal = "," if separator != "," and re.search(r"\d,\d", text) else "."
-    return pd.read_csv(io.StringIO(text), sep=separator, decimal=decimal, **options)
-
-
-def parse_number(text: str, told: str) -> float:
-    """Reads a number, also with a decimal comma, but not `1,000`, which could be two."""
-    fine = re.fullmatch(r"(?!\d{1,3},\d{3}$)\d*[.,]?\d*(e[+-]?\d+)?", text.strip(), re.IGNORECASE)
-    demand(fine and text.strip(), "files.number", told=told)
-    return float(text.replace(",", "."))
 
 
 @contextmanager
@@ -122,11 +94,3 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise OSError(say("files.write", path=path, why=why)) from None
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def balanced(correct: NDArray[np.bool_], labels: Tensor) -> dict[str, NDArray[np.float64]]:
-    """Returns the mean accuracy of the classes, of hits `(n, images)`, if these are uneven."""
-    counts = np.bincount(labels)
-    present = counts[counts > 0]
-    percent = 100 * correct @ (1 / counts[labels]) / len(present)
-    return {"test_balanced": percent} if present.max() > 2 * present.min() else {}

@@ -23,8 +23,7 @@ def list_pictures(root: Path) -> tuple[tuple[str, ...], pd.DataFrame]:
 
     A `ValueError` names what may be no class or no split, a warning counts what is not looked at.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(say("folder.missing", root=root))
+    demand(root.is_dir(), "folder.missing", FileNotFoundError, root=root)
     tree, rows = _tree(root), []
     splits = _splits(root, tree)
     names = {_key(name): name for name in _class_names(root, splits["train"])}

@@ -48,11 +48,3 @@ def unwrapped(state: Mapping, what: str) -> dict[str, Tensor]:
     if found not in ([], ["what is under 'state_dict'"]):
         warnings.warn(say("weights.unwrapped", what=what, how=", ".join(found)), stacklevel=3)
     return state
-
-
-def active_layers(values: tuple, depths: tuple) -> tuple:
-    """Returns the values of active layers; Once-for-all's lists hold those of all layers."""
-    n = len(values) // max(1, len(depths))  # layers of a stage
-    if len(values) in (sum(depths), 0) or n * len(depths) != len(values) or max(depths) > n:
-        return values
-    return tuple(values[n * stage + layer] for stage, d in enumerate(depths) for layer in range(d))

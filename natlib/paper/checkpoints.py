@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
+from natlib.inputs import demand
 from natlib.inputs.weights import unwrapped
 from natlib.supernet import Subnet, Supernet, load_state, state_problems
 
@@ -26,10 +27,7 @@ def load_ofa(net: Supernet, checkpoints: Mapping[float, Mapping]) -> None:
     unexpected or misshapen, nothing is loaded, and that is a `ValueError`.
     """
     widths, given = list(net.space.widths), sorted(checkpoints)
-    if given != sorted(widths):
-        raise ValueError(
-            f"The space has the widths {widths}: give one checkpoint for each, not {given}."
-        )
+    demand(given == sorted(widths), "weights.widths", widths=widths, given=given)
     titles = [f"The checkpoint of width {width}" for width in widths]
     states = [_renamed(checkpoints[w], title) for w, title in zip(widths, titles, strict=True)]
     parts = list(zip(net.weight_sets, states, titles, strict=True))

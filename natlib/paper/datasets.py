@@ -18,6 +18,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from torchvision import datasets as official
 
 from natlib.data import DATA, Split, Task
+from natlib.inputs import demand, say
 from natlib.inputs.folders import stratified_cut
 from natlib.inputs.pictures import LazyImages
 
@@ -41,10 +42,7 @@ def data_folder(root: str | Path | None = None) -> Path:
     """Returns the folder that is passed, or that `NATLIB_DATA` names, or raises without either."""
     if root := root or os.environ.get("NATLIB_DATA"):
         return Path(root).expanduser()
-    raise FileNotFoundError(
-        "It is not known where the data sets lie: set NATLIB_DATA to a folder for them, for "
-        "example with 'export NATLIB_DATA=~/data'."
-    )
+    raise FileNotFoundError(say("data.nowhere"))
 
 
 def find_data_set(name: str) -> DataSet:
@@ -158,10 +156,8 @@ def _open_official(entry: DataSet, root: Path, note: dict) -> list[Dataset]:
     try:
         return [load(**arguments) for arguments in parts]
     except Exception as error:  # these classes meet damaged files with nearly any error
-        raise ValueError(
-            f"The files of {entry.title} in {root} are there but damaged ({error}): delete them "
-            "and get them again."
-        ) from None
+        told = say("data.damaged", title=entry.title, root=root, why=error)
+        raise ValueError(told) from None
 
 
 def _split_of(parts: list[Dataset], side: int) -> Split:
@@ -181,8 +177,5 @@ def _compare_counts(expected: dict, root: Path, learning: Split, test: Split, na
         ("classes", "classes of test pictures", test_classes),
         ("learning", "pictures to learn from", len(learning)), ("test", "test pictures", len(test)),
     ):  # fmt: skip
-        if found != expected[key]:
-            raise ValueError(
-                f"{expected['title']} in {root} has {found} {kind}, but {expected[key]} were "
-                "expected: the copy is not complete or not the official one, so get it again."
-            )
+        about = {"title": expected["title"], "root": root, "n": expected[key]}
+        demand(found == expected[key], "data.counts", found=found, kind=kind, **about)

@@ -16,6 +16,7 @@ import pandas as pd
 from natlib import __version__
 from natlib.data import Task, write_text
 from natlib.evaluate import InputBatches, correct_predictions
+from natlib.inputs import say
 from natlib.inputs.weights import read_weights
 from natlib.paper import results
 from natlib.paper.checkpoints import load_ofa, load_published
@@ -139,10 +140,7 @@ def _official_supernet(profile: Profile, data: str | Path | None) -> Supernet | 
         return None
     files = {width: data_folder(data) / file for width, file in OFA_FILES.items()}
     if missing := [str(file) for file in files.values() if not file.is_file()]:
-        raise FileNotFoundError(
-            f"{' and '.join(missing)} cannot be found: get them from Once-for-all's authors "
-            "(https://github.com/mit-han-lab/once-for-all), and put them there."
-        )
+        raise FileNotFoundError(say("weights.ofa", named=" and ".join(missing)))
     net = Supernet(SearchSpace.paper(), num_classes=1000)
     load_ofa(net, {width: read_weights(file) for width, file in files.items()})
     return net

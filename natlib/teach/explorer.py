@@ -5,7 +5,9 @@ page (`explorer.js`, which decides alike) and needs no kernel; where there is on
 of `ipywidgets` are views of one state.
 """
 
+import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from math import ceil, floor, log10
 from pathlib import Path
@@ -19,7 +21,6 @@ import traitlets
 from IPython.display import display
 from numpy.typing import ArrayLike, NDArray
 
-from natlib.inputs.checks import read_table
 from natlib.search import non_dominated
 from natlib.space import Architecture, SearchSpace
 from natlib.teach import plots
@@ -138,12 +139,20 @@ def read_archive(source: pd.DataFrame | str | Path) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def objectives_of(table: pd.DataFrame) -> list[str]:
-    """Returns the columns that are objectives by their name, in the order of the table.
+def read_table(path: str | Path, **options) -> pd.DataFrame:
+    """Reads a CSV file, also as a spreadsheet saved it: other separators, letters, commas."""
+    raw = Path(path).read_bytes()
+    try:
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", "replace")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    decimal = "," if separator != "," and re.search(r"\d,\d", text) else "."
+    return pd.read_csv(io.StringIO(text), sep=separator, decimal=decimal, **options)
 
-    Raises:
-        ValueError: If there are fewer than two.
-    """
+
+def objectives_of(table: pd.DataFrame) -> list[str]:
+    """Returns the columns that are objectives by their name; a `ValueError` if below two."""
     names = [name for name in table if name in plots.UNITS or name.startswith("top1_err_")]
     if len(names) < 2:
         known = ", ".join(plots.UNITS)
@@ -182,8 +191,8 @@ class ObjectiveExplorer:
         self,
         archive: pd.DataFrame | str | Path,
         *,
-        objectives: Sequence[str] | None = None,
-        space: SearchSpace | None = None,
+        objectives: Sequence[str] | None = None,  # by default all columns of such a name
+        space: SearchSpace | None = None,  # by default the one that the strings belong to
         on_export: Callable[[Architecture], object] | None = None,
         pictures: int = 0,
     ) -> None:

@@ -72,7 +72,7 @@ def touched(*paths: str) -> Callable[[Path], None]:
 
 PETS, CAT_DOG = ("cat", "dog"), of("cat", "dog")
 WORDS = {
-    "train": "Train TRAINING train_set trn 01_train training-images TrainData train2017 Train.Split",
+    "train": "Train TRAINING train_set trn 01_train training-images TrainData Train.Split",
     "valid": "Validation VAL dev eval valid_set Development evaluation val2017 Dev-Set",
     "test": "Test TESTING tst test_images TestSet holdout test-data 3.test test_photos",
 }
