@@ -215,13 +215,14 @@ def test_alt_text(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lesson_lists_its_exercises(name):
+    exercises = headings(solution(name))
     lesson = jupytext.read(NOTEBOOKS / f"{name}.py")
     text = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
     section = re.search(r"^## Exercises\n(.+?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1]
     for folder in ("exercises", "solutions"):
         assert f"]({folder}/{name}.ipynb)" in section
     listed = re.findall(r"^\d+\. \*(.+?)\* \((\d+) minutes\):", section, re.MULTILINE)
-    assert [(title, int(minutes)) for title, minutes in listed] == headings(solution(name))
+    assert [(title, int(minutes)) for title, minutes in listed] == exercises
 
 
 def test_jupyterlab_opens_and_saves_a_notebook_without_its_script(tmp_path):

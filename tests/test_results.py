@@ -32,7 +32,7 @@ from natlib.paper.results import (
 from natlib.teach.plots_lessons import plot_mobile, plot_reproduction
 
 NETWORKS = json.loads((PAPER / "published_subnets.json").read_text("utf-8"))
-with (PAPER / "results.csv").open() as results_file:
+with (PAPER / "results.csv").open(encoding="utf-8") as results_file:
     ROWS = list(csv.DictReader(results_file))
 
 

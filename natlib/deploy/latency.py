@@ -176,8 +176,8 @@ def timer(code: str, names: dict, threads: int):
 
 def machine(device: torch.device | str) -> dict[str, str]:
     """Returns what a measured latency depends on besides the network."""
-    kind, cpuinfo = torch.device(device).type, Path("/proc/cpuinfo")  # the latter on Linux
+    kind, info = torch.device(device).type, Path("/proc/cpuinfo")  # the latter on Linux
     name = torch.cuda.get_device_name(device) if kind == "cuda" else platform.machine()
-    model = re.search("model name.*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    model = re.search("model name.*: (.*)", info.read_text("utf-8")) if info.exists() else None
     cpu = model[1] if model else platform.processor()
     return {"device": f"{name} {kind}", "cpu": cpu, "torch": torch.__version__}
