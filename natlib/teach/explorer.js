@@ -230,12 +230,12 @@ function explorer(root, css) {
     $$(".card").forEach((old) => old.remove());
     $(".cards").insertAdjacentHTML("beforeend", join([...p.marks.slice(s.kept.length), ...p.marks.slice(0, s.kept.length)], card));
     const first = p.table.includes(row) ? row : p.table[0], names = new Map(p.marks), cell = (words) => `<td>${words}</td>`;
-    $("tbody").innerHTML = join(p.table.slice(0, 100), (i) => `<tr data-i="${i}" tabindex="${-(i !== first)}" aria-current="${i === row}">${
+    $("tbody").innerHTML = join(p.table.slice(0, 50), (i) => `<tr data-i="${i}" tabindex="${-(i !== first)}" aria-current="${i === row}">${
       join([p.rank.get(i), `${escaped(d.names[i])} ${GLYPHS[names.get(i)] ?? ""}`, ...d.F[i].map((v) => short(v))], cell)}</tr>`);
     $(`tr[data-i="${focus}"]`)?.focus();
     for (const button of $$("th button"))
       button.parentElement.ariaSort = Number(button.dataset.sort) !== s.sort ? "none" : s.down ? "descending" : "ascending";
-    $(".count").textContent = `${p.shown.length} subnets${p.shown.length > 100 ? ", the first 100 shown" : ""}`;
+    $(".count").textContent = `${p.shown.length} subnets${p.shown.length > 50 ? ", the first 50 shown" : ""}`;
     clearTimeout(settled);
     if (row !== null && d.pictures.some(Boolean)) settled = setTimeout(() => ($$(".say p")[2].textContent = doubts(d, s, p.order, row)), 250);
   }
