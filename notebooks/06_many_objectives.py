@@ -193,9 +193,7 @@ def take_home(arch, subnet=None, note=""):
 
 # %%
 pictures = len(task.valid)
-explorer = ObjectiveExplorer(
-    archive, objectives=objectives, on_export=take_home, pictures=pictures
-)
+explorer = ObjectiveExplorer(archive, objectives=objectives, on_export=take_home, pictures=pictures)
 explorer
 
 # %% [markdown] slideshow={"slide_type": "subslide"}

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 SCREENSHOTS = ROOT / "build" / "browser"
 TOKEN = "natlib"
 VIEW = "width=device-width"
+LABELS = ["top-1 error (%)", "MAdds (M)", "parameters (M)"]
 NAMES = ["top1_err", "madds", "params"]
 SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',
@@ -289,13 +290,12 @@ def test_up_to_three_are_compared_with_the_chosen(page):
     slider(page, "highest parameters (M)").focus()
     for _ in range(3):
         page.keyboard.press("PageDown")
-    for name in ("MAdds (M)", "parameters (M)", "top-1 error (%)", "top-1 error (%)"):
-        slider(page, f"weight of {name}").focus()
-        for _ in range(3):
-            page.keyboard.press("PageUp")
+    for wish in ("0.95 0.1 0.1", "0.2 0.9 0.2", "0.7 0.4 0.4", "0.5 0.5 0.5"):
+        for name, value in zip(LABELS, wish.split(), strict=True):
+            slider(page, f"weight of {name}").fill(value)
         says(page)
-        page.get_by_role("button", name="Keep").click()
-    slider(page, "weight of top-1 error (%)").press("ArrowLeft")
+        if value != "0.5":
+            page.get_by_role("button", name="Keep").click()
     page.locator(".say").get_by_text("draws in which").wait_for()
     cards = page.locator(".card").all_inner_texts()
     assert [text.split(":")[0] for text in cards] == ["★ chosen", "■ A", "▲ B", "◆ C"]

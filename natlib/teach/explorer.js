@@ -20,6 +20,7 @@ function bridge({ model, el }) {
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 const rint = (v, r = Math.round(v)) => (r - v === 0.5 && r % 2 ? r - 1 : r); // half to even, as numpy
 const short = (v, digits = 4) => String(Number(v.toPrecision(digits)));
+const range = (values) => (values.length ? `${short(Math.min(...values))} to ${short(Math.max(...values))}` : "nothing");
 const escaped = (words) => words.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt()};`);
 const [title, unit] = [(label) => label.split(" (")[0], (label) => (label.match(/\((.*)\)/)?.[1] ?? "").replace("%", "point")];
 const join = (items, one) => items.map(one).join("");
@@ -96,7 +97,7 @@ function markup(d) { // every control has a name
   const tile = (label, j) => `<div class="tile" role="group" aria-label="${escaped(label)}"><b>${escaped(label)}</b>${
     row(j, "weight", "weights", slide("weights", "weight of", j))}${row(j, "wish", "reference", slide("reference", "wish for", j))}${
     row(j, "limits", "two", slide("low", "lowest", j) + slide("high", "highest", j))}<small></small></div>`;
-  const axes = d.labels.map((label, j) => [label, j]), plot = '<div class="plot"><canvas></canvas><canvas role="img"></canvas></div>';
+  const axes = d.labels.map((label, j) => [label, j]), plot = '<div class="plot"><canvas aria-hidden="true"></canvas><canvas role="img"></canvas></div>';
   const head = (text, sort) => `<th scope="col"><button data-sort="${sort}">${escaped(text)}</button></th>`;
   return `<div class="app ${d.labels.length > 5 ? "many" : ""}"><div class="bar">${menu("method", "method", d.methods)}${
     menu("right", "right", axes)}${menu("up", "up", axes)}${
@@ -177,18 +178,16 @@ function explorer(root, css) {
 
   function below(plot, w, h, { line, write }, color, faint, ink, soft) {
     const outside = d.finite.filter((i) => !p.rank.has(i)), steps = new Set(p.steps), thin = Math.min(0.45, 0.07 + 20 / d.finite.length);
-    plot.axes.forEach(({ j, upright, at, to }, k) => {
+    for (const { j, upright, at, to } of plot.axes) {
       if (plot === lines) {
-        line(`M${at} 58V${h - 26}`, soft, 0.6), write(d.labels[j], at, (d.labels.length > 5 && k % 2) ? 12 : 28, ink);
+        line(`M${at} 58V${h - 26}`, soft, 0.6), write(d.labels[j], at, d.labels.length > 5 && j % 2 ? 12 : 28, ink);
         write(short(d.worst[j], 3), at, 46, soft), write(short(d.best[j], 3), at, h - 12, soft);
-      } else if (upright) {
-        write(`↑ ${d.labels[j]}`, 2, 12, ink, "start");
-        for (const v of to.ticks) line(`M46 ${to(v)}H${w}`, soft, 0.25), write(short(v), 40, to(v), soft, "end");
-      } else {
-        write(`${d.labels[j]} →`, w - 4, h - 8, ink, "end");
-        for (const v of to.ticks) line(`M${to(v)} 26V${at}`, soft, 0.25), write(short(v), to(v), at + 14, soft);
+        continue;
       }
-    });
+      write(upright ? `↑ ${d.labels[j]}` : `${d.labels[j]} →`, upright ? 2 : w - 4, upright ? 12 : h - 8, ink, upright ? "start" : "end");
+      for (const v of to.ticks) line(upright ? `M46 ${to(v)}H${w}` : `M${to(v)} 26V${at}`, soft, 0.25);
+      for (const v of to.ticks) write(short(v), ...(upright ? [40, to(v), soft, "end"] : [to(v), at + 14, soft]));
+    }
     const thread = (style) => (i) => line(`M${places(plot, i).join("L")}`, style, thin);
     if (plot === lines) return outside.forEach(thread(faint)), p.shown.forEach(thread(color));
     const each = (rows, shape) => join(rows, (i, k) => shape(...places(plot, i)[0], k));
@@ -230,12 +229,12 @@ function explorer(root, css) {
     $$(".card").forEach((old) => old.remove());
     $(".cards").insertAdjacentHTML("beforeend", join([...p.marks.slice(s.kept.length), ...p.marks.slice(0, s.kept.length)], card));
     const first = p.table.includes(row) ? row : p.table[0], names = new Map(p.marks), cell = (words) => `<td>${words}</td>`;
-    $("tbody").innerHTML = join(p.table.slice(0, 100), (i) => `<tr data-i="${i}" tabindex="${-(i !== first)}" aria-current="${i === row}">${
+    $("tbody").innerHTML = join(p.table.slice(0, 50), (i) => `<tr data-i="${i}" tabindex="${-(i !== first)}" aria-current="${i === row}">${
       join([p.rank.get(i), `${escaped(d.names[i])} ${GLYPHS[names.get(i)] ?? ""}`, ...d.F[i].map((v) => short(v))], cell)}</tr>`);
     $(`tr[data-i="${focus}"]`)?.focus();
     for (const button of $$("th button"))
       button.parentElement.ariaSort = Number(button.dataset.sort) !== s.sort ? "none" : s.down ? "descending" : "ascending";
-    $(".count").textContent = `${p.shown.length} subnets${p.shown.length > 100 ? ", the first 100 shown" : ""}`;
+    $(".count").textContent = `${p.shown.length} subnets${p.shown.length > 50 ? ", the first 50 shown" : ""}`;
     clearTimeout(settled);
     if (row !== null && d.pictures.some(Boolean)) settled = setTimeout(() => ($$(".say p")[2].textContent = doubts(d, s, p.order, row)), 250);
   }
@@ -248,11 +247,10 @@ function explorer(root, css) {
       box[type === "checkbox" ? "checked" : "value"] = v;
       if (type !== "range") continue;
       track.style.setProperty(k ? "--b" : "--a", `${(100 * (v - min)) / (max - min)}%`);
-      track.nextElementSibling.textContent = k < 0 ? short(v) : s.limits[j].map((v) => short(v)).join(" to ");
+      track.nextElementSibling.textContent = k < 0 ? short(v) : range(s.limits[j]);
       box.disabled = name === "weights" && s.method === "knee";
     }
-    const reach = (v) => `reachable: ${v.length ? `${short(Math.min(...v))} to ${short(Math.max(...v))}` : "nothing"}`;
-    $$(".tile small").forEach((out, j) => (out.textContent = reach(p.rows.map((i) => d.F[i][j]))));
+    $$(".tile small").forEach((out, j) => (out.textContent = `reachable: ${range(p.rows.map((i) => d.F[i][j]))}`));
     $("[name=export]").hidden = !(d.exports && group.models.size);
   }
 

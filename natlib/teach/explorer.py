@@ -320,7 +320,8 @@ class ObjectiveExplorer:
 
     def _ipython_display_(self) -> None:
         display({"text/html": self.html(), "text/plain": repr(self)}, raw=True)
-        display(self.bridge)
+        view, metadata = self.bridge._repr_mimebundle_()
+        display(view | {"text/plain": ""}, metadata=metadata, raw=True)
 
 
 def _ends(values: NDArray) -> tuple[float, float, float]:
