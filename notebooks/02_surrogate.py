@@ -418,8 +418,8 @@ pd.DataFrame(held).T.round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Read a row as "where it promised 80%, it held so many". More than promised means
-# too cautious, fewer means too sure. On `pocket` errors are nearly normal, and the Gaussian process, which
-# learns the noise, keeps its promise. The ensemble's members miss half the genes each and therefore
+# too cautious, fewer means too sure. On `pocket` the Gaussian process, which learns the noise from the
+# data, comes close to what it promises. The ensemble's members miss half the genes each and therefore
 # disagree, whatever the mean of them is worth: their spread is not the mean's error. The errors of
 # NAS-Bench-201 are no normal distribution: most networks lie close together, some learn nothing at all,
 # and these few make all intervals wide.
@@ -431,14 +431,13 @@ pd.DataFrame(held).T.round(2)
 # itself. What is missing to 1 is noise and *interactions*: what one choice does depends on others.
 
 # %%
-shares = {}
 for name, cost in (("pocket", "madds"), ("cifar10", "latency_ms"), ("imagenet", "latency_ms")):
-    table = tables[name]
+    table, shares = tables[name], {}
     for column in ("top1_err", cost):
         values = pd.Series(table.columns[column].astype(float))
         by_gene = [values.groupby(x).mean().var(ddof=0) / values.var(ddof=0) for x in table.X.T]
-        shares[name, column] = pd.Series([*by_gene, sum(by_gene)], [*table.genes, "all together"])
-pd.DataFrame(shares).fillna("").T.map(lambda v: v if v == "" else round(v, 2)).T
+        shares[column] = pd.Series([*by_gene, sum(by_gene)], [*table.genes, "all together"])
+    print(pd.DataFrame(shares).round(2).rename_axis(name), end="\n\n")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # **What do you notice?** Compare the two columns of a table. A decision that costs much and hardly changes
