@@ -38,6 +38,8 @@ SETTINGS = {
     "apputils-extension/notification": '{"checkForUpdates": false, "fetchNews": "false"}',
 }
 DARK = {"apputils-extension/themes": '{"theme": "JupyterLab Dark"}'}
+PAINTED = """() => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"""
 MOVE = """async (input) => {  // moves a slider by script; returns ms until the page is painted
   const begin = performance.now();
   input.value = input.value > 0.5 ? 0.1 : 0.9;
@@ -111,8 +113,13 @@ def start(request):
         request.getfixturevalue("page").get_by_role("button", name="Reset").click()
 
 
+def settle(page):
+    """Waits until the page has painted what it was told."""
+    getattr(page, "page", page).evaluate(PAINTED)
+
+
 def says(page):
-    time.sleep(0.1)
+    settle(page)
     return page.locator(".say p").first.inner_text()
 
 
@@ -121,7 +128,7 @@ def slider(page, name):
 
 
 def within(page):
-    time.sleep(0.1)
+    settle(page)
     return int(page.locator(".count").inner_text().split()[0])
 
 
@@ -219,14 +226,16 @@ def test_a_brush_on_an_upright_and_on_an_axis_is_a_limit(page):
     box = page.get_by_role("img", name="Archive of").bounding_box()
     at = box["y"] + box["height"] - 25
     drag(page, (box["x"] + 60, at), (box["x"] + box["width"] / 2, at))
-    assert within(page) == half or 0 < within(page) < 420
+    assert 0 < within(page) < 420
 
 
 def test_hover_tells_click_chooses_and_shift_click_keeps(page):
-    box = page.get_by_role("img", name="Archive of").bounding_box()
-    tip = page.locator(".tip")
+    front = page.get_by_role("img", name="Archive of")
+    front.scroll_into_view_if_needed()
+    box, tip = front.bounding_box(), page.locator(".tip")
     for x in np.arange(70, box["width"] - 20, 9):
         page.mouse.move(box["x"] + x, box["y"] + box["height"] * 0.7)
+        settle(page)
         if tip.is_visible():
             break
     told = tip.inner_text().split("\n")
@@ -238,6 +247,7 @@ def test_hover_tells_click_chooses_and_shift_click_keeps(page):
     page.mouse.down()
     page.mouse.up()
     page.keyboard.up("Shift")
+    settle(page)
     assert page.locator(".card").all_inner_texts()[1].startswith(f"■ A: {told[0]}")
     slider(page, "weight of MAdds (M)").press("ArrowRight")
     assert says(page).startswith("Chosen by weighted Chebyshev")
@@ -256,6 +266,7 @@ def test_the_table_is_sorted_walked_through_and_downloaded(page):
     assert says(page) == f"Chosen by hand: {second}"
     page.keyboard.press("Shift+Enter")
     page.get_by_role("button", name="MAdds (M)", exact=True).click()
+    settle(page)
     assert page.locator("th[aria-sort=descending]").inner_text() == "MAdds (M)"
     assert page.locator(".card").count() == 2
     page.get_by_label("front only").check()
@@ -269,16 +280,16 @@ def test_the_table_is_sorted_walked_through_and_downloaded(page):
 def test_methods_menus_and_switches(page):
     before = page.get_by_role("img", name="Archive of").screenshot()
     page.get_by_label("log axis").check()
-    page.wait_for_timeout(100)
+    settle(page)
     assert page.get_by_role("img", name="Archive of").screenshot() != before
     page.get_by_role("combobox", name="right").select_option("parameters (M)")
-    page.wait_for_timeout(100)
+    settle(page)
     assert page.get_by_role("img", name="top-1 error (%) against parameters (M)").count() == 1
     page.get_by_role("combobox", name="method").select_option("knee")
-    page.wait_for_timeout(100)
+    settle(page)
     assert slider(page, "weight of MAdds (M)").is_disabled()
     page.get_by_role("combobox", name="method").select_option("reference point")
-    page.wait_for_timeout(100)
+    settle(page)
     slider(page, "wish for parameters (M)").press("End")
     slider(page, "wish for MAdds (M)").press("End")
     best = animals().set_index("architecture").top1_err.idxmin()
