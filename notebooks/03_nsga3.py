@@ -475,8 +475,8 @@ pd.DataFrame({"promised (%)": promised.F[chosen, 0], "measured (%)": truth}).rou
 #
 # `choose_candidates` believes the mean that is predicted. A Gaussian process also says how sure it is, and
 # the **expected hypervolume improvement** counts that in: a candidate that may be much better than
-# predicted is worth a look. The last row of the regrets above ("expected gain") takes this rule. Does it
-# pay there, on every table?
+# predicted is worth a look. In the regrets above, "expected gain" takes this rule. On which table does it
+# pay, and on which does it not?
 #
 # The search takes any number of objectives, such as parameters beside MAdds; notebook 06 goes on with
 # that.
