@@ -1,7 +1,7 @@
 """Searches the tables of `natlib.teach.tables` by seven methods: `data/tables/searches.npz`.
 
     python data/record_searches.py try       five seeds that judge nothing: to choose settings by
-    python data/record_searches.py record    ten other seeds; about ? minutes on one CPU core
+    python data/record_searches.py record    ten other seeds; about 6 minutes on one CPU core
 
 Two objectives each: the error, and MAdds ("pocket") or latency. A search may look 100 networks up;
 a second look at one is free. All but the random search begin with the same `FIRST` networks, spread
@@ -245,7 +245,8 @@ def main() -> None:
     if arguments.what == "record":
         path = FOLDER / "searches.npz"  # which keeps the other tables
         known = dict(np.load(path, allow_pickle=False)) if path.exists() else {}
-        ship(path.name, known | found | {"methods": np.array(list(METHODS))}, seeds=[*seeds])
+        about = {"command": "python data/record_searches.py record", "seeds": str(seeds)}
+        ship(path.name, known | found | {"methods": np.array(list(METHODS))}, **about)
 
 
 if __name__ == "__main__":
