@@ -76,7 +76,7 @@ def resolve(python: str, system: str, *options: str, lock: Path = LOCK) -> str:
 def main(chosen: list[str]) -> int:
     """Prints a line for each pair; returns 1 if one has no release of something, else 0."""
     pairs = [tuple(chosen)] if chosen else list(product(PYTHONS, SYSTEMS))
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(6) as pool:
         missing = dict(zip(pairs, pool.map(lambda pair: resolve(*pair), pairs), strict=True))
     for (python, system), text in missing.items():
         count = len(needed(python, system))
