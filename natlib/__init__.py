@@ -26,9 +26,9 @@ try:
 except ImportError as error:  # `natlib.check` must be able to say what is missing
     _missing = error
 except KeyboardInterrupt:
-    if sys.argv[0] != "-m":
+    if sys.argv[0] != "-m":  # which stands there while `python -m natlib` imports this
         raise
-    raise SystemExit("Interrupted before anything began.") from None  # not `python -m natlib`'s trace
+    raise SystemExit("Interrupted before anything began.") from None
 else:
     _missing = None
 

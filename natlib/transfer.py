@@ -355,9 +355,9 @@ def transfer(
 
     A run that the folder holds is taken up, or refused without `resume`: a `ValueError`, as for a
     run with other settings, pictures or supernet; a `RuntimeError`, if another process works in it.
-    More iterations are allowed: the learning rate then follows the schedule of the new length, which
-    rises where the old one had ended. `on_iteration` is called with the run after the archive was
-    filled and after each iteration.
+    More iterations are allowed: the learning rate then follows the schedule of the new length, so
+    it rises where the old one had ended. `on_iteration` is called with the run after the archive
+    was filled and after each iteration.
     """
     run = start(task, profile, run_dir=run_dir, **options)
 
