@@ -3,8 +3,9 @@
 The modules of this folder are the method: a search space (`space`, `cost`), the supernet that
 holds its weights (`layers`, `supernet`), tasks and training (`data`, `train`, `evaluate`), search
 (`surrogate`, `search`), and the loop that joins them (`transfer`, with the numbers in
-`profiles`). Three rooms stand beside it: `natlib.deploy` takes a network home, `natlib.paper`
-reproduces the paper, `natlib.teach` draws and checks for the notebooks.
+`profiles`). Below it, `natlib.inputs` reads what comes from outside. Three rooms stand beside it:
+`natlib.deploy` takes a network home, `natlib.paper` reproduces the paper, `natlib.teach` draws and
+checks for the notebooks.
 """
 
 import sys
@@ -33,6 +34,10 @@ try:
     from natlib.transfer import transfer
 except ImportError as error:  # `natlib.check` must be able to say what is missing
     _missing = error
+except KeyboardInterrupt:
+    if sys.argv[0] != "-m":  # which stands there while `python -m natlib` imports this
+        raise
+    raise SystemExit("Interrupted before anything began.") from None
 else:
     _missing = None
 

@@ -396,8 +396,10 @@ def transfer(
     """Transfers a supernet to a task and returns the finished run; arguments are those of `start`.
 
     A run that the folder holds is taken up, or refused without `resume`: a `ValueError`, as for a
-    run with other settings; a `RuntimeError`, if another process works in it. `on_iteration` is
-    called with the run after the archive was filled and after each iteration.
+    run with other settings, pictures or supernet; a `RuntimeError`, if another process works in it.
+    More iterations are allowed: the learning rate then follows the schedule of the new length, so
+    it rises where the old one had ended. `on_iteration` is called with the run after the archive
+    was filled and after each iteration.
     """
     run = start(task, profile, run_dir=run_dir, **options)
 

@@ -356,7 +356,8 @@ hours.assign(days=hours.hours / 24).round(1)
 # ## Your own pictures
 #
 # Any directory with one folder of pictures per class is a task. The class folders may lie in `train`,
-# `valid` and `test`; a missing split is cut from *train*. As an example, the Food-101 miniature:
+# `valid` and `test`, or in other words for these; a missing split is cut from *train*. As an example,
+# the Food-101 miniature:
 
 # %%
 from natlib.data import folder_task
@@ -366,8 +367,9 @@ print(f"'{own.name}' with classes {own.classes}")
 print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# Pictures that cannot be read are left out and listed by name. If several pictures show the same
-# person or come from the same video, pass `groups`, a function that says of a path what it belongs to:
+# Pictures that cannot be read are left out and listed by name; other files are counted. The same
+# picture in two classes or splits is refused, and so is a folder that may be no class, such as `raw`.
+# If several pictures show the same person or come from the same video, pass `groups`, a function that says of a path what it belongs to:
 # pictures of one group stay in one split. Otherwise the splits are not independent.
 #
 # ## What we simplified against the paper, and what cannot be reproduced exactly

@@ -249,7 +249,7 @@ def test_estimate_leaves_the_run_as_it_was(fresh, whole):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"profile": replace(TINY, archive=9)}, "belongs to a run with profile = .*choose another"),
+        ({"profile": replace(TINY, archive=9)}, "with profile.archive = 8, not 9: choose another"),
         ({"seed": 1}, "belongs to a run with seed = 0, not 1"),
         ({"resume": False}, "holds a run already"),
     ],

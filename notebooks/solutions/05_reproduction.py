@@ -365,6 +365,7 @@ def draw_shots(folder, name, subject, rng, shots=6):
         picture = Image.new("RGB", (32, 32), ground)
         box = (x + dx, y + dy, x + dx + size, y + dy + size)
         getattr(ImageDraw.Draw(picture), name)(box, fill=ink)
+        picture.putpixel((shot, 0), ink)  # copies of a file would count once
         picture.save(folder / name / f"{subject:02d}_{shot}.png")
 
 

@@ -159,7 +159,7 @@ def check_own_task(own_task: Callable[[Path], Task]) -> None:
         for subject, shot in np.ndindex(2 * n, 6):
             file = Path(folder, ("left", "right")[subject // n], f"{subject % n:02d}_{shot}.png")
             file.parent.mkdir(exist_ok=True)
-            Image.new("RGB", (32, 32), (8 * subject, 0, 0)).save(file)
+            Image.new("RGB", (32, 32), (8 * subject, 0, shot)).save(file)  # no two are copies
         subjects, again = _subjects(own_task(Path(folder))), _subjects(own_task(Path(folder)))
     sides = [set(side) for side in subjects]
     shared = [s for s in range(2 * n) if sum(s in side for side in sides) > 1]
