@@ -1,7 +1,5 @@
 """The command line: `python -m natlib COMMAND`; `--help` after a command explains it."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys
@@ -177,7 +175,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "data": ("download data sets, and say which are there", main_of("natlib.paper.datasets")),
     "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
     "explore": ("write an archive as one HTML file to choose in", run_explore),
-    "challenge": ("rank what a class found", main_of("natlib.teach.challenge")),
+    "challenge": ("rank what a class found", tool("challenge")),
     "notebooks": ("execute the notebooks; copies go to build/", tool("execute")),
     "handout": ("make a folder for a class, without the solutions", tool("handout")),
     "check": ("look whether this machine is ready for the course", run_check),

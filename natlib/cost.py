@@ -8,12 +8,10 @@ MAdds are the multiply-adds of convolutions and linear layers, squeeze-and-excit
 classifier included, batch norm and activations not (NAT, "Counting").
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +25,7 @@ class LayerCost(NamedTuple):
     params: int
     madds: int
 
-    def __add__(self, other: tuple) -> LayerCost:
+    def __add__(self, other: tuple) -> Self:
         return LayerCost(self.params + other[0], self.madds + other[1])
 
 

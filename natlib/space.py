@@ -10,13 +10,11 @@ with `max_depth` genes per stage. A layer gene is 0 if the layer is skipped, els
 has one encoding only: the *canonical* one, which `SearchSpace.repair` makes of any integers.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,7 +80,7 @@ class Architecture:
             raise ValueError(f"{told} and needs as many kernels and expand ratios, not {found}.")
 
     @classmethod
-    def from_dict(cls, description: dict) -> Architecture:
+    def from_dict(cls, description: dict) -> Self:
         """Reads the published form `{"r": 224, "w": 1.0, "ks": [...], "e": [...], "d": [...]}`.
 
         `ks` and `e` list active layers, or all as Once-for-all's lists do; a `ValueError` says what
@@ -108,7 +106,7 @@ class Architecture:
         return {"r": self.resolution, "w": self.width, **lists}
 
     @classmethod
-    def from_string(cls, text: str) -> Architecture:
+    def from_string(cls, text: str) -> "Architecture":
         """Reads the published string, for example `08 0 1100 1440 5510 5220 8877`.
 
         The number of digits tells the paper's or the pocket space; others have their `parse`.
@@ -153,7 +151,7 @@ class SearchSpace:
     @classmethod
     def paper(
         cls, resolutions: Sequence[int] = range(192, 257, 4), widths: Sequence[float] = (1.0, 1.2)
-    ) -> SearchSpace:
+    ) -> Self:
         """The space of the paper: Once-for-all MobileNetV3, 22 genes (NAT, "The search space")."""
         return cls(
             "paper", tuple(resolutions), tuple(widths), kernels=(3, 5, 7), expands=(3, 4, 6),
@@ -163,7 +161,7 @@ class SearchSpace:
         )  # fmt: skip
 
     @classmethod
-    def pocket(cls) -> SearchSpace:
+    def pocket(cls) -> Self:
         """A space of the same build that two CPU cores can train: 11 genes, 32 px pictures."""
         return cls(
             "pocket", (16, 20, 24, 28, 32), widths=(1.0,), kernels=(3, 5), expands=(1, 2, 4),
@@ -177,7 +175,7 @@ class SearchSpace:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> SearchSpace:
+    def from_json(cls, text: str) -> Self:
         """Reads what `to_json` wrote."""
         fields = json.loads(text).items()
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields})

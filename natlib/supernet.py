@@ -5,10 +5,9 @@ read out by `extract`. Both are built from `SearchSpace.blocks`. At the paper's 
 Once-for-all MobileNetV3, whose weights load (`natlib.paper.checkpoints`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -44,8 +43,8 @@ class Subnet(nn.Module):
         if random:
             self.apply(layers.initialise)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`."""
+    def forward(self, images: Tensor, arch: Architecture | None = None) -> Tensor:
+        """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`; a supernet's `arch` is ignored."""
         x = self.first_conv(layers.channels_last(images))
         for block in self.blocks:
             x = block(x)
@@ -128,7 +127,7 @@ class Supernet(nn.Module):
             save_file(state, temporary, metadata=about | metadata)
 
     @classmethod
-    def load(cls, path: str | Path) -> Supernet:
+    def load(cls, path: str | Path) -> Self:
         """Reads a supernet that `save` wrote; raises where the file is missing or foreign."""
         if not Path(path).is_file():
             raise FileNotFoundError(f"There is no supernet at {path}.")

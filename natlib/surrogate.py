@@ -4,12 +4,10 @@ The paper's is an ensemble of radial basis function (RBF) models, `RBFEnsemble`;
 come from scikit-learn. `SURROGATES` makes each by name, as an estimator over encodings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from joblib import cpu_count
@@ -48,7 +46,7 @@ class RBFEnsemble(RegressorMixin, BaseEstimator):
         self.seed = seed  # of the subsets
         self.dtype = dtype  # of the kernel in `predict`; members are solved in float64
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> RBFEnsemble:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Solves all members for at least two encodings `(n, n_var)` and `y` `(n,)` or `(n, k)`."""
         options = {"dtype": np.float64, "multi_output": True, "ensure_min_samples": 2}
         X, y = validate_data(self, X, y, y_numeric=True, **options)

@@ -484,7 +484,7 @@ pd.DataFrame({"promised (%)": promised.F[chosen, 0], "measured (%)": truth}).rou
 #
 # **A challenge for a class.** Forty look-ups in a table, by any method: by hand, with a surrogate of your
 # own, with `inner_loop`. Write the encodings, in the order of looking, into a JSON file (the docstring of
-# `natlib.teach.challenge` shows one); `python -m natlib challenge FILES...` ranks the files by
+# `notebooks/challenge.py` shows one); `python -m natlib challenge FILES...` ranks the files by
 # hypervolume against the true front. (The truth is in the table; to peep is no fun.)
 #
 # ## Check yourself

@@ -16,8 +16,8 @@ from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated, nsga3
 from natlib.space import Architecture, SearchSpace
 from natlib.surrogate import SURROGATES
-from natlib.teach import challenge
 from natlib.teach.tables import CELL, FOLDER, TABLES, TableSpace, load_table
+from notebooks import challenge
 
 sys.path.insert(0, str(DATA))
 NASBENCH_SUMS = {"cifar10": 821_142_442, "cifar100": 120_139_759, "imagenet": 39_770_731}

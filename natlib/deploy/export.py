@@ -4,8 +4,6 @@ The file is ONNX, which onnxruntime runs on nearly everything, without natlib:
 `examples/predict.py` classifies a picture from the file alone.
 """
 
-from __future__ import annotations
-
 import copy
 import io
 import json

@@ -5,21 +5,17 @@ In the supernet its weights serve many subnets; alone they serve one. The traini
 was; the test split is looked at once, at the end, before and after.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from natlib.data import Split, Task, fixed_sample
 from natlib.evaluate import InputBatches, correct_predictions, recalibrate
 from natlib.layers import fold_batch_norm
 from natlib.profiles import Profile, get_profile
-from natlib.space import Architecture
 from natlib.supernet import Subnet
 from natlib.train import cosine, device_of, make_optimizer, train
 
@@ -37,39 +33,19 @@ class Finetuned(NamedTuple):
     test: dict[str, float]
 
 
-class _Alone(nn.Module):
-    """A subnet that looks like a supernet to the training loop."""
-
-    def __init__(self, subnet: Subnet) -> None:
-        super().__init__()
-        self.subnet = subnet
-
-    def forward(self, images: Tensor, arch: Architecture) -> Tensor:
-        return self.subnet(images)
-
-
 def finetune(
-    subnet: Subnet,
-    task: Task,
-    profile: Profile | str | None = None,
+    subnet: Subnet,  # read out of a supernet; it is left as it is
+    task: Task,  # that it was chosen for
+    profile: Profile | str | None = None,  # gives finetune_lr, finetune_steps and finetune_rounds
     *,
-    seed: int = 0,
-    progress: bool = True,
+    seed: int = 0,  # of the batches
+    progress: bool = True,  # whether to show it
 ) -> Finetuned:
     """Trains a subnet alone and keeps it as it was best on the validation split.
 
-    Args:
-        subnet: The network, read out of a supernet; it is left as it is.
-        task: The task that it was chosen for.
-        profile: Gives `finetune_lr`, `finetune_steps` and `finetune_rounds`.
-        seed: Seed of the batches.
-        progress: Whether to show progress.
-
-    Raises:
-        FloatingPointError: If the loss is not finite.
+    A loss that is not finite is a `FloatingPointError`.
     """
-    profile = get_profile(profile)
-    net = _Alone(copy.deepcopy(subnet))
+    profile, net = get_profile(profile), copy.deepcopy(subnet)
     optimizer, steps = make_optimizer(net), profile.finetune_steps
     schedule = cosine(profile.finetune_lr, steps, warmup=steps // 10)
     ends = np.linspace(0, steps, profile.finetune_rounds + 1).round().astype(int)
@@ -80,7 +56,7 @@ def finetune(
             batch_size=profile.batch_size, seed=seed, micro_batches=profile.micro_batches,
             description=f"fine-tuning, round {i + 1} of {len(ends) - 1}", progress=progress,
         )  # fmt: skip
-        versions.append(_calibrated(net.subnet, task, profile))
+        versions.append(_calibrated(net, task, profile))
     accuracies = [100 * _hits(version, task, task.valid).mean() for version in versions]
     best = versions[int(np.argmax(accuracies))]
     before, after = (100 * _hits(version, task, task.test) for version in (versions[0], best))

@@ -6,8 +6,6 @@ in `natlib.cost` (Cai et al., ProxylessNAS, 2019, which NAT follows). A table be
 machine on which it was measured and to one batch size.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import platform
@@ -15,6 +13,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -56,7 +55,7 @@ class LatencyTable:
         """Returns the predicted latency of each encoding in `X` in milliseconds a batch, `(n,)`."""
         return look_up(self.space, X, self._table)
 
-    def same_as(self, other: LatencyTable) -> bool:
+    def same_as(self, other: Self) -> bool:
         """Returns whether another table holds the same milliseconds of the same space."""
         return self.space == other.space and np.array_equal(self.ms, other.ms)
 
@@ -71,7 +70,7 @@ class LatencyTable:
         repeats: int = 5,  # timed runs of each block in a round; their median counts
         rounds: int = 3,  # of which the shortest time counts: what disturbs makes it longer
         threads: int = 1,  # on a CPU; small blocks gain nothing from several
-    ) -> LatencyTable:
+    ) -> Self:
         """Times each distinct block of a space at five resolutions or less, batch norm folded."""
         index = np.linspace(0, len(space.resolutions) - 1, 5).round().astype(int)
         resolutions = [space.resolutions[i] for i in np.unique(index)]
@@ -99,7 +98,7 @@ class LatencyTable:
         write_text(Path(path), json.dumps(content) + "\n")
 
     @classmethod
-    def load(cls, path: str | Path) -> LatencyTable:
+    def load(cls, path: str | Path) -> Self:
         """Reads a table that `save` wrote; raises `ValueError` where it is none."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -2,13 +2,14 @@
 
 import argparse
 import copy
-import sys
-import time
+import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 
 import pandas as pd
 import torch
+from psutil import Process
 
 from natlib import SearchSpace, Supernet, train
 from natlib.data import SPLITS, Split, make_task
@@ -48,11 +49,9 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
 
 def seconds_each(work: Callable[[int], object], trials: int) -> float:
     """Returns the least seconds of `work(1)` to `work(trials)`, after an untimed `work(0)`."""
-    times = [time.perf_counter()]
-    for i in range(trials + 1):
-        work(i)
-        times.append(time.perf_counter())
-    return pd.Series(times[1:]).diff().min()  # what else the machine does only makes it longer
+    numbers = count()
+    times = timeit.repeat(lambda: work(next(numbers)), number=1, repeat=trials + 1)
+    return min(times[1:])  # what else the machine does only makes it longer
 
 
 def outlook(run: Transfer) -> None:
@@ -60,20 +59,10 @@ def outlook(run: Transfer) -> None:
     minutes = estimate(run, trials=2).loc["total", "minutes"]
     if train.rank() == 0:
         where = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
-        memory = f"{peak_memory():.1f} GB of memory after a few steps"
+        on_card = torch.cuda.is_available()
+        used = torch.cuda.max_memory_allocated() if on_card else Process().memory_info().rss
+        memory = f"{used / 1e9:.1f} GB of memory after a few steps"
         print(f"{run.task.name} on {where}: about {minutes:.0f} minutes, {memory}")
-
-
-def peak_memory() -> float:
-    """Returns the most memory used so far in GB: of the CUDA card, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def throughput(net: Supernet, batch_size: int = 8, trials: int = 2) -> tuple[float, float]:

@@ -7,27 +7,18 @@ import textwrap
 from IPython.display import Markdown, display
 
 
-def show_source(*things: object, docstrings: bool = False) -> None:
+def show_source(*things: object) -> None:
     """Shows functions, methods or classes of natlib as Python code, and where they stand.
 
-    Args:
-        *things: What to show, one after the other.
-        docstrings: Whether to keep docstrings, which the text of a lesson mostly repeats.
+    Docstrings are left out: the text of a lesson mostly repeats them.
     """
     for thing in things:
         code = textwrap.dedent(inspect.getsource(thing))
-        if not docstrings:
-            code = _without_docstrings(code)
-        module = inspect.getmodule(thing).__name__.replace(".", "/")
-        display(Markdown(f"`{module}.py`, `{thing.__qualname__}`\n\n```python\n{code}\n```"))
-
-
-def _without_docstrings(code: str) -> str:
-    lines = code.splitlines()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            first = node.body[0]
-            lines[first.lineno - 1 : first.end_lineno] = [None] * (
-                first.end_lineno - first.lineno + 1
-            )
-    return "\n".join(line for line in lines if line is not None).strip()
+        lines = dict(enumerate(code.splitlines(), start=1))
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+                for number in range(node.body[0].lineno, node.body[0].end_lineno + 1):
+                    del lines[number]
+        code, module = "\n".join(lines.values()), inspect.getmodule(thing).__name__
+        place = f"`{module.replace('.', '/')}.py`, `{thing.__qualname__}`"
+        display(Markdown(f"{place}\n\n```python\n{code}\n```"))

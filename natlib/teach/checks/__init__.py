@@ -26,7 +26,7 @@ Its sentences stand in `sentences.toml`, in a table `[module.check_range]`:
 
 import copy
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,11 +64,9 @@ def numbers(answer: object, shape: tuple[int, ...], what: str) -> NDArray[np.flo
 def asking(answer: Callable, what: str, shape: Any = (), unchanged: str = "") -> Callable[..., Any]:
     """Returns the answer as a function that judges the form of what it returns.
 
-    Args:
-        answer: The learner's function. It gets copies of arguments, and lists as arrays of floats.
-        what: Names what it returns, at the beginning of a sentence; `{0}` is the first argument.
-        shape: The shape that this should have, or a function from the arguments to it.
-        unchanged: What to say if it changes an array that it was given; nothing if empty.
+    The answer gets copies of arguments, lists as arrays of floats. `what` it returns begins
+    complaints, with `{0}` for the first argument; it should have the `shape`, also given as a
+    function of the arguments. `unchanged`, if any, is said when an array that it gets is changed.
     """
 
     def ask(*arguments: Any) -> Any:
@@ -95,35 +93,22 @@ def unlike(*values: ArrayLike) -> Callable[[ArrayLike], bool]:
     return lambda found: not any(same(found, value) for value in values)
 
 
-def case(ask: Callable, arguments: tuple, expected: Any, message: str, tolerance=1e-9) -> None:
-    """Asks once, and raises an `AssertionError` with the message if the answer is not as expected.
-
-    Args:
-        ask: The answer, which gets copies of the arguments.
-        arguments: What it is asked.
-        expected: The right answer, numbers up to the tolerance; or a function that judges it.
-        message: `{found}` in it stands for the answer, `{0}` for the first argument, and so on.
-        tolerance: Relative and absolute.
-    """
-    found = ask(*copy.deepcopy(arguments))
-    if callable(expected):
-        fine = expected(found)
-    else:
-        numeric = isinstance(expected, int | float | list | np.number | np.ndarray)
-        fine = same(found, expected, tolerance) if numeric else found == expected
-    require(fine, message.format(*arguments, found=_plain(found)))
-
-
 def cases(ask: Callable, table: dict[str, tuple | list[tuple]], tolerance: float = 1e-9) -> None:
-    """Tries `case` for each message, in order, with its `(*arguments, expected)` or a list."""
+    """Raises an `AssertionError` with the first message whose answer is not as expected.
+
+    Each message has one `(*arguments, expected)`, or a list. What is expected is the right answer,
+    numbers up to the tolerance, or a function that judges it. In the message `{found}` stands for
+    the answer, `{0}` for the first argument, and so on.
+    """
     for message, tries in table.items():
         for *arguments, expected in tries if isinstance(tries, list) else [tries]:
-            case(ask, tuple(arguments), expected, message, tolerance)
-
-
-def against(ask: Callable, right: Callable, draws: Iterable[tuple], message: str, tolerance=1e-9):
-    """Tries an answer on many tuples of arguments, where it should agree with a right function."""
-    cases(ask, {message: [(*draw, right(*draw)) for draw in draws]}, tolerance)
+            found = ask(*copy.deepcopy(arguments))
+            if callable(expected):
+                fine = expected(found)
+            else:
+                numeric = isinstance(expected, int | float | list | np.number | np.ndarray)
+                fine = same(found, expected, tolerance) if numeric else found == expected
+            require(fine, message.format(*arguments, found=_plain(found)))
 
 
 def passed(message: str) -> None:

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
-from natlib.teach.checks import asking, case, cases, passed, require, same, says, unlike
+from natlib.teach.checks import asking, cases, passed, require, same, says, unlike
 from natlib.teach.explorer import choose
 
 
@@ -48,7 +48,7 @@ def check_pseudo_weights(pseudo_weights: Callable[[np.ndarray], ArrayLike]) -> N
     require(np.allclose(middle, [2 / 3, 1 / 3]), say.middle, middle=middle.round(3).tolist())
     F = _random_front(60, 3, 1)
     good = (F.max(axis=0) - F) / np.ptp(F, axis=0)
-    case(ask, (F,), good / good.sum(axis=1, keepdims=True), say.three, 1e-5)
+    cases(ask, {say.three: (F, good / good.sum(axis=1, keepdims=True))}, 1e-5)
     passed("each row says what its subnet is relatively good at.")
 
 

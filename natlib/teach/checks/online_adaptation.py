@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from natlib.search import gene_distribution
 from natlib.space import SearchSpace
-from natlib.teach.checks import asking, case, cases, passed, require, says
+from natlib.teach.checks import asking, cases, passed, require, says
 from natlib.train import cosine
 
 
@@ -53,7 +53,7 @@ def check_gene_shares(gene_shares: Callable[..., ArrayLike]) -> None:
     require(np.allclose(third, np.array([2, 1, 1, 1, 1, 1, 1]) / 8), say.third, share=third[0])
     X = space.sample(60, 0)
     for gene, right in enumerate(gene_distribution(X, space, 2.0)):
-        case(ask, (X, gene, 2.0), right[: space.upper[gene] + 1], say.random, 1e-5)
+        cases(ask, {say.random: (X, gene, 2.0, right[: space.upper[gene] + 1])}, 1e-5)
     passed("the same shares as natlib.search.gene_distribution, for every gene.")
 
 

@@ -17,7 +17,7 @@ from natlib.data import SPLITS, Split, Task
 from natlib.paper.datasets import DATA_SETS
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES, Profile
-from natlib.teach.checks import asking, case, cases, passed, require, says
+from natlib.teach.checks import asking, cases, passed, require, says
 from natlib.teach.estimate import estimated_hours
 
 
@@ -147,8 +147,8 @@ def check_training_hours(training_hours: Callable[[int, Profile, float, int], fl
     ]
     cases(asking(hours, what), {say.part: parts}, 0.01)
     right = estimated_hours(paper, 500.0, 1000.0).training["cifar10"]
-    given = (DATA_SETS["cifar10"].train, paper, 500.0, 2)
-    case(asking(training_hours, what), given, right, say.whole, 0.01)
+    whole = (DATA_SETS["cifar10"].train, paper, 500.0, 2, right)
+    cases(asking(training_hours, what), {say.whole: whole}, 0.01)
     passed("the same hours as natlib.teach.estimate.estimated_hours.")
 
 

@@ -1,5 +1,7 @@
 """The challenge: who finds most of a true front with few look-ups?
 
+    python -m natlib challenge FILES...
+
 A submission is a JSON file, which is read and never run:
 
     {"name": "my team", "table": "pocket", "lookups": [[4, 1, 2, 2, 2, 2, 2, 2], ...]}
@@ -77,7 +79,7 @@ def rank(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 def main(arguments: Sequence[str]) -> None:
     """Prints the ranking of the files that the command line names."""
-    told = "Ranks submissions, JSON files as natlib.teach.challenge describes them. Nothing is run."
+    told = "Ranks submissions, JSON files as notebooks/challenge.py describes them. Nothing is run."
     parser = argparse.ArgumentParser(prog="python -m natlib challenge", description=told)
     parser.add_argument("files", nargs="+", type=Path)
     print(rank(parser.parse_args(arguments).files).round(4).to_string(index_names=False))
