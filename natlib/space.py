@@ -94,8 +94,9 @@ class Architecture:
             if any(value != int(value) for value in values):
                 raise ValueError(f"'{key}' of the architecture takes whole numbers, not {values}.")
         lists = [tuple(map(int, description[key])) for key in ("d", "ks", "e")]
-        if len(lists[1]) == len(lists[2]) == len(lists[0]) * (n := len(lists[1]) // len(lists[0])):
-            active = [n * stage + i for stage, d in enumerate(lists[0]) for i in range(min(d, n))]
+        depths, n = lists[0], len(lists[1]) // max(1, len(lists[0]))  # layers of a stage, if of all
+        if len(lists[1]) == len(lists[2]) == len(depths) * n > sum(depths) and max(depths) <= n:
+            active = [n * stage + i for stage, d in enumerate(depths) for i in range(d)]
             lists[1:] = [tuple(values[i] for i in active) for values in lists[1:]]
         return cls(int(np.ravel(description["r"])[0]), float(description["w"]), *lists)
 

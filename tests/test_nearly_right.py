@@ -535,8 +535,8 @@ def test_lists_of_all_layers_are_read():
     with pytest.raises(ValueError, match="needs as many kernels"):
         Architecture.from_dict({"r": 224, "w": 1.0, "ks": ks[:-1], "e": e, "d": depths})
     space = SearchSpace.paper()
-    full = space.largest(1.0)
-    assert Architecture.from_dict(full.to_dict()) == full
+    for arch in [space.largest(1.0), *map(space.decode, space.sample(200, 0))]:
+        assert Architecture.from_dict(arch.to_dict()) == arch
 
 
 # Files and consoles -----------------------------------------------------------------------------
