@@ -107,10 +107,7 @@ def parse_limit(text: str) -> tuple[str, float]:
 
 
 def main_of(module: str) -> Callable[[Sequence[str]], int | None]:
-    """Returns the command that the `main` of a module is, which is imported when it is called.
-
-    The tools of the folder `notebooks` lie beside natlib, but in a checkout only.
-    """
+    """Returns the command that the `main` of a module is, which is imported when it is called."""
 
     def run(arguments: Sequence[str]) -> int | None:
         from natlib import PROJECT
