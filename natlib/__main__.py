@@ -32,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_transfer(arguments: Sequence[str]) -> None:
-    """Transfers a supernet to a task, prints what was found, and writes it to the run folder."""
+    """Transfers a pre-trained supernet to a task.
+
+    Searches subnets that trade accuracy off against cost, and adapts the weights to them. Interrupt
+    it whenever you like: the same command goes on where it stopped.
+    """
     from natlib import train
     from natlib.data import load_task, write_text
     from natlib.inputs import demand
@@ -50,7 +54,11 @@ def run_transfer(arguments: Sequence[str]) -> None:
     side = 256 if get_profile(profile).space == "paper" else 32
     task = (dataset_task if is_one_of(name, DATA_SETS) else load_task)(name, side=side)
     if "latency_ms" in options["objectives"]:
-        options["costs"] = {"latency_ms": _latency(task, options).latency_ms}
+        from natlib.deploy.latency import for_run
+
+        chosen = {name: options[name] for name in ("profile", "supernet", "device")}
+        latencies = for_run(start(task, **chosen).net, run_dir)  # the folder's, or measured now
+        options["costs"] = {"latency_ms": latencies.latency_ms}
     if not (run_dir / CHECKPOINT).exists():
         from natlib.teach.estimate import outlook
 
@@ -63,27 +71,13 @@ def run_transfer(arguments: Sequence[str]) -> None:
         print(f"All results are in {run_dir}: front.csv, archive.csv, history.csv, report.csv.")
 
 
-def _latency(task: object, options: dict) -> object:
-    """Returns the latencies of the run folder, or measures them for the supernet of the run."""
-    from natlib.deploy.latency import for_run
-    from natlib.transfer import start
-
-    arguments = {name: options[name] for name in ("profile", "supernet", "device")}
-    return for_run(start(task, **arguments).net, options["run_dir"])
-
-
 def transfer_parser() -> argparse.ArgumentParser:
     """Returns the parser of `python -m natlib transfer`."""
     from natlib.data import TARGETS
     from natlib.profiles import PROFILES
     from natlib.transfer import MODES
 
-    parser = argparse.ArgumentParser(
-        prog="python -m natlib transfer",
-        description="Transfers a pre-trained supernet to a task: searches subnets that trade "
-        "accuracy off against cost, and adapts the weights to them. Interrupt it whenever you "
-        "like: the same command goes on where it stopped.",
-    )
+    parser = argparse.ArgumentParser("python -m natlib transfer", description=run_transfer.__doc__)
     add = parser.add_argument
     add("--task", required=True, help=f"the target task: {', '.join(TARGETS)}, a data set of "
         "the paper such as cifar10, or a folder that holds one of pictures per class")  # fmt: skip
@@ -114,32 +108,23 @@ def parse_limit(text: str) -> tuple[str, float]:
 
 def main_of(module: str) -> Callable[[Sequence[str]], int | None]:
     """Returns the command that the `main` of a module is, which is imported when it is called."""
-    return lambda arguments: import_module(module).main(arguments)
-
-
-def tool(name: str) -> Callable[[Sequence[str]], int | None]:
-    """Returns the command that is a tool of the folder `notebooks`, beside natlib in a checkout."""
 
     def run(arguments: Sequence[str]) -> int | None:
         from natlib import PROJECT
 
-        if not (PROJECT / "notebooks" / f"{name}.py").exists():
+        if not (PROJECT / f"{module.replace('.', '/')}.py").exists():
             place = f"natlib was installed to {PROJECT}, without the notebooks"
             advice = "run 'python -m pip install --editable .' in the project's folder"
             raise FileNotFoundError(f"{place}: {advice}.")
         sys.path.insert(0, str(PROJECT))
-        return import_module(f"notebooks.{name}").main(arguments)
+        return import_module(module).main(arguments)
 
     return run
 
 
 def run_explore(arguments: Sequence[str]) -> None:
-    """Writes the explorer of an archive to one HTML file that needs nothing else."""
-    parser = argparse.ArgumentParser(
-        prog="python -m natlib explore",
-        description="Writes one HTML file, to mail or publish, in which to weigh and limit the "
-        "objectives of an archive and see what they choose.",
-    )
+    """Writes one HTML file, to mail or publish, in which to weigh and limit objectives."""
+    parser = argparse.ArgumentParser("python -m natlib explore", description=run_explore.__doc__)
     add = parser.add_argument
     add("archive", metavar="ARCHIVE", help="a run folder, or a CSV file with architectures")
     add("--out", required=True, type=Path, metavar="FILE.html", help="the file to write")
@@ -175,9 +160,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "data": ("download data sets, and say which are there", main_of("natlib.paper.datasets")),
     "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
     "explore": ("write an archive as one HTML file to choose in", run_explore),
-    "challenge": ("rank what a class found", tool("challenge")),
-    "notebooks": ("execute the notebooks; copies go to build/", tool("execute")),
-    "handout": ("make a folder for a class, without the solutions", tool("handout")),
+    "challenge": ("rank what a class found", main_of("notebooks.challenge")),
+    "notebooks": ("execute the notebooks; copies go to build/", main_of("notebooks.execute")),
+    "handout": ("make a folder for a class, without the solutions", main_of("notebooks.handout")),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 

@@ -31,9 +31,8 @@ class Subnet(nn.Module):
         activation: str | None = None, random: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        if activation is not None and activation not in layers.ACTIVATIONS:
-            known = [*layers.ACTIVATIONS]
-            raise ValueError(f"There is no activation '{activation}': choose from {known}.")
+        about = {"what": "activation", "name": activation, "known": ", ".join(layers.ACTIVATIONS)}
+        demand(activation in (None, *layers.ACTIVATIONS), "settings.choice", **about)
         self.arch = arch
         blocks = [block._replace(act=activation or block.act) for block in space.blocks(arch)]
         stem, *residuals, final, mix = map(layers.build, blocks)
@@ -44,7 +43,7 @@ class Subnet(nn.Module):
             self.apply(layers.initialise)
 
     def forward(self, images: Tensor, arch: Architecture | None = None) -> Tensor:
-        """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`; a supernet's `arch` is ignored."""
+        """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`; whatever `arch` is passed."""
         x = self.first_conv(layers.channels_last(images))
         for block in self.blocks:
             x = block(x)

@@ -117,10 +117,8 @@ def for_run(
 
     The folder keeps it, so a run that goes on never mixes two measurements; a warning says where
     they are of another machine. `latency_ms` of the table is a cost for `natlib.transfer.start`.
-
-    Raises:
-        ValueError: If the folder holds another table or has lost its own, or if several processes
-            would each measure one.
+    A folder with another table, or that lost its own, is a `ValueError`, as are several processes
+    that would each measure one.
     """
     path = None if run_dir is None else Path(run_dir, FILE)
     if path is not None and path.exists():

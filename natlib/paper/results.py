@@ -130,24 +130,15 @@ def mobile_setting() -> pd.DataFrame:
     return table.sort_values("madds", kind="stable", ignore_index=True)
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """Returns a table as Markdown; numbers as they are, missing values as a dash."""
-
-    def text(value: object) -> str:
-        short = f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-        return "–" if pd.isna(value) else short
-
-    rows = [table.columns, ["---"] * table.shape[1], *table.itertuples(index=False)]
-    return "".join(f"| {' | '.join(map(text, row))} |\n" for row in rows)
-
-
 def write_table(table: pd.DataFrame, folder: str | Path, name: str = "reproduction") -> list[Path]:
     """Writes a table as `NAME.csv` and `NAME.md` into a folder, and returns both paths."""
     flat = table.set_axis([c if isinstance(c, str) else " ".join(c).strip() for c in table], axis=1)
     paths = [Path(folder, f"{name}.{ending}") for ending in ("csv", "md")]
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     write_text(paths[0], flat.to_csv(index=False))
-    write_text(paths[1], to_markdown(flat))
+    known = flat.round(6).astype(object).where(flat.notna(), None)
+    look = {"index": False, "floatfmt": ".10g", "missingval": "–"}  # numbers as they are
+    write_text(paths[1], known.to_markdown(**look) + "\n")
     return paths
 
 

@@ -8,10 +8,7 @@ from IPython.display import Markdown, display
 
 
 def show_source(*things: object) -> None:
-    """Shows functions, methods or classes of natlib as Python code, and where they stand.
-
-    Docstrings are left out: the text of a lesson mostly repeats them.
-    """
+    """Shows functions, methods or classes as code, without docstrings, and where they stand."""
     for thing in things:
         code = textwrap.dedent(inspect.getsource(thing))
         lines = dict(enumerate(code.splitlines(), start=1))

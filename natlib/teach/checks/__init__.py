@@ -4,24 +4,11 @@ A check is a function `check_*(answer)`. It tries the answer, mostly a function,
 prints one line when all is well, and otherwise raises an `AssertionError` that says what is wrong
 and what to think about. Other errors of the answer pass through, `NotImplementedError` of an
 exercise that was not begun among them. A check reads as a table of what it has to say, each
-sentence with the case that calls for it, arguments first and the right answer last:
+sentence with the cases that call for it, arguments first and the right answer last; a short one is
+`check_hypervolume` of notebook 03. Its sentences stand in `sentences.toml`, in a table
+`[nsga3.check_hypervolume]`, with what is found, and the arguments, in braces:
 
-    def check_range(value_range: Callable[[NDArray], float]) -> None:
-        '''Judges the distance from the smallest value to the largest.'''
-        say, ask = says(check_range), asking(value_range, "The range")
-        random = [np.random.default_rng(seed).normal(size=9) for seed in range(20)]
-        table = {
-            say.largest: ([2, 9, 4], unlike(9)),
-            say.order: [([2, 9, 4], 7), ([9, 4, 2], 7)],  # cases may share a sentence
-            say.sign: ([1, 0], lambda found: found >= 0),
-            say.random: [(values, np.ptp(values)) for values in random],
-        }
-        cases(ask, table)
-        passed("the range agrees with numpy's.")
-
-Its sentences stand in `sentences.toml`, in a table `[module.check_range]`:
-
-    random = "Nine random values: {found:.3f} is not what numpy finds."
+    overlap = "(1, 3) and (2, 2): {found:g} squares? Their rectangles overlap, and so on."
 """
 
 import copy

@@ -12,10 +12,8 @@ from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
 from natlib.teach.checks import asking, cases, numbers, passed, require, says, unlike
 
-Answer = Callable[..., ArrayLike]
 
-
-def check_hypervolume(hypervolume_2d: Answer) -> None:
+def check_hypervolume(hypervolume_2d: Callable[..., ArrayLike]) -> None:
     """Judges the area that points dominate, in two objectives."""
     say, ask = says(check_hypervolume), asking(hypervolume_2d, "The hypervolume")
     random = [np.random.default_rng(seed).uniform(0, 1.2, size=(12, 2)) for seed in range(20)]
@@ -32,7 +30,7 @@ def check_hypervolume(hypervolume_2d: Answer) -> None:
     passed("the area agrees with natlib.search.hypervolume for twenty random sets.")
 
 
-def check_layers(layers: Answer) -> None:
+def check_layers(layers: Callable[..., ArrayLike]) -> None:
     """Judges non-dominated sorting."""
     say = says(check_layers)
     ask = asking(layers, "The vector of layers", lambda F: (len(F),))
@@ -50,7 +48,7 @@ def check_layers(layers: Answer) -> None:
     passed("every layer is the front of what the layers before it leave.")
 
 
-def check_survivors(survivors: Answer) -> None:
+def check_survivors(survivors: Callable[..., ArrayLike]) -> None:
     """Judges the survival of NSGA-II: layers first, then crowding distance within the last one."""
     say = says(check_survivors)
 
@@ -75,7 +73,7 @@ def check_survivors(survivors: Answer) -> None:
     passed("layers come first, and the last one is thinned where it is crowded.")
 
 
-def check_close_holes(close_holes: Answer) -> None:
+def check_close_holes(close_holes: Callable[..., ArrayLike]) -> None:
     """Judges the repair of one stage."""
     say, space = says(check_close_holes), SearchSpace.pocket()
     ask = asking(close_holes, "The matrix of genes", np.shape, say.changed)
@@ -100,7 +98,7 @@ def check_close_holes(close_holes: Answer) -> None:
     passed("holes are closed, and order and depth stay.")
 
 
-def check_activation(largest_activation: Answer) -> None:
+def check_activation(largest_activation: Callable[..., ArrayLike]) -> None:
     """Judges the objective against the tensors of real subnets."""
     say, space = says(check_activation), SearchSpace.pocket()
     ask = asking(lambda X: largest_activation(space, X), "The objective", lambda X: (len(X),))

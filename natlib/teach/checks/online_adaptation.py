@@ -113,14 +113,13 @@ def check_paired_differences(paired_differences: Callable[..., pd.Series]) -> No
 
 def check_sign_test(sign_test: Callable[[ArrayLike], float]) -> None:
     """Judges `sign_test(differences)`: the two-sided p-value of a fair coin."""
-    many = "fifty wins of a hundred (2**100 is too large for numpy's integers)"
     coins = [
         ("six wins of six", [1] * 6, 2 / 64),
         ("no win of six, which is as extreme as six", [-1] * 6, 2 / 64),
         ("five wins of six, the loss a large one", [5, 1, 1, 1, 1, -9], 14 / 64),
         ("three wins of six, the most ordinary outcome", [1, -1] * 3, 1),
         ("three wins and a draw, which favours neither", [1, 1, 1, 0], 2 / 8),
-        (many, [1, -1] * 50, 1),
+        ("fifty wins of a hundred (2**100 is too large for numpy's integers)", [1, -1] * 50, 1),
     ]
     ask = asking(lambda _, differences: sign_test(differences), "The p-value")
     cases(ask, {says(check_sign_test).p: coins}, 1e-5)
