@@ -73,11 +73,11 @@ def ship(name: str, arrays: dict[str, np.ndarray], **about: object) -> None:
     write(TABLES / name, arrays)
     write_checksums(TABLES)
     path = TABLES / "provenance.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
     given = [Path(argument).name for argument in sys.argv[1:]]
     command = " ".join(["python", f"data/{Path(sys.argv[0]).name}", *given])
     known[name] = {"command": command, "date": time.strftime("%Y-%m-%d")} | about
-    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def main() -> None:

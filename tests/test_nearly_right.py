@@ -232,7 +232,7 @@ def test_one_picture_is_too_few():
 
 
 def test_the_example_reads_as_training_does():
-    source = PREDICT.read_text()
+    source = PREDICT.read_text("utf-8")
     for function in (pictures.to_bytes, pictures.read_square):
         assert inspect.getsource(function) in source
 
@@ -266,7 +266,7 @@ def photo(path, kind):
 def test_a_photo_is_read_in_use_as_in_training(kind, network, tmp_path):
     _, subnet, task = network
     scope = {"__name__": "predict"}
-    exec(compile(PREDICT.read_text(), PREDICT, "exec"), scope)
+    exec(compile(PREDICT.read_text("utf-8"), PREDICT, "exec"), scope)
     name = photo(tmp_path, kind)
     about = metadata(subnet, task)
     square = pictures.to_square(Image.open(name), about["reading"]["side"])

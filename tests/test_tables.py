@@ -45,7 +45,7 @@ def architecture(table, x):
 
 def test_provenance_says_how_every_table_was_made():
     files = {path.name for path in FOLDER.glob("*.npz")}
-    about = json.loads((FOLDER / "provenance.json").read_text())
+    about = json.loads((FOLDER / "provenance.json").read_text("utf-8"))
     assert files == {"pocket.npz", "nasbench201.npz", "searches.npz"} == set(about)
     assert all({"command", "date"} <= set(entry) for entry in about.values())
     sizes = {name: (FOLDER / name).stat().st_size for name in files}
@@ -191,7 +191,7 @@ def submission(path, **changes):
         "table": "cifar10",
         "lookups": [[3, 3, 3, 3, 3, 3], [1, 1, 1, 1, 1, 1]],
     }
-    path.write_text(json.dumps(content | changes))
+    path.write_text(json.dumps(content | changes), "utf-8")
     return path
 
 
@@ -240,7 +240,7 @@ def test_what_breaks_the_rules_is_refused_in_a_sentence(tmp_path, changes, told)
 def test_what_is_no_json_and_mixed_tables_are_refused(tmp_path):
     path = tmp_path / "a.json"
     for text in ("__import__('os')", "", "[" * 100_000):
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         with pytest.raises(ValueError, match="no JSON"):
             challenge.read_submission(path)
     with pytest.raises(OSError):

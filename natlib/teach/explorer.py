@@ -29,7 +29,9 @@ METHODS = {"weighted Chebyshev": "chebyshev", "pseudo-weights": "pseudo", "knee"
 METHODS |= {"reference point": "reference"}
 VIEW = {"method": "chebyshev", "right": 1, "up": 0, "picked": None, "kept": [], "said": ""}
 VIEW |= {"front": False, "log": False, "dominated": True, "sort": -1, "down": False}
-SCRIPT, SHEET = (Path(__file__).with_name(f"explorer.{end}").read_text() for end in ("js", "css"))
+SCRIPT, SHEET = (
+    Path(__file__).with_name(f"explorer.{end}").read_text("utf-8") for end in ("js", "css")
+)
 
 
 def choose(
