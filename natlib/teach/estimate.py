@@ -89,8 +89,8 @@ def estimated_hours(profile: Profile, training: float, evaluation: float) -> pd.
     """
     p, sets = profile, pd.DataFrame(DATA_SETS.values(), pd.Index(DATA_SETS, name="data set"))
     subnets = p.warmup_largest * len(getattr(SearchSpace, p.space)().widths)
-    of_step = 1 + len(p.always) + p.subnets_per_step  # a frozen teacher counts as a trained one
-    subnets += (p.warmup_uniform + p.iterations * p.adapt) * of_step
+    drawn, teacher = p.subnets_per_step + len(p.always), 1 if p.teacher == "first" else 1 / 3
+    subnets += p.warmup_uniform * (1 + drawn) + p.iterations * p.adapt * (teacher + drawn)
     images = (sets.train // p.batch_size).clip(lower=p.min_steps) * p.batch_size * subnets
     again = p.archive + p.candidates * (p.iterations + 1) / 2
     seen = sets.valid.clip(upper=p.validation) + sets.train.clip(upper=p.calibration)
