@@ -414,6 +414,8 @@ for name, table in tables.items():
     for model, (fitted, spread) in spreads.items():
         z = abs(error[ask] - fitted.predict(table.X[ask])) / spread
         held[name, model] = {"within 80%": (z < 1.28).mean(), "within 95%": (z < 1.96).mean()}
+
+# %% slideshow={"slide_type": "subslide"}
 pd.DataFrame(held).T.round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}

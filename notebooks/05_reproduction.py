@@ -110,11 +110,13 @@ plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in t
 networks = results.published_networks()
 networks["difference_percent"] = 100 * (networks.counted_madds / 1e6 / networks.madds - 1)
 columns = ["dataset", "network", "top1", "params", "counted_params", "madds", "counted_madds"]
+networks[[*columns, "difference_percent"]].round(2)
+
+# %% slideshow={"slide_type": "subslide"}
 low, high = networks.difference_percent.min(), networks.difference_percent.max()
 print(f"Our MAdds differ from the published ones by {low:.2f}% to {high:.2f}%.")
 rounded = (networks.counted_params / 1e6 - networks.params).abs().max()
 print(f"Parameters differ by {rounded:.3f} million at most; published ones have one decimal.")
-networks[[*columns, "difference_percent"]].round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Parameters agree to about the published decimal, but we always count fewer
