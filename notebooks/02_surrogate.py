@@ -414,9 +414,7 @@ for name, table in tables.items():
     for model, (fitted, spread) in spreads.items():
         z = abs(error[ask] - fitted.predict(table.X[ask])) / spread
         held[name, model] = {"within 80%": (z < 1.28).mean(), "within 95%": (z < 1.96).mean()}
-
-# %% slideshow={"slide_type": "subslide"}
-pd.DataFrame(held).T.round(2)
+pd.DataFrame(held).T.round(2).unstack()
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Read a row as "where it promised 80%, it held so many". More than promised means
