@@ -417,7 +417,7 @@ for name, table in tables.items():
 pd.DataFrame(held).T.round(2).unstack()
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Read a row as "where it promised 80%, it held so many". More than promised means
+# **What do you notice?** Read a number as "where it promised 80%, it held so many". More than promised means
 # too cautious, fewer means too sure. On `pocket` the Gaussian process, which learns the noise from the
 # data, comes close to what it promises. The ensemble's members miss half the genes each and therefore
 # disagree, whatever the mean of them is worth: their spread is not the mean's error. The errors of

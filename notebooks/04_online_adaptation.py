@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 4 · Online adaptation: the whole transfer
 #
-# About 2 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
+# About 4 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
 # About 120 minutes to teach.
 #
 # **You will be able to**
