@@ -451,8 +451,9 @@ def train_to(run: Transfer, last: int, sampler: Callable, schedule: Callable, la
 
     def counted(step: int) -> list[Architecture]:
         archs = sampler(step)  # back and forth a subnet takes three times what it takes forth
-        X = np.stack([run.space.encode(arch) for arch in [*forwards, *archs, *archs, *archs]])
-        run.train_madds += pictures * int(run.costs["madds"](X).sum())
+        X = np.stack([run.space.encode(arch) for arch in [*archs, *forwards]])
+        times = np.repeat([3, 1], [len(archs), len(forwards)])
+        run.train_madds += pictures * int(run.costs["madds"](X) @ times)
         return archs
 
     how = {"batch_size": p.batch_size, "micro_batches": p.micro_batches, "seed": run.settings.seed}

@@ -112,6 +112,23 @@ def test_measured_is_the_average_of_the_weights(tiny_task, tiny_supernet, monkey
     torch.testing.assert_close(run.net.weight_sets[0].classifier.weight.detach(), expected)
 
 
+def test_training_is_counted_in_madds(tiny_task, tiny_supernet):
+    profile = replace(TINY, warmup_uniform=0, always=(), subnets_per_step=1)
+    run = start(tiny_task, profile, supernet=tiny_supernet, progress=False)
+    MODULE.warm_up(run)
+    largest, smallest = (
+        int(run.costs["madds"](run.space.encode(arch)[None])[0])
+        for arch in (run.space.largest(), run.space.smallest())
+    )
+    warm = run.train_madds
+    assert warm == run.step * TINY.batch_size * 3 * largest
+    sampler = MODULE.train.subnets_from(
+        run.space, lambda rng: run.space.encode(run.space.smallest())[None], 0, ()
+    )
+    MODULE.train_to(run, run.step + 2, sampler, lambda step: 0.0, teacher=run.teacher)
+    assert run.train_madds - warm == 2 * TINY.batch_size * (3 * smallest + largest)
+
+
 def test_an_average_over_one_step_is_the_learner(tiny_task, tiny_supernet):
     run = start(tiny_task, replace(TINY, average=1), supernet=tiny_supernet, progress=False)
     MODULE.warm_up(run)
