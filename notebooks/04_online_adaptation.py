@@ -93,7 +93,7 @@ estimate(run, trials=2).round(1)
 # SGD trains the *learner*, `run.learner`. What is measured, reported and taken home is `run.net`, the
 # running average of the learner's weights over about the last 20 steps. Why? At the first iteration the
 # learning rate, near zero at the end of the warm-up, jumps to the peak of the adaptation, and weights
-# that had settled are shaken. The average is not: below you can see both.
+# that had settled are shaken. The average is shaken far less: below you can see both.
 #
 # A run takes its steps in turn. A step called twice is refused, and the message names the one that is
 # next: where you want to repeat a cell, go back to `start`.

@@ -92,9 +92,9 @@ table.round(3)
 # The warm-up ended with a rate near zero; the jump back to the peak may shake weights that had settled.
 # That would explain the loss of the animals in the first iteration. But the digits gain at the same
 # rate, so the rate alone is not the whole reason: perhaps they had learned less in the warm-up, and had
-# less to lose. None of this was measured in the recording. What the notebook measures is the remedy: an
-# average of the weights loses nothing where the weights themselves do. A cosine that starts anew in every iteration would jump five times,
-# and the archive would be measured again each time with weights that have settled: that is not wrong,
+# less to lose. None of this was measured in the recording. What the notebook measures is a remedy: an
+# average of the weights loses hardly anything where the weights themselves lose points. A cosine that
+# starts anew in every iteration would jump five times, and the archive would be measured again each time with weights that have settled: that is not wrong,
 # it is another method.
 
 # %% [markdown]
