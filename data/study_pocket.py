@@ -43,9 +43,10 @@ import torch
 from filelock import FileLock, Timeout
 
 from natlib.cost import CostTable
-from natlib.data import DATA, Task, load_task, pretrained_path, stratified_cut, write_text
+from natlib.data import DATA, Task, load_task, pretrained_path, write_text
 from natlib.deploy.finetune import Finetuned, finetune
 from natlib.evaluate import evaluate
+from natlib.inputs.folders import stratified_cut
 from natlib.profiles import PROFILES, Profile
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
