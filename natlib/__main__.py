@@ -43,7 +43,8 @@ def run_transfer(arguments: Sequence[str]) -> None:
     from natlib.inputs.checks import is_one_of
     from natlib.paper.datasets import DATA_SETS, dataset_task
     from natlib.profiles import get_profile
-    from natlib.transfer import CHECKPOINT, report, start, transfer
+    from natlib.space import SearchSpace
+    from natlib.transfer import CHECKPOINT, report, side_of, start, transfer
 
     options = vars(transfer_parser().parse_args(arguments))
     limits = [parse_limit(text) for text in options.pop("limit")]
@@ -51,7 +52,8 @@ def run_transfer(arguments: Sequence[str]) -> None:
     demand(len(limits) == len(options["limits"]), "settings.limits", limits=limits)
     name, run_dir, profile = options.pop("task"), options["run_dir"], options["profile"]
     train.connect()
-    side = 256 if get_profile(profile).space == "paper" else 32
+    settings = get_profile(profile)
+    side = side_of(settings, getattr(SearchSpace, settings.space)())
     task = (dataset_task if is_one_of(name, DATA_SETS) else load_task)(name, side=side)
     if "latency_ms" in options["objectives"]:
         from natlib.deploy.latency import for_run

@@ -20,7 +20,7 @@ from natlib.space import IntMatrix
 from natlib.supernet import Supernet
 from natlib.train import add_up, autocast, device_of, rank, world_size
 
-KEPT_BYTES = 2e9  # inputs of a split at one resolution that are kept rather than made again
+KEPT_BYTES = 2.5e9  # of a split: pictures on a card, or inputs at one resolution, that are kept
 PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU, so that feature maps fit its cache
 
 
@@ -42,8 +42,8 @@ def evaluate(
     processes share the subnets out.
     """
     X, device = net.space.validated(X), device_of(net)
-    pictures = fixed_sample(getattr(task, split), n_images)
-    training = fixed_sample(task.train, calibration)
+    pictures = fixed_sample(getattr(task, split), n_images).on(device, KEPT_BYTES)
+    training = fixed_sample(task.train, calibration).on(device, KEPT_BYTES)
     correct = np.zeros((len(X), len(pictures)), dtype=bool)
     mine = np.arange(rank(), len(X), world_size())
     how = {"unit": "subnet", "leave": False, "disable": not progress or rank() > 0}
@@ -108,7 +108,10 @@ def balanced(correct: NDArray[np.bool_], labels: Tensor) -> dict[str, NDArray[np
 
 @dataclass
 class InputBatches:
-    """Normalised batches of a split, `(n, 3, r, r)` and labels, that are kept if they fit."""
+    """Normalised batches of a split, `(n, 3, r, r)` and labels, that are kept if they fit.
+
+    On a card pictures are kept as they are, since there it takes no time to resize them.
+    """
 
     split: Split
     resolution: int
@@ -118,14 +121,16 @@ class InputBatches:
 
     def __post_init__(self) -> None:
         small = len(self.split) * 3 * self.resolution**2 * 4 <= KEPT_BYTES
-        self.kept = list(self._make()) if small else None
+        on_card = torch.device(self.device).type == "cuda"
+        self.kept = list(self._make()) if small and not on_card else None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter(self.kept) if self.kept is not None else self._make()
 
     def _make(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.split)  # batches are nearly equal: batch norm can make nothing of one image
-        for rows in torch.arange(n).tensor_split(-(-n // self.batch_size)):
+        for rows in np.array_split(np.arange(n), -(-n // self.batch_size)):
+            rows = slice(rows[0], rows[-1] + 1)
             images, labels = self.split.images[rows], self.split.labels[rows]
-            inputs = to_input(images, self.resolution, self.task, self.device)
+            inputs = to_input(images, self.resolution, self.task, self.device, self.task.crop)
             yield inputs, labels.to(self.device)

@@ -5,9 +5,11 @@ read out by `extract`. Both are built from `SearchSpace.blocks`. At the paper's 
 Once-for-all MobileNetV3, whose weights load (`natlib.paper.checkpoints`).
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from natlib import layers
 from natlib.inputs import checks, demand, listed
-from natlib.inputs.weights import foreign
+from natlib.inputs.weights import foreign, read_weights
 from natlib.space import Architecture, SearchSpace
 
 
@@ -127,9 +129,15 @@ class Supernet(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a supernet that `save` wrote; raises where the file is missing or foreign."""
-        if not Path(path).is_file():
+        """Reads a supernet that `save` wrote, or a transfer's, by its run folder or checkpoint.
+
+        `FileNotFoundError` or `ValueError` where the file is missing or foreign.
+        """
+        path = Path(path) / "checkpoint.pt" if Path(path).is_dir() else Path(path)
+        if not path.is_file():
             raise FileNotFoundError(f"There is no supernet at {path}.")
+        if is_zipfile(path):
+            return cls._of_run(read_weights(path), str(path))
         try:
             with safe_open(path, framework="pt") as file:
                 state = {name: file.get_tensor(name) for name in file.keys()}
@@ -141,6 +149,19 @@ class Supernet(nn.Module):
             raise ValueError(f"{path} was not written by Supernet.save: it names no search space.")
         net = cls(SearchSpace.from_json(about["space"]), int(about["num_classes"]))
         load_state(net, state, str(path))
+        return net
+
+    @classmethod
+    def _of_run(cls, content: dict, what: str) -> Self:
+        try:
+            space = SearchSpace.from_json(json.dumps(content["settings"]["space"]))
+            averaged = content["average"]
+            state = {k.removeprefix("module."): v for k, v in averaged.items() if k != "n_averaged"}
+            net = cls(space, len(state["weight_sets.0.classifier.bias"]))
+        except (KeyError, TypeError) as error:
+            told = f"it holds no {error}, as the checkpoint of a transfer does"
+            raise ValueError(f"{what} is no supernet: {told}.") from None
+        load_state(net, state, what)
         return net
 
 

@@ -6,11 +6,16 @@ therefore the same as one that never stopped, with weights and momentum alone to
 
 `torchrun` starts several processes that act as one: each trains the same subnets on its own part
 of every batch, and gradients are averaged. What is trained when, `natlib.transfer` decides.
+
+On a card no step waits for its result: losses are looked at two steps later.
 """
 
 import atexit
 import math
 import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,16 +27,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from natlib.data import Task, batch_indices, shift_and_flip, to_input
+from natlib.data import Task, to_input
 from natlib.inputs import demand
+from natlib.inputs.loading import training_batches
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 Sampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
 Names = tuple[str, ...]
-Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
 
 LARGEST = ("largest",)  # the teacher of a step comes first
+BUCKET = 2**23  # gradients that processes exchange at once
+BEHIND = 2  # steps after which losses on a card are looked at
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGINT or SIGTERM has ended training, between two steps."""
 
 
 def train(
@@ -43,48 +54,59 @@ def train(
     batch_size: int,  # images a step, over all processes
     seed: int = 0,  # of the batches and their augmentation
     teacher: nn.Module | str | None = "first",  # of a step; or a Subnet in eval mode; or none
-    augment: Augmentation = shift_and_flip,
+    augment: str = "shift",  # a key of natlib.inputs.loading.CHANGES
     dtype: torch.dtype | str | None = "auto",  # of autocast: half_precision; None is float32
     clip: float = 5.0,  # largest norm of the gradient
     micro_batches: int = 1,  # parts into which a process cuts its images, to save memory
+    workers: int = 0,  # processes that read pictures ahead
     after_step: Callable[[int], None] = lambda step: None,
     description: str = "training", progress: bool = True,  # the bar's label; whether to show it
 ) -> None:  # fmt: skip
     """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
 
-    A loss that is not finite is a `FloatingPointError` that names subnet and step, before weights
-    change; a device out of memory is a `RuntimeError` with the number of micro-batches to try.
+    A loss that is not finite is a `FloatingPointError` that names subnet and step; weights are as
+    before it. A device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
-    device, micro_batches = device_of(net), _parts(task, batch_size, micro_batches)
+    device, parts = device_of(net), _parts(task, batch_size, micro_batches)
     dtype = half_precision(device) if dtype == "auto" else dtype
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    how = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
-    for step in (bar := tqdm(steps, desc=description, **how)):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule(step)
-        optimizer.zero_grad(set_to_none=True)
-        images, labels = training_batch(task, batch_size, step, seed, device, augment)
-        archs, losses = sampler(step), []
-        how = {"teacher": teacher, "dtype": dtype, "scale": scaler.scale}
-        at_a_time = len(images) // (micro_batches * world_size())
-        with _memory_advice(device, at_a_time, micro_batches):
-            for *piece, share in _pieces(images, labels, micro_batches):
-                losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
-        loss = _finite_mean(torch.stack(losses), archs, step)
-        average_gradients(net)  # before unscaling: an overflow anywhere makes all skip the step
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(net.parameters(), clip)
-        scaler.step(optimizer)
-        scaler.update()
-        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        after_step(step)
+    scaler = _scaler(device, dtype)
+    how = {"teacher": teacher, "dtype": dtype, "scale": scaler.scale}
+    how["crop"] = task.crop if augment == "shift" else 1.0  # the others crop at random
+    batches = training_batches(
+        task.train.images, task.train.labels, steps, batch_size=batch_size, seed=seed,
+        device=device, augment=augment, flip=task.flip, crop=task.crop, parts=parts,
+        process=(rank(), world_size()), workers=workers,
+    )  # fmt: skip
+    shown = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
+    with _stoppable() as signals:
+        watch = _Watch(device, signals)
+        for step, pieces in zip(bar := tqdm(steps, description, **shown), batches, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule(step)
+            optimizer.zero_grad(set_to_none=True)
+            archs, losses = sampler(step), []
+            with _memory_advice(device, len(pieces[0][0]), parts):
+                for *piece, share in pieces:
+                    losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
+            average_gradients(net)  # before unscaling: an overflow makes all skip the step
+            watch.note(step, archs, torch.stack(losses).mean(dim=0))
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(net.parameters(), clip)
+            scaler.step(optimizer)
+            scaler.update()
+            bar.set_postfix(loss=watch.loss, refresh=False)
+            after_step(step)
+            if watch.stopped():
+                raise Stopped
+        watch.look(behind=0)
 
 
 def add_gradients(
     net: nn.Module, task: Task, images: Tensor, labels: Tensor, archs: Sequence[Architecture], *,
     teacher: nn.Module | str | None = "first", dtype: torch.dtype | None = None,  # as for train
     share: float = 1.0,  # factor of the gradients
+    crop: float = 1.0,  # share of the pictures' sides that is seen
     scale: Callable[[Tensor], Tensor] = lambda loss: loss,  # of the loss that is differentiated
 ) -> Tensor:  # fmt: skip
     r"""Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
@@ -96,7 +118,7 @@ def add_gradients(
     """
 
     def predict(model: Callable[..., Tensor], resolution: int, *arch: Architecture) -> Tensor:
-        x = to_input(images, resolution, task, images.device)
+        x = to_input(images, resolution, task, images.device, crop)
         with autocast(images.device, dtype):
             return task.within(model(x, *arch), labels).float()
 
@@ -116,18 +138,6 @@ def add_gradients(
     return torch.stack(losses)
 
 
-def training_batch(
-    task: Task, batch_size: int, step: int, seed: int, device: torch.device | str,
-    augment: Augmentation = shift_and_flip,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Returns the augmented images, uint8 `(n, 3, h, w)`, and the labels of a numbered step."""
-    n = len(task.train)
-    index = batch_indices(n, min(batch_size, n), step, seed)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    images = augment(task.train.images[index].to(device), generator, task.flip)
-    return images, task.train.labels[index].to(device)
-
-
 def _parts(task: Task, batch_size: int, parts: int) -> int:
     """Returns into how many parts a process cuts its images: none has a single one."""
     n = min(batch_size, len(task.train))
@@ -135,23 +145,72 @@ def _parts(task: Task, batch_size: int, parts: int) -> int:
     return min(parts, n // (2 * world_size()))
 
 
-def _pieces(images: Tensor, labels: Tensor, parts: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Yields the parts of this process, and the share of each: every image counts the same."""
-    n = parts * world_size()
-    for part in range(rank() * parts, (rank() + 1) * parts):
-        piece = images[part::n], labels[part::n]
-        yield *piece, len(piece[1]) * world_size() / len(labels)
+class _Watch:
+    """Sees losses that are not finite, and signals, in the same step on all processes."""
+
+    def __init__(self, device: torch.device, signals: list[int]) -> None:
+        self.device, self.signals, self.loss = device, signals, ""
+        self.behind = BEHIND if device.type == "cuda" else 0
+        self.noted, self.told = deque(), 0.0
+
+    def note(self, step: int, archs: list[Architecture], losses: Tensor) -> None:
+        """Notes the losses of a step, `(len(archs),)`, and looks at those of an earlier one."""
+        told = torch.full((1,), float(len(self.signals)), device=self.device)
+        seen, ready = torch.cat([losses, told]), None
+        if world_size() > 1:
+            dist.all_reduce(seen)
+        if self.device.type == "cuda":
+            seen, ready = seen.to("cpu", non_blocking=True), torch.cuda.Event()
+            ready.record()
+        self.noted.append((step, archs, seen, ready))
+        self.look(self.behind)
+
+    def look(self, behind: int) -> None:
+        """Looks at all noted losses but the last `behind`."""
+        while len(self.noted) > behind:
+            step, archs, seen, ready = self.noted.popleft()
+            if ready is not None:
+                ready.synchronize()
+            *losses, self.told = (seen / world_size()).tolist()
+            for arch, loss in zip(archs, losses, strict=True):
+                if not math.isfinite(loss):
+                    told = f"The loss of subnet {arch} was no finite number at step {step}"
+                    advice = "lower the learning rate or the gradient clip"
+                    raise FloatingPointError(f"{told}: {advice}.")
+            self.loss = f"{np.mean(losses):.3f}"
+
+    def stopped(self) -> bool:
+        """Returns whether a signal has come to any process."""
+        return self.told > 0 if world_size() > 1 else bool(self.signals)
 
 
-def _finite_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:
-    mean = losses.mean().item()
-    if not math.isfinite(mean):
-        wrong = int((~losses.isfinite()).any(dim=0).nonzero()[0])
-        raise FloatingPointError(
-            f"The loss of subnet {archs[wrong]} was no finite number at step {step}: "
-            "lower the learning rate or the gradient clip."
-        )
-    return mean
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """Notes SIGINT and SIGTERM in a list, that they do not end a step; a second one does."""
+    received: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    handled = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        handled = ()  # a thread gets none
+    before = {number: signal.signal(number, note) for number in handled}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
+    """Returns what scales float16's gradients, and on cards skips steps that are not finite."""
+    if dtype == torch.float16:
+        return torch.amp.GradScaler(device.type)
+    how = {"init_scale": 1.0, "growth_interval": 2**30, "enabled": device.type == "cuda"}
+    return torch.amp.GradScaler(device.type, **how)
 
 
 @contextmanager
@@ -166,7 +225,9 @@ def _memory_advice(device: torch.device, images: int, parts: int) -> Iterator[No
 
 def make_optimizer(net: nn.Module) -> torch.optim.SGD:
     """Returns SGD with momentum; the learning rate is set at each step by a schedule."""
-    return torch.optim.SGD(net.parameters(), 0.0, momentum=0.9, weight_decay=3e-4, nesterov=True)
+    fused = device_of(net).type == "cuda"
+    how = {"momentum": 0.9, "weight_decay": 3e-4, "nesterov": True, "fused": fused}
+    return torch.optim.SGD(net.parameters(), 0.0, **how)
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
@@ -260,14 +321,21 @@ def rank() -> int:
 
 
 def average_gradients(net: nn.Module) -> None:
-    """Replaces each gradient by its mean over the processes, in one exchange."""
-    if world_size() > 1:
-        gradients = [p.grad for p in net.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients]) / world_size()
-        dist.all_reduce(flat)
-        for gradient in gradients:
-            gradient.copy_(flat[: gradient.numel()].view_as(gradient))
-            flat = flat[gradient.numel() :]
+    """Replaces each gradient by its mean over the processes, exchanged in buckets."""
+    if world_size() == 1:
+        return
+    buckets, sent = [[]], []
+    for gradient in (p.grad for p in net.parameters() if p.grad is not None):
+        if sum(g.numel() for g in buckets[-1]) + gradient.numel() > BUCKET:
+            buckets.append([])
+        buckets[-1].append(gradient)
+    for bucket in buckets:  # one travels while the next is packed
+        flat = torch.cat([gradient.flatten() for gradient in bucket]) / world_size()
+        sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+    for bucket, flat, travel in sent:
+        travel.wait()
+        for gradient, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
 
 def add_up(values: NDArray, device: torch.device) -> NDArray:

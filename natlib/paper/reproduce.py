@@ -25,7 +25,7 @@ from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
 from natlib.train import connect, pick_device, rank
-from natlib.transfer import report, transfer
+from natlib.transfer import report, side_of, transfer
 
 # As few of everything as shows that it runs, for all eleven miniatures in half a minute.
 REHEARSAL = replace(
@@ -51,7 +51,7 @@ def reproduce(
     each of these is returned. A name that is unknown is a `ValueError` before anything begins.
     """
     profile = get_profile(profile)
-    side = max(getattr(SearchSpace, profile.space)().resolutions)
+    side = side_of(profile, getattr(SearchSpace, profile.space)())
     for name in names:
         find_data_set(name)
 
@@ -89,7 +89,9 @@ def measure_published(
         mish, arch = "mish" if network.activation == "mish" else None, network.architecture
         subnet = Subnet(space, arch, network.num_classes, mish)
         load_published(subnet, read_weights(files[0]))
-        task = dataset_task(network.dataset, data, side=max(space.resolutions))
+        paper = PROFILES["paper"]
+        task = dataset_task(network.dataset, data, side=side_of(paper, space))
+        task = replace(task, crop=paper.crop)
         batches = InputBatches(task.test, arch.resolution, task, pick_device(device))
         correct = correct_predictions(subnet.to(batches.device).eval(), batches)
         top1 = 100 * float(correct.double().mean())
