@@ -21,6 +21,7 @@ from natlib.supernet import Supernet
 from natlib.train import add_up, autocast, device_of, rank, world_size
 
 KEPT_BYTES = 2.5e9  # of a split: pictures on a card, or inputs at one resolution, that are kept
+CARD_PIXELS = 2**23  # of a batch on a card, which small ones leave idle
 PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU, so that feature maps fit its cache
 
 
@@ -117,11 +118,12 @@ class InputBatches:
     resolution: int
     task: Task
     device: torch.device | str = "cpu"
-    batch_size: int = 100
+    batch_size: int = 100  # on a CPU; a card takes more small pictures at once
 
     def __post_init__(self) -> None:
         small = len(self.split) * 3 * self.resolution**2 * 4 <= KEPT_BYTES
-        on_card = torch.device(self.device).type == "cuda"
+        if on_card := torch.device(self.device).type == "cuda":
+            self.batch_size = min(1000, max(self.batch_size, CARD_PIXELS // self.resolution**2))
         self.kept = list(self._make()) if small and not on_card else None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -279,8 +279,8 @@ def pick_device(name: str | None = None) -> torch.device:
     if name.split(":")[0] not in available:
         raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        name = f"cuda:{torch.cuda.current_device()}"
     return torch.device(name)
 
 
@@ -304,9 +304,10 @@ def autocast(device: torch.device, dtype: torch.dtype | str | None = "auto") -> 
 
 
 def connect() -> None:
-    """Joins the other processes, if `torchrun` started several: nccl on CUDA, else gloo."""
+    """Joins the other processes of `torchrun`, if any: by nccl with a card each, else by gloo."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        own_card = int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count()
+        dist.init_process_group("nccl" if own_card else "gloo")
         atexit.register(dist.destroy_process_group)
 
 
