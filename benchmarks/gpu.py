@@ -299,7 +299,8 @@ def transfers(device: torch.device, size: dict) -> Iterator[dict]:
             process.terminate()
             process.wait()
             history = folder / "history.csv"
-            rows = pd.read_csv(history) if history.exists() else pd.DataFrame()
+            begun = history.exists() and history.stat().st_size > 9
+            rows = pd.read_csv(history) if begun else pd.DataFrame()
             report = folder / "report.csv"
             best = pd.read_csv(report).test_top1.max() if report.exists() else None
             volumes = rows.hypervolume.round(4).tolist() if len(rows) else []
@@ -332,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(options.device)
     if device.type != "cuda" and options.device is None:
         raise SystemExit("There is no CUDA card here: --device cpu rehearses it (see --help).")
-    card = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     size = SIZES[device.type] | ({"minutes": options.minutes} if options.minutes else {})
     found = {"device": card, "cores": os.cpu_count(), "torch": torch.__version__,
              "date": time.strftime("%Y-%m-%d"), "settings": size}  # fmt: skip
