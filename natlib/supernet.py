@@ -100,7 +100,8 @@ class Supernet(nn.Module):
 
         The batch-norm statistics it gets fit no subnet: see `natlib.evaluate.recalibrate`.
         """
-        subnet = Subnet(self.space, arch, self.num_classes, random=False)
+        with next(self.parameters()).device:  # where its weights are
+            subnet = Subnet(self.space, arch, self.num_classes, random=False)
         weights = self.weight_sets[self.space.widths.index(arch.width)]
         for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier"):
             layers.copy_slices(getattr(subnet, name), getattr(weights, name))

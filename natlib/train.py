@@ -68,6 +68,7 @@ def train(
     before it. A device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
+    _complete(optimizer)
     device, parts = device_of(net), _parts(task, batch_size, micro_batches)
     dtype = half_precision(device) if dtype == "auto" else dtype
     scaler = _scaler(device, dtype)
@@ -228,6 +229,13 @@ def make_optimizer(net: nn.Module) -> torch.optim.SGD:
     fused = device_of(net).type == "cuda"
     how = {"momentum": 0.9, "weight_decay": 3e-4, "nesterov": True, "fused": fused}
     return torch.optim.SGD(net.parameters(), 0.0, **how)
+
+
+def _complete(optimizer: torch.optim.Optimizer) -> None:
+    """Gives all weights a momentum: a fused step fails if some have none, not yet being used."""
+    for group in optimizer.param_groups:
+        for weight in group["params"] if group["fused"] else []:
+            optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
