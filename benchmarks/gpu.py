@@ -43,10 +43,11 @@ from natlib import SearchSpace, Supernet, Task
 from natlib.data import SPLITS, Split, folder_task, make_task, to_input, write_text
 from natlib.evaluate import InputBatches, correct_predictions, evaluate
 from natlib.inputs import pictures
+from natlib.inputs.processes import rank
 from natlib.layers import fold_batch_norm
 from natlib.profiles import PROFILES
 from natlib.train import autocast, half_precision, make_optimizer, pick_device, train
-from natlib.transfer import transfer
+from natlib.transfer import archive_table, transfer
 
 ROOT = Path(__file__).parents[1]
 CLASSES = 10
@@ -267,9 +268,6 @@ def processes(device: torch.device, size: dict) -> Iterator[dict]:
 
 def work(folder: Path, device: str) -> None:
     """What each process of part 5 does: a short transfer, its archive at the end as a table."""
-    from natlib.train import rank
-    from natlib.transfer import archive_table
-
     short = {"iterations": 1, "archive": 8, "validation": 300, "population": 20, "generations": 5}
     short = replace(PROFILES["quick"], **short, adapt=0.1, warmup_largest=0.1, warmup_uniform=0.1)
     run = transfer("animals", short, device=device, progress=False)

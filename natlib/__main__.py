@@ -43,11 +43,11 @@ def run_transfer(arguments: Sequence[str]) -> None:
     Searches subnets that trade accuracy off against cost, and adapts the weights to them. Interrupt
     it whenever you like: the same command goes on where it stopped.
     """
-    from natlib import train
     from natlib.data import load_task, write_text
     from natlib.deploy.export import take_home
     from natlib.inputs import demand
     from natlib.inputs.checks import is_one_of
+    from natlib.inputs.processes import connect, rank
     from natlib.paper.datasets import DATA_SETS, dataset_task
     from natlib.profiles import get_profile
     from natlib.space import SearchSpace
@@ -59,7 +59,7 @@ def run_transfer(arguments: Sequence[str]) -> None:
     options["limits"] = dict(limits)
     demand(len(limits) == len(options["limits"]), "settings.limits", limits=limits)
     name, run_dir, profile = options.pop("task"), options["run_dir"], options["profile"]
-    train.connect()
+    connect()
     settings = get_profile(profile)
     side = side_of(settings, getattr(SearchSpace, settings.space)())
     task = (dataset_task if is_one_of(name, DATA_SETS) else load_task)(name, side=side)
@@ -73,7 +73,7 @@ def run_transfer(arguments: Sequence[str]) -> None:
         outlook(start(task, **{k: v for k, v in options.items() if k != "run_dir"}))
     run = transfer(task, **options)
     networks = report(run)
-    if train.rank() == 0:
+    if rank() == 0:
         write_text(run_dir / "report.csv", networks.to_csv(index=False))
         print(networks.round(2).to_string(index=False))
         names = ", ".join(path.name for path in take_home(run, networks))

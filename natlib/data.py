@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -103,7 +101,7 @@ def make_task(
 def load_task(name: str, side: int = 32) -> Task:
     """Loads `"source"` or one of `TARGETS` (32 px), or a folder by its path (kept at `side` px)."""
     if checks.is_one_of(name, MIRRORED):
-        return read_task(verify_checksum(POCKET / f"{name}.npz"), name, MIRRORED[name])
+        return read_task(checks.verify_checksum(POCKET / f"{name}.npz"), name, MIRRORED[name])
     there = str(name).strip() and Path(name).expanduser().is_dir()
     demand(there, "names.task", name=name, known=", ".join(MIRRORED))
     return folder_task(name, side=side)
@@ -117,22 +115,10 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
         return make_task(name, tuple(arrays["classes"].tolist()), splits, flip)
 
 
-def verify_checksum(path: Path) -> Path:
-    """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
-    whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
-    restore = f"run 'git checkout data/{path.parent.name}'"
-    restore = restore if (DATA.parent / ".git").exists() else whole
-    demand(path.is_file(), "files.not_shipped", FileNotFoundError, path=path, restore=restore)
-    expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]
-    fine = hashlib.sha256(path.read_bytes()).hexdigest() == expected
-    demand(fine, "files.not_as_shipped", path=path, restore=restore)
-    return path
-
-
 def pretrained_path(space_name: str) -> Path:
     """Returns the file of the pre-trained supernet of a space; raises where none ships."""
     demand(space_name == "pocket", "files.no_supernet", FileNotFoundError, space=space_name)
-    return verify_checksum(POCKET / "supernet.safetensors")
+    return checks.verify_checksum(POCKET / "supernet.safetensors")
 
 
 def folder_task(

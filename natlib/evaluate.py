@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from natlib.data import Split, Task, fixed_sample, to_input
+from natlib.inputs.processes import add_up, rank, world_size
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix
 from natlib.supernet import Supernet
-from natlib.train import add_up, autocast, device_of, rank, world_size
+from natlib.train import autocast, device_of
 
 KEPT_BYTES = 2.5e9  # of a split: pictures on a card, or inputs at one resolution, that are kept
 CARD_PIXELS = 2**23  # of a batch on a card, which small ones leave idle

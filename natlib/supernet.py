@@ -155,13 +155,12 @@ class Supernet(nn.Module):
     @classmethod
     def _of_run(cls, content: dict, what: str) -> Self:
         try:
-            space = SearchSpace.from_json(json.dumps(content["settings"]["space"]))
-            averaged = content["average"]
+            space, averaged = content["settings"]["space"], content["average"]
             state = {k.removeprefix("module."): v for k, v in averaged.items() if k != "n_averaged"}
-            net = cls(space, len(state["weight_sets.0.classifier.bias"]))
+            n = len(state["weight_sets.0.classifier.bias"])
         except (KeyError, TypeError) as error:
-            told = f"it holds no {error}, as the checkpoint of a transfer does"
-            raise ValueError(f"{what} is no supernet: {told}.") from None
+            raise ValueError(f"{what} is no checkpoint of a transfer: it lacks {error}.") from None
+        net = cls(SearchSpace.from_json(json.dumps(space)), n)
         load_state(net, state, what)
         return net
 

@@ -6,15 +6,10 @@ therefore the same as one that never stopped, with weights and momentum alone to
 
 `torchrun` starts several processes that act as one: each trains the same subnets on its own part
 of every batch, and gradients are averaged. What is trained when, `natlib.transfer` decides.
-
-On a card no step waits for its result: losses are looked at two steps later.
 """
 
-import atexit
 import math
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +17,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
@@ -30,6 +24,7 @@ from tqdm.auto import tqdm
 from natlib.data import Task, to_input
 from natlib.inputs import demand
 from natlib.inputs.loading import training_batches
+from natlib.inputs.processes import Stopped, average_gradients, rank, stoppable, world_size
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 Sampler = Callable[[int], list[Architecture]]
@@ -37,12 +32,7 @@ Schedule = Callable[[int], float]
 Names = tuple[str, ...]
 
 LARGEST = ("largest",)  # the teacher of a step comes first
-BUCKET = 2**23  # gradients that processes exchange at once
 BEHIND = 2  # steps after which losses on a card are looked at
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGINT or SIGTERM has ended training, between two steps."""
 
 
 def train(
@@ -80,7 +70,7 @@ def train(
         process=(rank(), world_size()), workers=workers,
     )  # fmt: skip
     shown = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
-    with _stoppable() as signals:
+    with stoppable() as signals:
         watch = _Watch(device, signals)
         for step, pieces in zip(bar := tqdm(steps, description, **shown), batches, strict=True):
             for group in optimizer.param_groups:
@@ -185,27 +175,6 @@ class _Watch:
         return self.told > 0 if world_size() > 1 else bool(self.signals)
 
 
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """Notes SIGINT and SIGTERM in a list, that they do not end a step; a second one does."""
-    received: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    handled = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        handled = ()  # a thread gets none
-    before = {number: signal.signal(number, note) for number in handled}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-
-
 def _scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
     """Returns what scales float16's gradients, and on cards skips steps that are not finite."""
     if dtype == torch.float16:
@@ -277,12 +246,8 @@ def subnets_from(
 
 def pick_device(name: str | None = None) -> torch.device:
     """Returns the named device, or the best there is: CUDA (a card a process), MPS, the CPU."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    available = [kind for kind in there if there[kind]]
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = [kind for kind in ("cuda", "mps", "cpu") if there.get(kind, True)]
     name = name or available[0]
     if name.split(":")[0] not in available:
         raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
@@ -309,59 +274,3 @@ def autocast(device: torch.device, dtype: torch.dtype | str | None = "auto") -> 
     """Returns the context in which a network computes in a type; `"auto"` is `half_precision`."""
     dtype = half_precision(device) if dtype == "auto" else dtype
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
-
-
-def connect() -> None:
-    """Joins the other processes of `torchrun`, if any: by nccl with a card each, else by gloo."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        own_card = int(os.environ["LOCAL_WORLD_SIZE"]) <= torch.cuda.device_count()
-        dist.init_process_group("nccl" if own_card else "gloo")
-        atexit.register(dist.destroy_process_group)
-
-
-def world_size() -> int:
-    """Returns the number of processes."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Returns the number of this process, 0 for the one that decides, writes and prints."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def average_gradients(net: nn.Module) -> None:
-    """Replaces each gradient by its mean over the processes, exchanged in buckets."""
-    if world_size() == 1:
-        return
-    buckets, sent = [[]], []
-    for gradient in (p.grad for p in net.parameters() if p.grad is not None):
-        if sum(g.numel() for g in buckets[-1]) + gradient.numel() > BUCKET:
-            buckets.append([])
-        buckets[-1].append(gradient)
-    for bucket in buckets:  # one travels while the next is packed
-        flat = torch.cat([gradient.flatten() for gradient in bucket]) / world_size()
-        sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
-    for bucket, flat, travel in sent:
-        travel.wait()
-        for gradient, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
-
-
-def add_up(values: NDArray, device: torch.device) -> NDArray:
-    """Returns the sum over the processes of an integer or boolean array, on every process."""
-    total = torch.from_numpy(values.astype(np.int64)).to(device)
-    if world_size() > 1:
-        dist.all_reduce(total)
-    return total.cpu().numpy().astype(values.dtype)
-
-
-def from_first(make: Callable[[], NDArray], device: torch.device) -> NDArray:
-    """Lets the first process make a float64 matrix, and returns it on all: roundings may differ."""
-    if world_size() == 1:
-        return make()
-    made = make() if rank() == 0 else np.zeros((0, 0))
-    shape = torch.tensor(made.shape, device=device)
-    dist.broadcast(shape, 0)
-    matrix = torch.from_numpy(made if rank() == 0 else np.zeros(tuple(shape))).to(device)
-    dist.broadcast(matrix, 0)
-    return matrix.cpu().numpy()

@@ -39,6 +39,7 @@ from natlib.evaluate import InputBatches, balanced, evaluate, recalibrate
 from natlib.inputs import checks, demand
 from natlib.inputs.loading import CHANGES
 from natlib.inputs.pictures import digest
+from natlib.inputs.processes import Stopped, connect, from_first, rank, world_size
 from natlib.inputs.weights import read_weights
 from natlib.profiles import Profile, get_profile
 from natlib.space import Architecture, IntMatrix, SearchSpace
@@ -196,7 +197,7 @@ def start(
 
     `ValueError` if an argument is not among the choices, `FileNotFoundError` if a file is missing.
     """
-    train.connect()
+    connect()
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
     known = ["madds", "params", *(costs or {})]
     choices = {"adaptation mode": (mode, MODES), "surrogate": (profile.surrogate, SURROGATES)}
@@ -328,7 +329,7 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
         return np.hstack([found.X[rows], found.F[rows, :n_errors]])
 
-    chosen = train.from_first(find, train.device_of(run.net))
+    chosen = from_first(find, train.device_of(run.net))
     return chosen[:, :n_var].astype(np.int64), chosen[:, n_var:]
 
 
@@ -358,7 +359,7 @@ def adapt(run: Transfer) -> None:
     draw = partial(space.sample, p.subnets_per_step)
     if run.settings.mode == "distribution":
         find = partial(search.gene_distribution, run.archive.best(p.best), space, p.smoothing)
-        genes = train.from_first(find, train.device_of(run.net))
+        genes = from_first(find, train.device_of(run.net))
         draw = partial(search.sample_distribution, genes, space, p.subnets_per_step)
     always = p.always if run.teacher else ("largest", *p.always)
     sampler = train.subnets_from(space, draw, seed, always)
@@ -471,7 +472,7 @@ def train_to(run: Transfer, last: int, sampler: Callable, schedule: Callable, la
     how |= {"after_step": after_step, "progress": run.progress, "description": label} | options
     try:
         train.train(run.learner, run.optimizer, run.task, counted, schedule, steps, **how)
-    except train.Stopped:
+    except Stopped:
         save(run)
         raise
 
@@ -485,7 +486,7 @@ def _figures(run: Transfer) -> dict:
 
 
 def _say(run: Transfer, text: str) -> None:
-    if run.progress and train.rank() == 0:
+    if run.progress and rank() == 0:
         print(text)
 
 
@@ -506,7 +507,7 @@ def _settings(run: Transfer) -> dict:
 
 def save(run: Transfer) -> None:
     """Writes the checkpoint and the views of it, under temporary names that are then changed."""
-    if run.run_dir is None or train.rank() > 0:
+    if run.run_dir is None or rank() > 0:
         return
     archive = {name: torch.from_numpy(getattr(run.archive, name)) for name in ARRAYS}
     content = {name: getattr(run, name) for name in PROGRESS}
@@ -552,14 +553,14 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
 def _run_folder(run: Transfer, resume: bool) -> Iterator[None]:
     """Holds the run folder for this run, and takes up the checkpoint in it."""
     lock = nullcontext()
-    if run.run_dir is not None and train.rank() == 0:
+    if run.run_dir is not None and rank() == 0:
         run.run_dir.mkdir(parents=True, exist_ok=True)
         lock = FileLock(run.run_dir / ".lock", timeout=0)
     try:
         with lock:
             if run.run_dir is not None and (run.run_dir / CHECKPOINT).exists():
                 load_checkpoint(run, resume)
-            on = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
+            on = f"{train.device_of(run.net)}, {world_size()} process(es)"
             after = f": going on after step {run.step}, iteration {run.iteration}" * (run.step > 0)
             _say(run, f"{run.task.name}, profile {run.profile.name}, on {on}{after}")
             yield

@@ -16,8 +16,8 @@ from natlib.data import (
     load_task,
     pretrained_path,
     to_input,
-    verify_checksum,
 )
+from natlib.inputs.checks import verify_checksum
 
 NEAR = 9.0  # grey levels, as in data/build_pocket.py
 

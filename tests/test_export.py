@@ -102,7 +102,7 @@ def test_metadata_say_how_to_use_the_file(pocket_subnet, task, tmp_path):
             "architecture": str(pocket_subnet.arch),
             "task": "toy",
             "classes": ["cat", "dog", "bird", "naïve 魚"],
-            "reading": {**READING, "side": 32},
+            "reading": {**READING, "side": 32, "crop": 1.0},
             "input_size": [3, side, side],
             "mean": [0.4, 0.5, 0.6],
             "std": [0.2, 0.25, 0.3],

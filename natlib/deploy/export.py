@@ -46,13 +46,14 @@ class Exported(NamedTuple):
 
 def take_home(run: Transfer, report: pd.DataFrame) -> list[Path]:
     """Writes the networks of a report into the run folder: `NAME.safetensors` and `NAME.onnx`."""
-    task, written = run.task, []
+    task, written, space = run.task, [], run.space
+    known = {str(space.decode(x)): x for x in run.archive.X}
     for name, text in zip(report.name, report.architecture, strict=True):
-        subnet = run.net.extract(run.space.parse(text))
+        subnet = run.net.extract(space.decode(known[text]))
         training = fixed_sample(task.train, run.profile.calibration)
         batches = InputBatches(training, subnet.arch.resolution, task, device_of(subnet))
         recalibrate(subnet, batches)
-        about = {"space": run.space.to_json()}
+        about = {"space": space.to_json(), "encoding": json.dumps(known[text].tolist())}
         about |= {key: json.dumps(value) for key, value in metadata(subnet, task).items()}
         weights = run.run_dir / f"{name}.safetensors"
         with checks.replacing(weights) as temporary:
@@ -70,7 +71,7 @@ def load_weights(path: str | Path) -> tuple[Subnet, dict]:
     demand("architecture" in texts, "export.no_network", path=path)
     space = SearchSpace.from_json(texts.pop("space"))
     about = {key: json.loads(text) for key, text in texts.items()}
-    arch = space.parse(about["architecture"])
+    arch = space.decode(np.array(about.pop("encoding")))
     subnet = Subnet(space, arch, len(about["classes"]), random=False)
     load_state(subnet, state, str(path))
     return subnet.eval(), about

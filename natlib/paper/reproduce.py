@@ -17,6 +17,7 @@ from natlib import __version__
 from natlib.data import Task, write_text
 from natlib.evaluate import InputBatches, correct_predictions
 from natlib.inputs import say
+from natlib.inputs.processes import connect, rank
 from natlib.inputs.weights import read_weights
 from natlib.paper import results
 from natlib.paper.checkpoints import load_ofa, load_published
@@ -24,7 +25,7 @@ from natlib.paper.datasets import DATA_SETS, data_folder, dataset_task, find_dat
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
-from natlib.train import connect, pick_device, rank
+from natlib.train import pick_device
 from natlib.transfer import report, side_of, transfer
 
 # As few of everything as shows that it runs, for all eleven miniatures in half a minute.

@@ -15,6 +15,7 @@ from psutil import Process
 from natlib import SearchSpace, Supernet, train
 from natlib.data import SPLITS, Split, make_task
 from natlib.evaluate import evaluate
+from natlib.inputs.processes import rank, world_size
 from natlib.paper.datasets import DATA_SETS
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.transfer import Transfer, measure, train_to
@@ -58,8 +59,8 @@ def seconds_each(work: Callable[[int], object], trials: int) -> float:
 def outlook(run: Transfer) -> None:
     """Prints what a run that has not begun will take."""
     minutes = estimate(run, trials=2).loc["total", "minutes"]
-    if train.rank() == 0:
-        where = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
+    if rank() == 0:
+        where = f"{train.device_of(run.net)}, {world_size()} process(es)"
         told = f"about {minutes:.0f} minutes, and {memory_gb(run):.1f} GB of memory"
         print(f"{run.task.name} on {where}: {told}, as a few steps showed.")
 

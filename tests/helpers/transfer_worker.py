@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from natlib import train
 from natlib.data import Split, make_task
 from natlib.inputs.pictures import LazyImages
+from natlib.inputs.processes import rank
 from natlib.profiles import PROFILES
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
@@ -85,7 +85,7 @@ def work(folder: Path, micro_batches: int, iterations: int) -> None:
     state |= {
         n: t.contiguous() for n, t in run.net.state_dict().items() if n.endswith(("weight", "bias"))
     }
-    save_file(state, folder / f"end{train.rank()}.safetensors")
+    save_file(state, folder / f"end{rank()}.safetensors")
 
 
 if __name__ == "__main__":
