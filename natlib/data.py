@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from natlib.inputs import checks, demand, folders
-from natlib.inputs.pictures import LazyImages, digest
+from natlib.inputs.pictures import LazyImages, digest, open_file
 
 Rows = NDArray[np.int64]  # numbers of pictures
 DATA = Path(__file__).parents[1] / "data"
@@ -140,7 +139,7 @@ def folder_task(
     root = Path(path).expanduser()
     classes, pictures = folders.list_pictures(root)
     files = pictures.file.tolist()
-    images = LazyImages(partial(_open, files), len(files), side, names=files)
+    images = LazyImages(partial(open_file, files), len(files), side, names=files)
     why = images.examine(progress)
     pictures["digest"] = images.digests
     if groups is not None:
@@ -150,10 +149,6 @@ def folder_task(
     folders.cut_missing(pictures, classes, seed)
     splits = {k: whole.take(np.array(rows)) for k, rows in pictures.groupby("split").groups.items()}
     return make_task(root.resolve().name, classes, splits, flip)
-
-
-def _open(files: list[Path], row: int) -> Image.Image:
-    return Image.open(files[row])
 
 
 def to_input(

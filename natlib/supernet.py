@@ -130,10 +130,7 @@ class Supernet(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a supernet that `save` wrote, or a transfer's, by its run folder or checkpoint.
-
-        `FileNotFoundError` or `ValueError` where the file is missing or foreign.
-        """
+        """Reads what `save` wrote, or a run folder, or its checkpoint; raises if it is none."""
         path = Path(path) / "checkpoint.pt" if Path(path).is_dir() else Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"There is no supernet at {path}.")

@@ -11,8 +11,7 @@ of every batch, and gradients are averaged. What is trained when, `natlib.transf
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -22,9 +21,9 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from natlib.data import Task, to_input
-from natlib.inputs import demand
+from natlib.inputs import demand, processes
 from natlib.inputs.loading import training_batches
-from natlib.inputs.processes import Stopped, average_gradients, rank, stoppable, world_size
+from natlib.inputs.processes import Stopped, rank, world_size
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 Sampler = Callable[[int], list[Architecture]]
@@ -70,17 +69,19 @@ def train(
         process=(rank(), world_size()), workers=workers,
     )  # fmt: skip
     shown = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
-    with stoppable() as signals:
+    with processes.stoppable() as signals:
         watch = _Watch(device, signals)
         for step, pieces in zip(bar := tqdm(steps, description, **shown), batches, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = schedule(step)
             optimizer.zero_grad(set_to_none=True)
             archs, losses = sampler(step), []
-            with _memory_advice(device, len(pieces[0][0]), parts):
+            with processes.memory_advice(device, len(pieces[0][0]), parts):
                 for *piece, share in pieces:
                     losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
-            average_gradients(net)  # before unscaling: an overflow makes all skip the step
+            processes.average_gradients(
+                net
+            )  # before unscaling: an overflow makes all skip the step
             watch.note(step, archs, torch.stack(losses).mean(dim=0))
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(net.parameters(), clip)
@@ -183,16 +184,6 @@ def _scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradSc
     return torch.amp.GradScaler(device.type, **how)
 
 
-@contextmanager
-def _memory_advice(device: torch.device, images: int, parts: int) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        told = f"{device} is out of memory with {images} images at a time"
-        advice = f"pass micro_batches={2 * parts}, or a smaller batch size"
-        raise RuntimeError(f"{told}: {advice}.") from None
-
-
 def make_optimizer(net: nn.Module) -> torch.optim.SGD:
     """Returns SGD with momentum; the learning rate is set at each step by a schedule."""
     fused = device_of(net).type == "cuda"
@@ -228,7 +219,9 @@ def subnets_from(
     space: SearchSpace,
     draw: Callable[[np.random.Generator], IntMatrix],
     seed: int,
-    always: Names = LARGEST,  # what every step trains first: the "largest", the "smallest", or none
+    always: Sequence[
+        str
+    ] = LARGEST,  # what every step trains first: the "largest", the "smallest", or none
 ) -> Sampler:
     """Returns a sampler that gives the subnets of `always`, then what `draw` draws `(n, n_var)`.
 

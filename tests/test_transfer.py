@@ -223,7 +223,7 @@ def test_stopped_within_training(whole, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_between_two_steps(whole, tmp_path, monkeypatch, number):
-    original = MODULE.train.average_gradients
+    original = MODULE.train.processes.average_gradients
 
     def signalled(net):
         original(net)
@@ -232,7 +232,7 @@ def test_a_signal_saves_between_two_steps(whole, tmp_path, monkeypatch, number):
             os.kill(os.getpid(), number)
 
     done, before = set(), [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(MODULE.train, "average_gradients", signalled)
+    monkeypatch.setattr(MODULE.train.processes, "average_gradients", signalled)
     with pytest.raises(KeyboardInterrupt):
         run_in(tmp_path)
     assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 1

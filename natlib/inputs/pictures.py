@@ -27,6 +27,11 @@ READING = {"turn": "exif", "background": "white", "centre": [0.5, 0.5], "resampl
 DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
 
 
+def open_file(files: Sequence[Path], row: int) -> Image.Image:
+    """Opens the picture of a row."""
+    return Image.open(files[row])
+
+
 def is_picture(file: Path) -> bool:
     """Returns whether Pillow, as it is here, reads files of this ending."""
     kind = Image.registered_extensions().get(file.suffix.casefold())

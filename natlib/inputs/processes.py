@@ -99,3 +99,14 @@ def stoppable() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextmanager
+def memory_advice(device: torch.device, images: int, parts: int) -> Iterator[None]:
+    """Turns an error that a device is out of memory into one that names what to change."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        told = f"{device} is out of memory with {images} images at a time"
+        advice = f"pass micro_batches={2 * parts}, or a smaller batch size"
+        raise RuntimeError(f"{told}: {advice}.") from None
