@@ -30,7 +30,6 @@ Sampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
 Names = tuple[str, ...]
 
-LARGEST = ("largest",)  # the teacher of a step comes first
 BEHIND = 2  # steps after which losses on a card are looked at
 
 
@@ -210,7 +209,7 @@ def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule
     return schedule
 
 
-def uniform_subnets(space: SearchSpace, n: int, seed: int, always: Names = LARGEST) -> Sampler:
+def uniform_subnets(space: SearchSpace, n: int, seed: int, always: Names = ("largest",)) -> Sampler:
     """Returns a sampler that gives the subnets of `always` and `n` uniformly drawn ones."""
     return subnets_from(space, lambda rng: space.sample(n, rng), seed, always)
 
@@ -219,9 +218,7 @@ def subnets_from(
     space: SearchSpace,
     draw: Callable[[np.random.Generator], IntMatrix],
     seed: int,
-    always: Sequence[
-        str
-    ] = LARGEST,  # what every step trains first: the "largest", the "smallest", or none
+    always: Names = ("largest",),  # what every step trains first: that, the "smallest", or none
 ) -> Sampler:
     """Returns a sampler that gives the subnets of `always`, then what `draw` draws `(n, n_var)`.
 

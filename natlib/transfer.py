@@ -534,9 +534,9 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     if not resume:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
     more = wanted["profile"]["iterations"] >= found["profile"]["iterations"]
-    found["profile"] |= {"iterations": wanted["profile"]["iterations"]} if more else {}
-    found["profile"] |= {"workers": wanted["profile"]["workers"]}  # as many as this machine likes
-    found["limits"] = wanted["limits"]  # other ones may be asked of what was found
+    may = ["workers", *["iterations"] * more]  # differ, and limits
+    found["profile"] |= {name: wanted["profile"][name] for name in may}
+    found["limits"] = wanted["limits"]
     differs = checks.difference(found, wanted)
     demand(not differs, "settings.resume", folder=run.run_dir, differs=differs)
     load_state(run.learner, content["learner"], str(path))
