@@ -78,9 +78,7 @@ def train(
             with processes.memory_advice(device, len(pieces[0][0]), parts):
                 for *piece, share in pieces:
                     losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
-            processes.average_gradients(
-                net
-            )  # before unscaling: an overflow makes all skip the step
+            processes.average_gradients(net)  # before unscaling: all skip what overflows
             watch.note(step, archs, torch.stack(losses).mean(dim=0))
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(net.parameters(), clip)
