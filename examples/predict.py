@@ -48,7 +48,8 @@ def to_input(picture: str, about: dict) -> np.ndarray:
     """Reads a picture and returns what the network takes, float32 `(1, 3, height, width)`."""
     with Image.open(picture) as image:
         square = read_square(image, about["reading"]["side"], about["reading"])
-    size = about["input_size"][:0:-1]
+    size, left = about["input_size"][:0:-1], round(len(square) * (1 - about["reading"]["crop"]) / 2)
+    square = square[left : len(square) - left, left : len(square) - left]
     channels = [Image.fromarray(square[:, :, c].astype(np.float32)) for c in range(3)]
     pixels = np.stack([c.resize(size, Image.Resampling.BILINEAR) for c in channels], axis=-1)
     x = (pixels / 255 - about["mean"]) / about["std"]

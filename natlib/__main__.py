@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (text, _) in COMMANDS.items():
         commands.add_parser(name, help=text, add_help=False)
     command = parser.parse_args(arguments[:1]).command
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return COMMANDS[command][1](arguments[1:]) or 0
     except EXPECTED as error:
@@ -31,27 +33,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit("Interrupted: the same command goes on from here.") from None
 
 
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def run_transfer(arguments: Sequence[str]) -> None:
     """Transfers a pre-trained supernet to a task.
 
     Searches subnets that trade accuracy off against cost, and adapts the weights to them. Interrupt
     it whenever you like: the same command goes on where it stopped.
     """
-    from natlib import train
     from natlib.data import load_task, write_text
+    from natlib.deploy.export import take_home
     from natlib.inputs import demand
     from natlib.inputs.checks import is_one_of
+    from natlib.inputs.processes import connect, rank
     from natlib.paper.datasets import DATA_SETS, dataset_task
     from natlib.profiles import get_profile
-    from natlib.transfer import CHECKPOINT, report, start, transfer
+    from natlib.space import SearchSpace
+    from natlib.teach.estimate import memory_gb, outlook
+    from natlib.transfer import CHECKPOINT, report, side_of, start, transfer
 
     options = vars(transfer_parser().parse_args(arguments))
     limits = [parse_limit(text) for text in options.pop("limit")]
     options["limits"] = dict(limits)
     demand(len(limits) == len(options["limits"]), "settings.limits", limits=limits)
     name, run_dir, profile = options.pop("task"), options["run_dir"], options["profile"]
-    train.connect()
-    side = 256 if get_profile(profile).space == "paper" else 32
+    connect()
+    settings = get_profile(profile)
+    side = side_of(settings, getattr(SearchSpace, settings.space)())
     task = (dataset_task if is_one_of(name, DATA_SETS) else load_task)(name, side=side)
     if "latency_ms" in options["objectives"]:
         from natlib.deploy.latency import for_run
@@ -60,15 +70,15 @@ def run_transfer(arguments: Sequence[str]) -> None:
         latencies = for_run(start(task, **chosen).net, run_dir)  # the folder's, or measured now
         options["costs"] = {"latency_ms": latencies.latency_ms}
     if not (run_dir / CHECKPOINT).exists():
-        from natlib.teach.estimate import outlook
-
         outlook(start(task, **{k: v for k, v in options.items() if k != "run_dir"}))
     run = transfer(task, **options)
     networks = report(run)
-    if train.rank() == 0:
+    if rank() == 0:
         write_text(run_dir / "report.csv", networks.to_csv(index=False))
         print(networks.round(2).to_string(index=False))
-        print(f"All results are in {run_dir}: front.csv, archive.csv, history.csv, report.csv.")
+        names = ", ".join(path.name for path in take_home(run, networks))
+        print(f"Results in {run_dir}: front.csv, archive.csv, history.csv, report.csv, {names}.")
+        print(f"Memory at most: {memory_gb(run):.1f} GB.")
 
 
 def transfer_parser() -> argparse.ArgumentParser:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from tqdm.contrib.concurrent import thread_map
 
 from natlib.inputs import checks, demand, folders
-from natlib.inputs.pictures import LazyImages, digest
+from natlib.inputs.pictures import LazyImages, digest, open_file
 
 Rows = NDArray[np.int64]  # numbers of pictures
 DATA = Path(__file__).parents[1] / "data"
@@ -26,7 +22,6 @@ POCKET = DATA / "pocket"
 MIRRORED = {"source": True, "animals": True, "digits": False, "emoji": True}  # see `Task.flip`
 TARGETS = ("animals", "digits", "emoji")
 SPLITS = ("train", "valid", "test")
-MARGIN = 3  # pixels by which `shift_and_flip` shifts a picture at most, to every side
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,12 @@ class Split:
         lazy = isinstance(self.images, LazyImages)
         return Split(self.images.take(rows) if lazy else self.images[rows], self.labels[rows])
 
+    def on(self, device: torch.device, most: float) -> Split:
+        """Returns the split with its pictures on a card, if they take no more than `most` bytes."""
+        if device.type != "cuda" or np.prod(self.images.shape) > most:
+            return self
+        return Split(self.images[:].to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True)
 class Task:
@@ -59,6 +60,7 @@ class Task:
     mean: tuple[float, ...]  # of each channel of the train split, on the scale 0 to 1
     std: tuple[float, ...]
     flip: bool  # whether a mirrored picture keeps its class, as an animal does and a digit does not
+    crop: float = 1.0  # share of its side that is seen of a picture in use, its middle
 
     @property
     def num_classes(self) -> int:
@@ -98,7 +100,7 @@ def make_task(
 def load_task(name: str, side: int = 32) -> Task:
     """Loads `"source"` or one of `TARGETS` (32 px), or a folder by its path (kept at `side` px)."""
     if checks.is_one_of(name, MIRRORED):
-        return read_task(verify_checksum(POCKET / f"{name}.npz"), name, MIRRORED[name])
+        return read_task(checks.verify_checksum(POCKET / f"{name}.npz"), name, MIRRORED[name])
     there = str(name).strip() and Path(name).expanduser().is_dir()
     demand(there, "names.task", name=name, known=", ".join(MIRRORED))
     return folder_task(name, side=side)
@@ -112,22 +114,10 @@ def read_task(path: Path, name: str, flip: bool) -> Task:
         return make_task(name, tuple(arrays["classes"].tolist()), splits, flip)
 
 
-def verify_checksum(path: Path) -> Path:
-    """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
-    whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
-    restore = f"run 'git checkout data/{path.parent.name}'"
-    restore = restore if (DATA.parent / ".git").exists() else whole
-    demand(path.is_file(), "files.not_shipped", FileNotFoundError, path=path, restore=restore)
-    expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]
-    fine = hashlib.sha256(path.read_bytes()).hexdigest() == expected
-    demand(fine, "files.not_as_shipped", path=path, restore=restore)
-    return path
-
-
 def pretrained_path(space_name: str) -> Path:
     """Returns the file of the pre-trained supernet of a space; raises where none ships."""
     demand(space_name == "pocket", "files.no_supernet", FileNotFoundError, space=space_name)
-    return verify_checksum(POCKET / "supernet.safetensors")
+    return checks.verify_checksum(POCKET / "supernet.safetensors")
 
 
 def folder_task(
@@ -149,10 +139,9 @@ def folder_task(
     root = Path(path).expanduser()
     classes, pictures = folders.list_pictures(root)
     files = pictures.file.tolist()
-    images = LazyImages(lambda row: Image.open(files[row]), len(files), side)
-    bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
-    digests, why = zip(*thread_map(images.examine, range(len(files)), files, **bar), strict=True)
-    images.digests = pictures["digest"] = np.array(digests)
+    images = LazyImages(partial(open_file, files), len(files), side, names=files)
+    why = images.examine(progress)
+    pictures["digest"] = images.digests
     if groups is not None:
         pictures["group"] = [str(groups(file)) for file in files]
     whole = Split(images, torch.from_numpy(pictures.label.to_numpy(copy=True)))
@@ -162,37 +151,25 @@ def folder_task(
     return make_task(root.resolve().name, classes, splits, flip)
 
 
-def to_input(images: Tensor, resolution: int, task: Task, device: object = "cpu") -> Tensor:
-    """Resizes and normalises pictures to float32 `(n, 3, r, r)`, channels last in memory."""
+def to_input(
+    images: Tensor, resolution: int, task: Task, device: object = "cpu", crop: float = 1.0
+) -> Tensor:
+    """Resizes and normalises pictures to float32 `(n, 3, r, r)`, channels last in memory.
+
+    Of each side the middle share `crop` is seen.
+    """
+    top, left = (round(side * (1 - crop) / 2) for side in images.shape[2:])
+    images = images[..., top : images.shape[2] - top, left : images.shape[3] - left]
     x = images.to(device).to(torch.float32, memory_format=torch.channels_last)
     if x.shape[2:] != (resolution, resolution):
         x = functional.interpolate(x, (resolution, resolution), mode="bilinear", antialias=True)
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (task.mean, task.std))
+    mean, std = _columns(task.mean, task.std, torch.device(device))
     return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def shift_and_flip(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Shifts pictures, uint8 `(n, 3, h, w)`, by up to `MARGIN` pixels; with `flip` mirrors half."""
-    n, _, height, width = images.shape
-    shift = torch.randint(-MARGIN, MARGIN + 1, (2, n, 1), generator=generator)
-    mirrored = (torch.rand(n, 1, generator=generator) < 0.5) & flip  # drawn on the CPU
-    rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)  # the border is repeated
-    columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)
-    columns = torch.where(mirrored, columns.flip(1), columns)
-    index = (torch.arange(n).view(n, 1, 1), rows[:, :, None], columns[:, None, :])
-    moved = images.permute(0, 2, 3, 1)[tuple(i.to(images.device) for i in index)]
-    return moved.permute(0, 3, 1, 2)
-
-
-def batch_indices(n: int, batch_size: int, step: int, seed: int) -> Tensor:
-    """Returns the rows of a step's batch, int64 `(batch_size,)`; each epoch has its own order."""
-    epoch, batch = divmod(step, n // batch_size)
-    return _order(n, epoch, seed)[batch * batch_size : (batch + 1) * batch_size]
-
-
-@lru_cache(4)  # a large data set takes longer to shuffle than a step should
-def _order(n: int, epoch: int, seed: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))
+@lru_cache(64)  # a copy to a card would wait for all that it has to do
+def _columns(mean: tuple, std: tuple, device: torch.device) -> tuple[Tensor, Tensor]:
+    return tuple(torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, std))
 
 
 def fixed_rows(n: int, k: int | None) -> Rows:

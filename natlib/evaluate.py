@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from natlib.data import Split, Task, fixed_sample, to_input
+from natlib.inputs.processes import add_up, rank, world_size
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix
 from natlib.supernet import Supernet
-from natlib.train import add_up, autocast, device_of, rank, world_size
+from natlib.train import autocast, device_of
 
-KEPT_BYTES = 2e9  # inputs of a split at one resolution that are kept rather than made again
+KEPT_BYTES = 2.5e9  # of a split: pictures on a card, or inputs at one resolution, that are kept
+CARD_PIXELS = 2**23  # of a batch on a card, which small ones leave idle
 PIXELS_AT_A_TIME = 2**16  # of a batch on a CPU, so that feature maps fit its cache
 
 
@@ -42,8 +44,8 @@ def evaluate(
     processes share the subnets out.
     """
     X, device = net.space.validated(X), device_of(net)
-    pictures = fixed_sample(getattr(task, split), n_images)
-    training = fixed_sample(task.train, calibration)
+    pictures = fixed_sample(getattr(task, split), n_images).on(device, KEPT_BYTES)
+    training = fixed_sample(task.train, calibration).on(device, KEPT_BYTES)
     correct = np.zeros((len(X), len(pictures)), dtype=bool)
     mine = np.arange(rank(), len(X), world_size())
     how = {"unit": "subnet", "leave": False, "disable": not progress or rank() > 0}
@@ -108,24 +110,30 @@ def balanced(correct: NDArray[np.bool_], labels: Tensor) -> dict[str, NDArray[np
 
 @dataclass
 class InputBatches:
-    """Normalised batches of a split, `(n, 3, r, r)` and labels, that are kept if they fit."""
+    """Normalised batches of a split, `(n, 3, r, r)` and labels, that are kept if they fit.
+
+    On a card pictures are kept as they are, since there it takes no time to resize them.
+    """
 
     split: Split
     resolution: int
     task: Task
     device: torch.device | str = "cpu"
-    batch_size: int = 100
+    batch_size: int = 100  # on a CPU; a card takes more small pictures at once
 
     def __post_init__(self) -> None:
         small = len(self.split) * 3 * self.resolution**2 * 4 <= KEPT_BYTES
-        self.kept = list(self._make()) if small else None
+        if on_card := torch.device(self.device).type == "cuda":
+            self.batch_size = min(1000, max(self.batch_size, CARD_PIXELS // self.resolution**2))
+        self.kept = list(self._make()) if small and not on_card else None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter(self.kept) if self.kept is not None else self._make()
 
     def _make(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.split)  # batches are nearly equal: batch norm can make nothing of one image
-        for rows in torch.arange(n).tensor_split(-(-n // self.batch_size)):
+        for rows in np.array_split(np.arange(n), -(-n // self.batch_size)):
+            rows = slice(rows[0], rows[-1] + 1)
             images, labels = self.split.images[rows], self.split.labels[rows]
-            inputs = to_input(images, self.resolution, self.task, self.device)
+            inputs = to_input(images, self.resolution, self.task, self.device, self.task.crop)
             yield inputs, labels.to(self.device)

@@ -41,6 +41,9 @@ class Profile:
     smoothing: float = 1.0  # imaginary observations of each choice in the distribution of the best
     always: tuple[str, ...] = ()  # what each step also trains: ("smallest",) or nothing
     micro_batches: int = 1  # parts into which a process cuts its images, to save memory
+    augment: str = "shift"  # of training pictures, a key of natlib.inputs.loading.CHANGES
+    crop: float = 1.0  # share of a picture's side, its middle, that is seen in use
+    workers: int = 0  # processes of each process that read training pictures ahead
 
 
 # The pocket profiles take "gp", which ranks better from few measurements than "rbf" (notebook 02).
@@ -56,13 +59,14 @@ PROFILES = {
         "gpu", "pocket", warmup_largest=5, warmup_uniform=10, adapt=2, min_steps=50,
         batch_size=64, subnets_per_step=4, warmup_lr=0.1, adapt_lr=0.08, archive=100,
         iterations=30, candidates=8, best=50, surrogate="gp", calibration=2000,
-        finetune_steps=2000, average=20, always=("smallest",),
+        finetune_steps=2000, average=20, always=("smallest",), workers=8,
     ),
     "paper": Profile(
         "paper", "paper", warmup_largest=100, warmup_uniform=150, adapt=5, min_steps=1,
         batch_size=96, subnets_per_step=4, warmup_lr=7.5e-3, adapt_lr=2.5e-3, archive=100,
         iterations=30, candidates=8, best=150, surrogate="rbf", calibration=2000,
         finetune_steps=10_000, finetune_lr=7.5e-3, teacher="frozen",
+        augment="crop", crop=0.875, workers=8,
     ),
 }
 # fmt: on

@@ -5,9 +5,11 @@ read out by `extract`. Both are built from `SearchSpace.blocks`. At the paper's 
 Once-for-all MobileNetV3, whose weights load (`natlib.paper.checkpoints`).
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from natlib import layers
 from natlib.inputs import checks, demand, listed
-from natlib.inputs.weights import foreign
+from natlib.inputs.weights import foreign, read_weights
 from natlib.space import Architecture, SearchSpace
 
 
@@ -98,7 +100,8 @@ class Supernet(nn.Module):
 
         The batch-norm statistics it gets fit no subnet: see `natlib.evaluate.recalibrate`.
         """
-        subnet = Subnet(self.space, arch, self.num_classes, random=False)
+        with next(self.parameters()).device:  # where its weights are
+            subnet = Subnet(self.space, arch, self.num_classes, random=False)
         weights = self.weight_sets[self.space.widths.index(arch.width)]
         for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier"):
             layers.copy_slices(getattr(subnet, name), getattr(weights, name))
@@ -127,9 +130,12 @@ class Supernet(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a supernet that `save` wrote; raises where the file is missing or foreign."""
-        if not Path(path).is_file():
+        """Reads what `save` wrote, or a run folder, or its checkpoint; raises if it is none."""
+        path = Path(path) / "checkpoint.pt" if Path(path).is_dir() else Path(path)
+        if not path.is_file():
             raise FileNotFoundError(f"There is no supernet at {path}.")
+        if is_zipfile(path):
+            return cls._of_run(read_weights(path), str(path))
         try:
             with safe_open(path, framework="pt") as file:
                 state = {name: file.get_tensor(name) for name in file.keys()}
@@ -141,6 +147,18 @@ class Supernet(nn.Module):
             raise ValueError(f"{path} was not written by Supernet.save: it names no search space.")
         net = cls(SearchSpace.from_json(about["space"]), int(about["num_classes"]))
         load_state(net, state, str(path))
+        return net
+
+    @classmethod
+    def _of_run(cls, content: dict, what: str) -> Self:
+        try:
+            space, averaged = content["settings"]["space"], content["average"]
+            state = {k.removeprefix("module."): v for k, v in averaged.items() if k != "n_averaged"}
+            n = len(state["weight_sets.0.classifier.bias"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{what} is no checkpoint of a transfer: it lacks {error}.") from None
+        net = cls(SearchSpace.from_json(json.dumps(space)), n)
+        load_state(net, state, what)
         return net
 
 

@@ -8,30 +8,29 @@ therefore the same as one that never stopped, with weights and momentum alone to
 of every batch, and gradients are averaged. What is trained when, `natlib.transfer` decides.
 """
 
-import atexit
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from natlib.data import Task, batch_indices, shift_and_flip, to_input
-from natlib.inputs import demand
+from natlib.data import Task, to_input
+from natlib.inputs import demand, processes
+from natlib.inputs.loading import training_batches
+from natlib.inputs.processes import Stopped, rank, world_size
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 Sampler = Callable[[int], list[Architecture]]
 Schedule = Callable[[int], float]
 Names = tuple[str, ...]
-Augmentation = Callable[[Tensor, torch.Generator, bool], Tensor]
 
-LARGEST = ("largest",)  # the teacher of a step comes first
+BEHIND = 2  # steps after which losses on a card are looked at
 
 
 def train(
@@ -43,48 +42,60 @@ def train(
     batch_size: int,  # images a step, over all processes
     seed: int = 0,  # of the batches and their augmentation
     teacher: nn.Module | str | None = "first",  # of a step; or a Subnet in eval mode; or none
-    augment: Augmentation = shift_and_flip,
+    augment: str = "shift",  # a key of natlib.inputs.loading.CHANGES
     dtype: torch.dtype | str | None = "auto",  # of autocast: half_precision; None is float32
     clip: float = 5.0,  # largest norm of the gradient
     micro_batches: int = 1,  # parts into which a process cuts its images, to save memory
+    workers: int = 0,  # processes that read pictures ahead
     after_step: Callable[[int], None] = lambda step: None,
     description: str = "training", progress: bool = True,  # the bar's label; whether to show it
 ) -> None:  # fmt: skip
     """Trains a supernet on subnets of it, in place (NAT, steps 0 and 2e).
 
-    A loss that is not finite is a `FloatingPointError` that names subnet and step, before weights
-    change; a device out of memory is a `RuntimeError` with the number of micro-batches to try.
+    A loss that is not finite is a `FloatingPointError` that names subnet and step; weights are as
+    before it. A device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
-    device, micro_batches = device_of(net), _parts(task, batch_size, micro_batches)
+    _complete(optimizer)
+    device, parts = device_of(net), _parts(task, batch_size, micro_batches)
     dtype = half_precision(device) if dtype == "auto" else dtype
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    how = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
-    for step in (bar := tqdm(steps, desc=description, **how)):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule(step)
-        optimizer.zero_grad(set_to_none=True)
-        images, labels = training_batch(task, batch_size, step, seed, device, augment)
-        archs, losses = sampler(step), []
-        how = {"teacher": teacher, "dtype": dtype, "scale": scaler.scale}
-        at_a_time = len(images) // (micro_batches * world_size())
-        with _memory_advice(device, at_a_time, micro_batches):
-            for *piece, share in _pieces(images, labels, micro_batches):
-                losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
-        loss = _finite_mean(torch.stack(losses), archs, step)
-        average_gradients(net)  # before unscaling: an overflow anywhere makes all skip the step
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(net.parameters(), clip)
-        scaler.step(optimizer)
-        scaler.update()
-        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        after_step(step)
+    scaler = _scaler(device, dtype)
+    how = {"teacher": teacher, "dtype": dtype, "scale": scaler.scale}
+    how["crop"] = task.crop if augment == "shift" else 1.0  # the others crop at random
+    batches = training_batches(
+        task.train.images, task.train.labels, steps, batch_size=batch_size, seed=seed,
+        device=device, augment=augment, flip=task.flip, crop=task.crop, parts=parts,
+        process=(rank(), world_size()), workers=workers,
+    )  # fmt: skip
+    shown = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
+    with processes.stoppable() as signals:
+        watch = _Watch(device, signals)
+        for step, pieces in zip(bar := tqdm(steps, description, **shown), batches, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule(step)
+            optimizer.zero_grad(set_to_none=True)
+            archs, losses = sampler(step), []
+            with processes.memory_advice(device, len(pieces[0][0]), parts):
+                for *piece, share in pieces:
+                    losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
+            processes.average_gradients(net)  # before unscaling: all skip what overflows
+            watch.note(step, archs, torch.stack(losses).mean(dim=0))
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(net.parameters(), clip)
+            scaler.step(optimizer)
+            scaler.update()
+            bar.set_postfix(loss=watch.loss, refresh=False)
+            after_step(step)
+            if watch.stopped():
+                raise Stopped
+        watch.look(behind=0)
 
 
 def add_gradients(
     net: nn.Module, task: Task, images: Tensor, labels: Tensor, archs: Sequence[Architecture], *,
     teacher: nn.Module | str | None = "first", dtype: torch.dtype | None = None,  # as for train
     share: float = 1.0,  # factor of the gradients
+    crop: float = 1.0,  # share of the pictures' sides that is seen
     scale: Callable[[Tensor], Tensor] = lambda loss: loss,  # of the loss that is differentiated
 ) -> Tensor:  # fmt: skip
     r"""Adds up the gradients of several subnets on one batch (NAT, 4 subnets a step).
@@ -96,7 +107,7 @@ def add_gradients(
     """
 
     def predict(model: Callable[..., Tensor], resolution: int, *arch: Architecture) -> Tensor:
-        x = to_input(images, resolution, task, images.device)
+        x = to_input(images, resolution, task, images.device, crop)
         with autocast(images.device, dtype):
             return task.within(model(x, *arch), labels).float()
 
@@ -116,18 +127,6 @@ def add_gradients(
     return torch.stack(losses)
 
 
-def training_batch(
-    task: Task, batch_size: int, step: int, seed: int, device: torch.device | str,
-    augment: Augmentation = shift_and_flip,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Returns the augmented images, uint8 `(n, 3, h, w)`, and the labels of a numbered step."""
-    n = len(task.train)
-    index = batch_indices(n, min(batch_size, n), step, seed)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    images = augment(task.train.images[index].to(device), generator, task.flip)
-    return images, task.train.labels[index].to(device)
-
-
 def _parts(task: Task, batch_size: int, parts: int) -> int:
     """Returns into how many parts a process cuts its images: none has a single one."""
     n = min(batch_size, len(task.train))
@@ -135,38 +134,65 @@ def _parts(task: Task, batch_size: int, parts: int) -> int:
     return min(parts, n // (2 * world_size()))
 
 
-def _pieces(images: Tensor, labels: Tensor, parts: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Yields the parts of this process, and the share of each: every image counts the same."""
-    n = parts * world_size()
-    for part in range(rank() * parts, (rank() + 1) * parts):
-        piece = images[part::n], labels[part::n]
-        yield *piece, len(piece[1]) * world_size() / len(labels)
+class _Watch:
+    """Sees losses that are not finite, and signals, in the same step on all processes."""
+
+    def __init__(self, device: torch.device, signals: list[int]) -> None:
+        self.device, self.signals, self.loss = device, signals, ""
+        self.behind = BEHIND if device.type == "cuda" else 0
+        self.noted, self.told = deque(), 0.0
+
+    def note(self, step: int, archs: list[Architecture], losses: Tensor) -> None:
+        """Notes the losses of a step, `(len(archs),)`, and looks at those of an earlier one."""
+        told = torch.full((1,), float(len(self.signals)), device=self.device)
+        seen, ready = torch.cat([losses, told]), None
+        if world_size() > 1:
+            dist.all_reduce(seen)
+        if self.device.type == "cuda":
+            seen, ready = seen.to("cpu", non_blocking=True), torch.cuda.Event()
+            ready.record()
+        self.noted.append((step, archs, seen, ready))
+        self.look(self.behind)
+
+    def look(self, behind: int) -> None:
+        """Looks at all noted losses but the last `behind`."""
+        while len(self.noted) > behind:
+            step, archs, seen, ready = self.noted.popleft()
+            if ready is not None:
+                ready.synchronize()
+            *losses, self.told = (seen / world_size()).tolist()
+            for arch, loss in zip(archs, losses, strict=True):
+                if not math.isfinite(loss):
+                    told = f"The loss of subnet {arch} was no finite number at step {step}"
+                    advice = "lower the learning rate or the gradient clip"
+                    raise FloatingPointError(f"{told}: {advice}.")
+            self.loss = f"{np.mean(losses):.3f}"
+
+    def stopped(self) -> bool:
+        """Returns whether a signal has come to any process."""
+        return self.told > 0 if world_size() > 1 else bool(self.signals)
 
 
-def _finite_mean(losses: Tensor, archs: Sequence[Architecture], step: int) -> float:
-    mean = losses.mean().item()
-    if not math.isfinite(mean):
-        wrong = int((~losses.isfinite()).any(dim=0).nonzero()[0])
-        raise FloatingPointError(
-            f"The loss of subnet {archs[wrong]} was no finite number at step {step}: "
-            "lower the learning rate or the gradient clip."
-        )
-    return mean
-
-
-@contextmanager
-def _memory_advice(device: torch.device, images: int, parts: int) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        told = f"{device} is out of memory with {images} images at a time"
-        advice = f"pass micro_batches={2 * parts}, or a smaller batch size"
-        raise RuntimeError(f"{told}: {advice}.") from None
+def _scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
+    """Returns what scales float16's gradients, and on cards skips steps that are not finite."""
+    if dtype == torch.float16:
+        return torch.amp.GradScaler(device.type)
+    how = {"init_scale": 1.0, "growth_interval": 2**30, "enabled": device.type == "cuda"}
+    return torch.amp.GradScaler(device.type, **how)
 
 
 def make_optimizer(net: nn.Module) -> torch.optim.SGD:
     """Returns SGD with momentum; the learning rate is set at each step by a schedule."""
-    return torch.optim.SGD(net.parameters(), 0.0, momentum=0.9, weight_decay=3e-4, nesterov=True)
+    fused = device_of(net).type == "cuda"
+    how = {"momentum": 0.9, "weight_decay": 3e-4, "nesterov": True, "fused": fused}
+    return torch.optim.SGD(net.parameters(), 0.0, **how)
+
+
+def _complete(optimizer: torch.optim.Optimizer) -> None:
+    """Gives all weights a momentum: a fused step fails if some have none, not yet being used."""
+    for group in optimizer.param_groups:
+        for weight in group["params"] if group["fused"] else []:
+            optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:
@@ -181,7 +207,7 @@ def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule
     return schedule
 
 
-def uniform_subnets(space: SearchSpace, n: int, seed: int, always: Names = LARGEST) -> Sampler:
+def uniform_subnets(space: SearchSpace, n: int, seed: int, always: Names = ("largest",)) -> Sampler:
     """Returns a sampler that gives the subnets of `always` and `n` uniformly drawn ones."""
     return subnets_from(space, lambda rng: space.sample(n, rng), seed, always)
 
@@ -190,7 +216,7 @@ def subnets_from(
     space: SearchSpace,
     draw: Callable[[np.random.Generator], IntMatrix],
     seed: int,
-    always: Names = LARGEST,  # what every step trains first: the "largest", the "smallest", or none
+    always: Names = ("largest",),  # what every step trains first: that, the "smallest", or none
 ) -> Sampler:
     """Returns a sampler that gives the subnets of `always`, then what `draw` draws `(n, n_var)`.
 
@@ -208,18 +234,14 @@ def subnets_from(
 
 def pick_device(name: str | None = None) -> torch.device:
     """Returns the named device, or the best there is: CUDA (a card a process), MPS, the CPU."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    available = [kind for kind in there if there[kind]]
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = [kind for kind in ("cuda", "mps", "cpu") if there.get(kind, True)]
     name = name or available[0]
     if name.split(":")[0] not in available:
         raise ValueError(f"Device '{name}' is not available here: choose from {available}.")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        name = f"cuda:{torch.cuda.current_device()}"
     return torch.device(name)
 
 
@@ -240,51 +262,3 @@ def autocast(device: torch.device, dtype: torch.dtype | str | None = "auto") -> 
     """Returns the context in which a network computes in a type; `"auto"` is `half_precision`."""
     dtype = half_precision(device) if dtype == "auto" else dtype
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
-
-
-def connect() -> None:
-    """Joins the other processes, if `torchrun` started several: nccl on CUDA, else gloo."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        atexit.register(dist.destroy_process_group)
-
-
-def world_size() -> int:
-    """Returns the number of processes."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Returns the number of this process, 0 for the one that decides, writes and prints."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def average_gradients(net: nn.Module) -> None:
-    """Replaces each gradient by its mean over the processes, in one exchange."""
-    if world_size() > 1:
-        gradients = [p.grad for p in net.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients]) / world_size()
-        dist.all_reduce(flat)
-        for gradient in gradients:
-            gradient.copy_(flat[: gradient.numel()].view_as(gradient))
-            flat = flat[gradient.numel() :]
-
-
-def add_up(values: NDArray, device: torch.device) -> NDArray:
-    """Returns the sum over the processes of an integer or boolean array, on every process."""
-    total = torch.from_numpy(values.astype(np.int64)).to(device)
-    if world_size() > 1:
-        dist.all_reduce(total)
-    return total.cpu().numpy().astype(values.dtype)
-
-
-def from_first(make: Callable[[], NDArray], device: torch.device) -> NDArray:
-    """Lets the first process make a float64 matrix, and returns it on all: roundings may differ."""
-    if world_size() == 1:
-        return make()
-    made = make() if rank() == 0 else np.zeros((0, 0))
-    shape = torch.tensor(made.shape, device=device)
-    dist.broadcast(shape, 0)
-    matrix = torch.from_numpy(made if rank() == 0 else np.zeros(tuple(shape))).to(device)
-    dist.broadcast(matrix, 0)
-    return matrix.cpu().numpy()

@@ -16,11 +16,12 @@ state at any moment; `config.json` and the `.csv` files are views of it for peop
 """
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial, wraps
 from pathlib import Path
 
@@ -36,7 +37,9 @@ from natlib.cost import CostTable
 from natlib.data import SPLITS, Task, fixed_sample, load_task, pretrained_path, write_text
 from natlib.evaluate import InputBatches, balanced, evaluate, recalibrate
 from natlib.inputs import checks, demand
+from natlib.inputs.loading import CHANGES
 from natlib.inputs.pictures import digest
+from natlib.inputs.processes import Stopped, connect, from_first, rank, world_size
 from natlib.inputs.weights import read_weights
 from natlib.profiles import Profile, get_profile
 from natlib.space import Architecture, IntMatrix, SearchSpace
@@ -194,15 +197,17 @@ def start(
 
     `ValueError` if an argument is not among the choices, `FileNotFoundError` if a file is missing.
     """
-    train.connect()
+    connect()
     profile, limits, objectives = get_profile(profile), dict(limits or {}), tuple(objectives)
     known = ["madds", "params", *(costs or {})]
     choices = {"adaptation mode": (mode, MODES), "surrogate": (profile.surrogate, SURROGATES)}
+    choices["augmentation"] = (profile.augment, CHANGES)
     checks.check_settings(asdict(profile), choices, objectives, known, seed)
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
     if not isinstance(task, Task):
-        task = load_task(task, side=max(supernet.space.resolutions))
+        task = load_task(task, side=side_of(profile, supernet.space))
+    task = replace(task, crop=profile.crop)
     names, n_errors = (*task.error_names, *objectives[1:]), len(task.error_names)
     origin = digest(*(tensor.cpu() for tensor in supernet.state_dict().values()))
     torch.manual_seed(seed)
@@ -220,6 +225,11 @@ def start(
     run = Transfer(task, settings, net, average, optimizer, costs, archive, run_dir, progress)
     _check(run)
     return run
+
+
+def side_of(profile: Profile, space: SearchSpace) -> int:
+    """Returns the pixels at which pictures are kept: what is seen of them fills every input."""
+    return math.ceil(max(space.resolutions) / profile.crop)
 
 
 def _check(run: Transfer) -> None:
@@ -319,7 +329,7 @@ def propose(run: Transfer) -> tuple[IntMatrix, FloatMatrix]:
         rows = search.choose_candidates(found.F, archive.F, p.candidates, found.X, archive.X)
         return np.hstack([found.X[rows], found.F[rows, :n_errors]])
 
-    chosen = train.from_first(find, train.device_of(run.net))
+    chosen = from_first(find, train.device_of(run.net))
     return chosen[:, :n_var].astype(np.int64), chosen[:, n_var:]
 
 
@@ -348,7 +358,8 @@ def adapt(run: Transfer) -> None:
         return
     draw = partial(space.sample, p.subnets_per_step)
     if run.settings.mode == "distribution":
-        genes = search.gene_distribution(run.archive.best(p.best), space, p.smoothing)
+        find = partial(search.gene_distribution, run.archive.best(p.best), space, p.smoothing)
+        genes = from_first(find, train.device_of(run.net))
         draw = partial(search.sample_distribution, genes, space, p.subnets_per_step)
     always = p.always if run.teacher else ("largest", *p.always)
     sampler = train.subnets_from(space, draw, seed, always)
@@ -398,8 +409,8 @@ def transfer(
     A run that the folder holds is taken up, or refused without `resume`: a `ValueError`, as for a
     run with other settings, pictures or supernet; a `RuntimeError`, if another process works in it.
     More iterations are allowed: the learning rate then follows the schedule of the new length, so
-    it rises where the old one had ended. `on_iteration` is called with the run after the archive
-    was filled and after each iteration.
+    it rises where the old one had ended. So are other limits. `on_iteration` is called with the run
+    after the archive was filled and after each iteration.
     """
     run = start(task, profile, run_dir=run_dir, **options)
 
@@ -434,7 +445,7 @@ def measure(run: Transfer, X: IntMatrix) -> FloatMatrix:
 
 
 def train_to(run: Transfer, last: int, sampler: Callable, schedule: Callable, label="", **options):
-    """Trains from the run's step to step `last`, with a checkpoint every few minutes."""
+    """Trains from the run's step to step `last`; saves every few minutes, and when stopped."""
     saved = time.monotonic()
 
     def after_step(step: int) -> None:
@@ -456,9 +467,14 @@ def train_to(run: Transfer, last: int, sampler: Callable, schedule: Callable, la
         run.train_madds += pictures * int(run.costs["madds"](X) @ times)
         return archs
 
-    how = {"batch_size": p.batch_size, "micro_batches": p.micro_batches, "seed": run.settings.seed}
+    names = ("batch_size", "micro_batches", "augment", "workers")
+    how = {name: getattr(p, name) for name in names} | {"seed": run.settings.seed}
     how |= {"after_step": after_step, "progress": run.progress, "description": label} | options
-    train.train(run.learner, run.optimizer, run.task, counted, schedule, steps, **how)
+    try:
+        train.train(run.learner, run.optimizer, run.task, counted, schedule, steps, **how)
+    except Stopped:
+        save(run)
+        raise
 
 
 def _figures(run: Transfer) -> dict:
@@ -470,7 +486,7 @@ def _figures(run: Transfer) -> dict:
 
 
 def _say(run: Transfer, text: str) -> None:
-    if run.progress and train.rank() == 0:
+    if run.progress and rank() == 0:
         print(text)
 
 
@@ -491,7 +507,7 @@ def _settings(run: Transfer) -> dict:
 
 def save(run: Transfer) -> None:
     """Writes the checkpoint and the views of it, under temporary names that are then changed."""
-    if run.run_dir is None or train.rank() > 0:
+    if run.run_dir is None or rank() > 0:
         return
     archive = {name: torch.from_numpy(getattr(run.archive, name)) for name in ARRAYS}
     content = {name: getattr(run, name) for name in PROGRESS}
@@ -518,7 +534,9 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     if not resume:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
     more = wanted["profile"]["iterations"] >= found["profile"]["iterations"]
-    found["profile"] |= {"iterations": wanted["profile"]["iterations"]} if more else {}
+    may = ["workers", *["iterations"] * more]  # differ, and limits
+    found["profile"] |= {name: wanted["profile"][name] for name in may}
+    found["limits"] = wanted["limits"]
     differs = checks.difference(found, wanted)
     demand(not differs, "settings.resume", folder=run.run_dir, differs=differs)
     load_state(run.learner, content["learner"], str(path))
@@ -535,14 +553,14 @@ def load_checkpoint(run: Transfer, resume: bool = True) -> None:
 def _run_folder(run: Transfer, resume: bool) -> Iterator[None]:
     """Holds the run folder for this run, and takes up the checkpoint in it."""
     lock = nullcontext()
-    if run.run_dir is not None and train.rank() == 0:
+    if run.run_dir is not None and rank() == 0:
         run.run_dir.mkdir(parents=True, exist_ok=True)
         lock = FileLock(run.run_dir / ".lock", timeout=0)
     try:
         with lock:
             if run.run_dir is not None and (run.run_dir / CHECKPOINT).exists():
                 load_checkpoint(run, resume)
-            on = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
+            on = f"{train.device_of(run.net)}, {world_size()} process(es)"
             after = f": going on after step {run.step}, iteration {run.iteration}" * (run.step > 0)
             _say(run, f"{run.task.name}, profile {run.profile.name}, on {on}{after}")
             yield

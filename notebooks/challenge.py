@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from natlib.data import verify_checksum
+from natlib.inputs.checks import verify_checksum
 from natlib.teach.tables import FOLDER, TABLES, TableSpace, load_table
 
 BUDGET = 40  # look-ups

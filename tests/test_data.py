@@ -9,18 +9,15 @@ import torch
 
 from natlib import data
 from natlib.data import (
-    MARGIN,
     MIRRORED,
     POCKET,
     SPLITS,
     TARGETS,
-    batch_indices,
     load_task,
     pretrained_path,
-    shift_and_flip,
     to_input,
-    verify_checksum,
 )
+from natlib.inputs.checks import verify_checksum
 
 NEAR = 9.0  # grey levels, as in data/build_pocket.py
 
@@ -127,30 +124,3 @@ def test_to_input_resizes_to_channels_last(task):
     x = to_input(task.train.images[:4], 20, task)
     assert x.shape == (4, 3, 20, 20) and x.dtype == torch.float32
     assert x.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_shift_and_flip_moves_each_picture_as_a_whole():
-    image = torch.randint(0, 256, (1, 3, 8, 8), dtype=torch.uint8)
-    padded = torch.nn.functional.pad(image.float(), [MARGIN] * 4, mode="replicate").byte()
-    places = range(2 * MARGIN + 1)
-    possible = [padded[..., i : i + 8, j : j + 8] for i in places for j in places]
-    mirrored = [picture.flip(3) for picture in possible]
-    generator = torch.Generator().manual_seed(0)
-    results = shift_and_flip(image.repeat(200, 1, 1, 1), generator, flip=True)
-    found = [[torch.equal(r[None], p) for p in possible + mirrored].index(True) for r in results]
-    assert 60 < sum(f < len(possible) for f in found) < 140
-    assert len(set(found)) > 50
-
-
-def test_shift_and_flip_does_not_mirror_where_it_must_not():
-    ramp = torch.arange(8, dtype=torch.uint8).expand(50, 3, 8, 8)
-    results = shift_and_flip(ramp, torch.Generator().manual_seed(0), flip=False).int()
-    assert (results.diff(dim=3) >= 0).all()
-
-
-def test_batches_of_an_epoch_are_disjoint_and_change_with_epoch_and_seed():
-    epoch = torch.cat([batch_indices(10, 3, step, seed=0) for step in range(3)])
-    assert len(epoch.unique()) == 9
-    assert not torch.equal(batch_indices(10, 3, 0, 0), batch_indices(10, 3, 3, 0))
-    assert not torch.equal(batch_indices(10, 3, 0, 0), batch_indices(10, 3, 0, 1))
-    assert torch.equal(batch_indices(10, 3, 4, 0), batch_indices(10, 3, 4, 0))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 from PIL import Image
 
 from natlib.data import Split, Task, to_input
-from natlib.deploy.export import export, latency_ms, load
+from natlib.deploy.export import export, latency_ms, load, load_weights, take_home
 from natlib.inputs.pictures import READING
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
+from natlib.transfer import report, transfer
+from tests.helpers.transfer_worker import TINY
 
 POCKET, PAPER = SearchSpace.pocket(), SearchSpace.paper()
 PREDICT = Path(__file__).parents[1] / "examples" / "predict.py"
@@ -99,7 +102,7 @@ def test_metadata_say_how_to_use_the_file(pocket_subnet, task, tmp_path):
             "architecture": str(pocket_subnet.arch),
             "task": "toy",
             "classes": ["cat", "dog", "bird", "naïve 魚"],
-            "reading": {**READING, "side": 32},
+            "reading": {**READING, "side": 32, "crop": 1.0},
             "input_size": [3, side, side],
             "mean": [0.4, 0.5, 0.6],
             "std": [0.2, 0.25, 0.3],
@@ -150,10 +153,13 @@ def test_latency_is_a_positive_time(pocket_subnet, task, tmp_path):
     assert latency_ms(export(pocket_subnet, tmp_path / "net.onnx", task=task), repeats=10) > 0
 
 
-def test_the_example_classifies_a_picture_from_the_file_alone(pocket_subnet, task, tmp_path):
+@pytest.mark.parametrize("crop", [1.0, 0.875])
+def test_the_example_classifies_a_picture_from_the_file_alone(pocket_subnet, task, tmp_path, crop):
+    task = replace(task, crop=crop)
     export(pocket_subnet, tmp_path / "net.onnx", task=task)
     images = task.test.images[:3]
-    logits = logits_of(pocket_subnet, to_input(images, pocket_subnet.arch.resolution, task))
+    side = pocket_subnet.arch.resolution
+    logits = logits_of(pocket_subnet, to_input(images, side, task, crop=crop))
     names = []
     for i, image in enumerate(images):
         names.append(tmp_path / f"{i}.png")
@@ -169,3 +175,26 @@ def test_the_example_classifies_a_picture_from_the_file_alone(pocket_subnet, tas
 def test_the_example_asks_for_what_is_missing():
     found = subprocess.run([sys.executable, PREDICT], capture_output=True, text=True)
     assert found.returncode != 0 and found.stderr.startswith("Give a network and at least one")
+
+
+def test_a_run_writes_its_networks_to_take_along(tiny_task, tiny_supernet, tmp_path):
+    profile = replace(TINY, iterations=1, crop=0.9)
+    run = transfer(tiny_task, profile, supernet=tiny_supernet, run_dir=tmp_path, progress=False)
+    table = report(run)
+    files = take_home(run, table)
+    assert len(files) == 2 * len(table) and all(file.exists() for file in files)
+    for row in table.itertuples():
+        subnet, about = load_weights(tmp_path / f"{row.name}.safetensors")
+        assert str(subnet.arch) == row.architecture == about["architecture"]
+        assert about["classes"] == ["red", "green", "blue"] and about["reading"]["crop"] == 0.9
+        x = to_input(tiny_task.test.images, subnet.arch.resolution, tiny_task, crop=0.9)
+        logits = logits_of(subnet, x)
+        top1 = 100 * (logits.argmax(axis=1) == tiny_task.test.labels.numpy()).mean()
+        assert top1 == pytest.approx(row.test_top1, abs=2)
+        onnx = load(tmp_path / f"{row.name}.onnx").run(x.numpy())
+        np.testing.assert_allclose(onnx, logits, atol=1e-3)
+    with pytest.raises(FileNotFoundError, match="There is no exported network"):
+        load_weights(tmp_path / "M9.safetensors")
+    tiny_supernet.save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="holds no network of a report"):
+        load_weights(tmp_path / "net.safetensors")

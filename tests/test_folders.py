@@ -205,8 +205,8 @@ def test_lazy_images_are_indexed_like_a_tensor(cache_bytes, monkeypatch):
 
 def test_a_picture_that_breaks_later_is_named(pets):
     task = load(pets)
-    lazy = LazyImages(lambda i: Image.open(pets / "gone.png"), 3, 4)
-    with pytest.raises(OSError, match=r"Picture 1 cannot be decoded: .*gone\.png"):
+    lazy = LazyImages(lambda i: Image.open(pets / "gone.png"), 3, 4, names=["a", "b.png", "c"])
+    with pytest.raises(OSError, match=r"b\.png cannot be decoded \(.*gone\.png.*\): replace"):
         lazy[1]
     assert len(task.train.images) == 18
 

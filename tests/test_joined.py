@@ -101,7 +101,7 @@ def test_the_eleven_pocket_tasks_share_no_class():
 def test_the_paper_s_data_sets_are_joined_in_the_same_way(tmp_path):
     task = load_many("paper", rehearse(tmp_path / "data"))
     assert [name for name, _ in task.parts] == list(DATA_SETS)
-    assert task.valid.images[:1].shape == (1, 3, 256, 256)
+    assert task.valid.images[:1].shape == (1, 3, 293, 293)
     assert task.num_classes == 10 * 4 + 102
 
 

@@ -10,6 +10,7 @@ import torch
 
 import natlib
 from natlib import data
+from natlib.inputs import checks
 from natlib.teach import machine
 
 
@@ -73,12 +74,11 @@ def test_it_says_what_to_do(monkeypatch, tmp_path, spoil, what, advice):
         ([], "; install natlib from a fresh copy of the project with 'pip install --editable .'."),
     ],
 )
-def test_missing_data_are_restored_as_this_project_can(monkeypatch, tmp_path, there, advice):
+def test_missing_data_are_restored_as_this_project_can(tmp_path, there, advice):
     for name in there:
         (tmp_path / name).touch()
-    monkeypatch.setattr(data, "DATA", tmp_path / "data")
     with pytest.raises(FileNotFoundError) as error:
-        data.verify_checksum(tmp_path / "data" / "pocket" / "animals.npz")
+        checks.verify_checksum(tmp_path / "data" / "pocket" / "animals.npz")
     assert str(error.value).endswith(advice)
 
 

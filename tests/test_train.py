@@ -17,7 +17,6 @@ from natlib.train import (
     pick_device,
     subnets_from,
     train,
-    training_batch,
     uniform_subnets,
 )
 
@@ -107,17 +106,6 @@ def test_what_every_step_trains_comes_first(tiny_space):
     both, alone, three = (subnets_from(tiny_space, draw, 0, always)(7) for always in choices)
     assert both == [tiny_space.largest(), *alone] and len(alone) == 3
     assert three == [tiny_space.largest(), tiny_space.smallest(), *alone]
-
-
-def test_batches_come_from_train_and_change(tiny_task):
-    batches = [training_batch(tiny_task, 30, step, 0, "cpu") for step in (0, 0, 1)]
-    assert torch.equal(batches[0][0], batches[1][0])
-    assert not torch.equal(batches[0][1], batches[2][1])
-
-
-def test_larger_batch_than_the_task(tiny_task):
-    images, _ = training_batch(tiny_task, 10**4, 0, 0, "cpu")
-    assert len(images) == len(tiny_task.train)
 
 
 def test_device():

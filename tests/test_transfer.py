@@ -1,7 +1,11 @@
 """The transfer: every step does its work, and an interrupted run ends like an undisturbed one."""
 
 import copy
+import os
+import shutil
+import signal
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +14,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from natlib.__main__ import main
+from natlib.__main__ import COMMANDS, main
 from natlib.cost import CostTable
 from natlib.profiles import get_profile
+from natlib.supernet import Supernet
 from natlib.teach.estimate import estimate
 from natlib.transfer import CHECKPOINT, MODES, report, start, transfer
 from tests.helpers import transfer_worker
@@ -214,6 +219,59 @@ def test_stopped_within_training(whole, tmp_path, monkeypatch):
     assert calls == [1, 2, 3, 4, 5]
     monkeypatch.undo()
     same_run(run_in(tmp_path), whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_between_two_steps(whole, tmp_path, monkeypatch, number):
+    original = MODULE.train.processes.average_gradients
+
+    def signalled(net):
+        original(net)
+        if tmp_path.name not in done:
+            done.add(tmp_path.name)
+            os.kill(os.getpid(), number)
+
+    done, before = set(), [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(MODULE.train.processes, "average_gradients", signalled)
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path)
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 1
+    assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    same_run(run_in(tmp_path), whole)
+
+
+def test_the_command_line_is_ended_by_a_signal_in_one_sentence(monkeypatch):
+    def work(arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setitem(COMMANDS, "check", ("", work))
+    with pytest.raises(SystemExit, match="Interrupted: the same command goes on from here."):
+        main(["check"])
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_supernet_is_read_from_a_run(whole, tmp_path):
+    for place in (whole.run_dir, whole.run_dir / CHECKPOINT):
+        net = Supernet.load(place)
+        assert net.space == whole.space and net.num_classes == 3
+        for name, tensor in whole.net.state_dict().items():
+            assert torch.equal(net.state_dict()[name], tensor), name
+    torch.save({"settings": {}}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"other\.pt is no checkpoint of a transfer: it lacks"):
+        Supernet.load(tmp_path / "other.pt")
+
+
+def test_a_finished_run_may_be_asked_for_less_madds(whole, tmp_path):
+    shutil.copytree(whole.run_dir, tmp_path / "run")
+    bound = float(np.median(whole.archive.costs))
+    run = run_in(tmp_path / "run", limits={"madds": bound})
+    assert run.step == whole.step
+    assert (run.archive.costs[run.archive.within] <= bound).all()
+    assert len(run.archive.within) < len(whole.archive.within) and len(report(run))
+    more = run_in(tmp_path / "run", profile=replace(TINY, iterations=3), limits={"madds": bound})
+    assert more.iteration == 3 and (more.archive.costs[more.archive.born == 3] <= bound).all()
 
 
 def test_finished_run_is_not_run_again(whole, monkeypatch):

@@ -1,7 +1,8 @@
 """A network to take home: one file with its weights, architecture, classes and normalisation.
 
 The file is ONNX, which onnxruntime runs on nearly everything, without natlib:
-`examples/predict.py` classifies a picture from the file alone.
+`examples/predict.py` classifies a picture from the file alone. To train it further there is
+another, weights as safetensors, which `load_weights` reads.
 """
 
 import copy
@@ -16,15 +17,22 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from natlib.data import Task, to_input
+from natlib.data import Task, fixed_sample, to_input
+from natlib.evaluate import InputBatches, recalibrate
 from natlib.inputs import checks, demand
 from natlib.inputs.pictures import READING
 from natlib.layers import fold_batch_norm
-from natlib.supernet import Subnet
+from natlib.space import SearchSpace
+from natlib.supernet import Subnet, load_state
+from natlib.train import device_of
+from natlib.transfer import Transfer
 
 TOLERANCE = 1e-4  # difference of logits, as a share of the largest where that is above one
 
@@ -34,6 +42,39 @@ class Exported(NamedTuple):
 
     run: Callable[[NDArray], NDArray]
     about: dict
+
+
+def take_home(run: Transfer, report: pd.DataFrame) -> list[Path]:
+    """Writes the networks of a report into the run folder: `NAME.safetensors` and `NAME.onnx`."""
+    task, written, space = run.task, [], run.space
+    known = {str(space.decode(x)): x for x in run.archive.X}
+    for name, text in zip(report.name, report.architecture, strict=True):
+        subnet = run.net.extract(space.decode(known[text]))
+        training = fixed_sample(task.train, run.profile.calibration)
+        batches = InputBatches(training, subnet.arch.resolution, task, device_of(subnet))
+        recalibrate(subnet, batches)
+        about = {"space": space.to_json(), "encoding": json.dumps(known[text].tolist())}
+        about |= {key: json.dumps(value) for key, value in metadata(subnet, task).items()}
+        weights = run.run_dir / f"{name}.safetensors"
+        with checks.replacing(weights) as temporary:
+            state = {key: t.contiguous() for key, t in subnet.state_dict().items()}
+            save_file(state, temporary, metadata=about)
+        written += [weights, export(subnet, weights.with_suffix(".onnx"), task=task)]
+    return written
+
+
+def load_weights(path: str | Path) -> tuple[Subnet, dict]:
+    """Reads a network that `take_home` wrote as safetensors, and its `metadata`."""
+    demand(Path(path).is_file(), "export.missing", FileNotFoundError, path=path)
+    with safe_open(path, framework="pt") as file:
+        state, texts = {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
+    demand("architecture" in texts, "export.no_network", path=path)
+    space = SearchSpace.from_json(texts.pop("space"))
+    about = {key: json.loads(text) for key, text in texts.items()}
+    arch = space.decode(np.array(about.pop("encoding")))
+    subnet = Subnet(space, arch, len(about["classes"]), random=False)
+    load_state(subnet, state, str(path))
+    return subnet.eval(), about
 
 
 def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
@@ -49,7 +90,7 @@ def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
     n, m = subnet.classifier.out_features, task.num_classes
     demand(n == m, "export.classes", n=n, m=m, task=task.name)
     subnet = copy.deepcopy(subnet).cpu().eval()
-    images = to_input(task.valid.images[:8], subnet.arch.resolution, task)
+    images = to_input(task.valid.images[:8], subnet.arch.resolution, task, crop=task.crop)
     with torch.inference_mode():
         expected = subnet(images).numpy()
     with checks.replacing(path) as temporary:
@@ -64,14 +105,15 @@ def export(subnet: Subnet, path: str | Path, *, task: Task) -> Path:
 def metadata(subnet: Subnet, task: Task) -> dict:
     """Returns the metadata of an exported network: what must be known to use it.
 
-    `reading` says how a picture becomes a square of `side` pixels, which shrinks to `input_size`.
+    `reading` says how a picture becomes a square of `side` pixels, the middle of which, `crop` of
+    each side, is scaled to `input_size`.
     """
     side = subnet.arch.resolution
     return {
         "architecture": str(subnet.arch),
         "task": task.name,
         "classes": list(task.classes),
-        "reading": READING | {"side": task.valid.images.shape[-1]},
+        "reading": READING | {"side": task.valid.images.shape[-1], "crop": task.crop},
         "input_size": [3, side, side],
         "mean": list(task.mean),
         "std": list(task.std),

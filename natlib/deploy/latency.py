@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from natlib.cost import look_up, tabulate
 from natlib.data import write_text
 from natlib.inputs import demand
+from natlib.inputs.processes import rank, world_size
 from natlib.layers import build, channels_last, fold_batch_norm, initialise
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
-from natlib.train import device_of, rank, world_size
+from natlib.train import device_of
 from natlib.transfer import CHECKPOINT
 
 FILE = "latency.json"  # in a run folder

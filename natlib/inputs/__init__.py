@@ -1,4 +1,4 @@
-"""What comes from outside: pictures, folders, weights and settings, read right or refused.
+"""What comes from outside: pictures, folders, weights, settings, other processes and signals.
 
 The ground floor: it imports nothing else of natlib, the core may import it, and it returns plain
 values. What is refused gets a sentence of `words.toml`: what is wrong, where, what to do.

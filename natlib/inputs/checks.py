@@ -1,5 +1,7 @@
 """Settings and names, looked at before work starts; files that are written whole or not at all."""
 
+import hashlib
+import json
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,6 +79,18 @@ def difference(found: object, wanted: object, name: str = "") -> str:
     else:
         return "" if found == wanted else f"{name[1:]} = {found!r}, not {wanted!r}"
     return next((told for k, *pair in parts if (told := difference(*pair, k))), "")
+
+
+def verify_checksum(path: Path) -> Path:
+    """Returns a shipped file; raises if it is missing or not that of `checksums.json` beside it."""
+    whole = "install natlib from a fresh copy of the project with 'pip install --editable .'"
+    restore = f"run 'git checkout data/{path.parent.name}'"
+    restore = restore if (path.parents[2] / ".git").exists() else whole
+    demand(path.is_file(), "files.not_shipped", FileNotFoundError, path=path, restore=restore)
+    expected = json.loads((path.parent / "checksums.json").read_text("utf-8"))[path.name]
+    fine = hashlib.sha256(path.read_bytes()).hexdigest() == expected
+    demand(fine, "files.not_as_shipped", path=path, restore=restore)
+    return path
 
 
 @contextmanager

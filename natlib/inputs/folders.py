@@ -5,7 +5,7 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -119,11 +119,11 @@ def _summary(root: Path, files: Iterable[Path]) -> str:
     return ", ".join(told[not pictures :])
 
 
-def sift(pictures: pd.DataFrame, root: Path, why: Sequence[str]) -> pd.DataFrame:
+def sift(pictures: pd.DataFrame, root: Path, why: Mapping[Path, str]) -> pd.DataFrame:
     """Leaves out copies, which are refused in two classes or splits, and what has no `digest`."""
     names = pictures.file.map(lambda file: str(file.relative_to(root)))
     if (lost := pictures.digest == "").any():
-        named = ", ".join(names[lost] + np.array(why, dtype=object)[lost])
+        named = ", ".join(names[lost] + pictures.file[lost].map(why))
         told = say("pictures.lost", n=lost.sum(), all=len(lost), named=named)
         warnings.warn(told, stacklevel=3)
     kept = pictures[~lost]

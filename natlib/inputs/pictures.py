@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +18,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.utils.data import get_worker_info
+from tqdm.auto import tqdm
 
 from natlib.inputs import WORDS
 
 READING = {"turn": "exif", "background": "white", "centre": [0.5, 0.5], "resampling": "BILINEAR"}
 DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
+
+
+def open_file(files: Sequence[Path], row: int) -> Image.Image:
+    """Opens the picture of a row."""
+    return Image.open(files[row])
 
 
 def is_picture(file: Path) -> bool:
@@ -73,33 +80,58 @@ def digest(*parts: bytes | NDArray) -> str:
 
 
 class LazyImages:
-    """A uint8 tensor `(n, 3, side, side)` to read, of pictures that are decoded when indexed."""
+    """A uint8 tensor `(n, 3, side, side)` to read, of pictures that are decoded when indexed.
 
-    def __init__(self, load: Callable[[int], Image.Image], n: int, side: int) -> None:
-        def decode(number: int) -> Tensor:
-            try:
-                with load(number) as image:
-                    return to_square(image, side)
-            except Exception as error:  # a damaged file makes Pillow raise nearly anything
-                raise OSError(f"Picture {number} cannot be decoded: {error}") from None
+    It keeps what it decoded, as long as that takes no more than `keep` bytes in all.
+    """
 
+    def __init__(
+        self,
+        load: Callable[[int], Image.Image],  # opens a picture by its number
+        n: int,
+        side: int,
+        names: Sequence[object] | None = None,  # of the pictures, for messages
+        keep: int | None = None,  # None: DECODED_BYTES
+    ) -> None:
         self.shape, self._numbers = (n, 3, side, side), torch.arange(n)
         self.digests: NDArray | None = None  # of the pictures, (n,), where they are known
-        self._decode = lru_cache(DECODED_BYTES // (3 * side**2))(decode)
+        self._load, self._names = load, names
+        keep = DECODED_BYTES if keep is None else keep
+        self._kept, self._room = {}, keep // (3 * side**2)
+
+    def __getstate__(self) -> dict:
+        return vars(self) | {"_kept": {}}  # a process that is sent this decodes for itself
 
     def __len__(self) -> int:
         return self.shape[0]
 
+    def _decode(self, number: int) -> Tensor:
+        if (kept := self._kept.get(number)) is not None:
+            return kept
+        try:
+            with self._load(number) as image:
+                picture = to_square(image, self.shape[-1])
+        except Exception as error:  # a damaged file makes Pillow raise nearly anything
+            name = f"Picture {number}" if self._names is None else self._names[number]
+            told = f"{name} cannot be decoded ({error}): replace it, or take it away."
+            raise OSError(told) from None
+        if len(self._kept) < self._room and get_worker_info() is None:
+            self._kept[number] = picture
+        return picture
+
     def __getitem__(self, index: int | slice | Tensor | NDArray) -> Tensor:
         numbers = self._numbers[index]
-        with ThreadPoolExecutor() as pool:
-            pictures = list(pool.map(self._decode, numbers.flatten().tolist()))
-        flat = torch.stack(pictures) if pictures else torch.empty(0, dtype=torch.uint8)
-        return flat.reshape(*numbers.shape, *self.shape[1:])
+        if numbers.ndim == 0:
+            return self._decode(int(numbers))
+        whole = torch.empty(numbers.numel(), *self.shape[1:], dtype=torch.uint8)
+        for row, picture in enumerate(_threads().map(self._decode, numbers.flatten().tolist())):
+            whole[row] = picture
+        return whole.reshape(*numbers.shape, *self.shape[1:])
 
     def take(self, rows: NDArray | Tensor) -> LazyImages:
         """Returns the pictures of these rows, which share what was decoded."""
         taken = copy.copy(self)
+        taken._kept = self._kept
         taken._numbers = self._numbers[rows]
         taken.digests = None if self.digests is None else self.digests[np.asarray(rows)]
         taken.shape = (len(taken._numbers), *self.shape[1:])
@@ -111,12 +143,28 @@ class LazyImages:
         some = np.linspace(0, len(self) - 1, min(64, len(self))).astype(int)
         return self[some].numpy() if self.digests is None else self.digests
 
-    def examine(self, row: int, file: Path) -> tuple[str, str]:
-        """Returns the digest of a picture, or none and why it is none, where it is not damaged."""
-        try:
-            square = self._decode(row)
-        except OSError as error:
-            told = error.__context__
-            return "", f" ({told})" if isinstance(told, ValueError) else ""
-        plain = square.float().std() < 4  # pictures of one colour may be alike, yet no copies
-        return digest(file.read_bytes() if plain else square.numpy()), ""
+    def examine(self, progress: bool = True) -> dict[object, str]:
+        """Decodes all pictures and notes their digests; returns which cannot be, and why if known.
+
+        Pictures of one colour may be alike, yet no copies: they are told apart by their files.
+        """
+
+        def look(number: int) -> str | OSError:
+            try:
+                picture = self._decode(number)
+            except OSError as error:
+                return error
+            plain, name = picture.float().std() < 4, self._names[number]
+            return digest(Path(name).read_bytes() if plain and Path(name).is_file() else picture)
+
+        bar = {"desc": "reading pictures", "disable": not progress, "leave": False}
+        found = list(tqdm(_threads().map(look, range(len(self))), total=len(self), **bar))
+        self.digests = np.array(["" if isinstance(f, OSError) else f for f in found])
+        broken = {n: f for n, f in zip(self._names, found, strict=True) if isinstance(f, OSError)}
+        why = {name: error.__context__ for name, error in broken.items()}
+        return {n: f" ({told})" if isinstance(told, ValueError) else "" for n, told in why.items()}
+
+
+@lru_cache(1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor()

@@ -9,19 +9,22 @@ import json
 import os
 from collections import namedtuple
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision import datasets as official
 
 from natlib.data import DATA, Split, Task
-from natlib.inputs import demand, say
+from natlib.inputs import demand, listed, say
 from natlib.inputs.folders import stratified_cut
 from natlib.inputs.pictures import LazyImages
 
+FILES = ("samples", "_samples", "_image_files", "_images")  # what torchvision's classes call them
 NOTE = "rehearsal.json"  # what `natlib.paper.miniatures` notes about its miniatures
 
 
@@ -162,11 +165,20 @@ def _open_official(entry: DataSet, root: Path, note: dict) -> list[Dataset]:
 
 def _split_of(parts: list[Dataset], side: int) -> Split:
     """The pictures of torchvision's data sets, not decoded yet, and their classes."""
-    labels, pictures = [], ConcatDataset(parts)
+    labels, names, pictures = [], [], ConcatDataset(parts)
     for about in map(vars, parts):
         own = next(about[k] for k in ("targets", "labels", "_labels", "_samples") if k in about)
         labels += [int(label[1] if isinstance(label, tuple) else label) for label in own]
-    return Split(LazyImages(lambda i: pictures[i][0], len(pictures), side), torch.tensor(labels))
+        files = next((about[k] for k in FILES if k in about), range(len(own)))
+        names += [str(file[0] if isinstance(file, tuple) else file) for file in files]
+    images = LazyImages(partial(_picture, pictures), len(pictures), side, names)
+    broken = images.examine(progress=False)
+    demand(not broken, "pictures.broken", n=len(broken), named=listed(broken))
+    return Split(images, torch.tensor(labels))
+
+
+def _picture(pictures: ConcatDataset, row: int) -> Image.Image:
+    return pictures[row][0]
 
 
 def _compare_counts(expected: dict, root: Path, learning: Split, test: Split, names: list) -> None:

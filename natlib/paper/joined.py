@@ -7,12 +7,14 @@ and a picture is classified within its own task: they share features and batch n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pymoo.indicators.igd_plus import IGDPlus
 from torch import Tensor
 from torch.utils.data import ConcatDataset
@@ -23,7 +25,8 @@ from natlib.inputs.pictures import LazyImages
 from natlib.paper.datasets import DATA_SETS, dataset_task
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.search import non_dominated
-from natlib.transfer import Transfer
+from natlib.space import SearchSpace
+from natlib.transfer import Transfer, side_of
 
 MASKED = -1e4  # a logit that no softmax sees; finite, for minus infinity times zero is no number
 
@@ -87,8 +90,9 @@ def load_many(
     profile = get_many_profile(profile)
     n_valid = PART_VALIDATION.get(profile.name)
     if profile.space == "paper":
-        tasks = {name: dataset_task(name, root, side=256, seed=seed) for name in DATA_SETS}
-        return join_tasks(tasks, 256, n_valid)
+        side = side_of(profile, SearchSpace.paper())
+        tasks = {name: dataset_task(name, root, side=side, seed=seed) for name in DATA_SETS}
+        return join_tasks(tasks, side, n_valid)
     tasks = {name: _with_classes(load_task(of), c) for name, (of, c) in POCKET_TASKS.items()}
     return join_tasks(tasks, 32, n_valid)
 
@@ -127,13 +131,17 @@ def join_tasks(tasks: Mapping[str, Task], side: int, n_valid: int | None = None)
     mean, std = (tuple(values.tolist()) for values in (means.mean(axis=0), std))
     flip = all(task.flip for task in tasks.values())
     parts = tuple((name, task.num_classes) for name, task in tasks.items())
-    return JoinedTask(f"{len(tasks)} tasks", classes, *whole, mean, std, flip, parts)
+    return JoinedTask(f"{len(tasks)} tasks", classes, *whole, mean, std, flip, parts=parts)
 
 
 def _join_splits(splits: Sequence[Split], side: int) -> Split:
     images = ConcatDataset([split.images for split in splits])
-    pictures = LazyImages(lambda i: to_pil_image(images[i]), len(images), side)
+    pictures = LazyImages(partial(_picture, images), len(images), side, keep=0)
     return Split(pictures, torch.cat([split.labels for split in splits]))
+
+
+def _picture(images: ConcatDataset, row: int) -> Image.Image:
+    return to_pil_image(images[row])  # the parts keep what they decode
 
 
 def random_candidates(run: Transfer) -> tuple[NDArray[np.int64], None]:

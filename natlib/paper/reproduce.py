@@ -17,6 +17,7 @@ from natlib import __version__
 from natlib.data import Task, write_text
 from natlib.evaluate import InputBatches, correct_predictions
 from natlib.inputs import say
+from natlib.inputs.processes import connect, rank
 from natlib.inputs.weights import read_weights
 from natlib.paper import results
 from natlib.paper.checkpoints import load_ofa, load_published
@@ -24,8 +25,8 @@ from natlib.paper.datasets import DATA_SETS, data_folder, dataset_task, find_dat
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, Supernet
-from natlib.train import connect, pick_device, rank
-from natlib.transfer import report, transfer
+from natlib.train import pick_device
+from natlib.transfer import report, side_of, transfer
 
 # As few of everything as shows that it runs, for all eleven miniatures in half a minute.
 REHEARSAL = replace(
@@ -51,7 +52,7 @@ def reproduce(
     each of these is returned. A name that is unknown is a `ValueError` before anything begins.
     """
     profile = get_profile(profile)
-    side = max(getattr(SearchSpace, profile.space)().resolutions)
+    side = side_of(profile, getattr(SearchSpace, profile.space)())
     for name in names:
         find_data_set(name)
 
@@ -89,7 +90,9 @@ def measure_published(
         mish, arch = "mish" if network.activation == "mish" else None, network.architecture
         subnet = Subnet(space, arch, network.num_classes, mish)
         load_published(subnet, read_weights(files[0]))
-        task = dataset_task(network.dataset, data, side=max(space.resolutions))
+        paper = PROFILES["paper"]
+        task = dataset_task(network.dataset, data, side=side_of(paper, space))
+        task = replace(task, crop=paper.crop)
         batches = InputBatches(task.test, arch.resolution, task, pick_device(device))
         correct = correct_predictions(subnet.to(batches.device).eval(), batches)
         top1 = 100 * float(correct.double().mean())

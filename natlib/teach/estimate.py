@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import sys
 import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from psutil import Process
 from natlib import SearchSpace, Supernet, train
 from natlib.data import SPLITS, Split, make_task
 from natlib.evaluate import evaluate
+from natlib.inputs.processes import rank, world_size
 from natlib.paper.datasets import DATA_SETS
 from natlib.profiles import PROFILES, Profile, get_profile
 from natlib.transfer import Transfer, measure, train_to
@@ -57,12 +59,22 @@ def seconds_each(work: Callable[[int], object], trials: int) -> float:
 def outlook(run: Transfer) -> None:
     """Prints what a run that has not begun will take."""
     minutes = estimate(run, trials=2).loc["total", "minutes"]
-    if train.rank() == 0:
-        where = f"{train.device_of(run.net)}, {train.world_size()} process(es)"
-        on_card = torch.cuda.is_available()
-        used = torch.cuda.max_memory_allocated() if on_card else Process().memory_info().rss
-        memory = f"{used / 1e9:.1f} GB of memory after a few steps"
-        print(f"{run.task.name} on {where}: about {minutes:.0f} minutes, {memory}")
+    if rank() == 0:
+        where = f"{train.device_of(run.net)}, {world_size()} process(es)"
+        told = f"about {minutes:.0f} minutes, and {memory_gb(run):.1f} GB of memory"
+        print(f"{run.task.name} on {where}: {told}, as a few steps showed.")
+
+
+def memory_gb(run: Transfer) -> float:
+    """Returns how much memory was taken at most: of the card that a run is on, else in all."""
+    device = train.device_of(run.net)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    if sys.platform == "win32":
+        return Process().memory_info().peak_wset / 1e9
+    from resource import RUSAGE_SELF, getrusage
+
+    return getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def throughput(net: Supernet, batch_size: int = 8, trials: int = 2) -> tuple[float, float]:

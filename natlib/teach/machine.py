@@ -104,7 +104,8 @@ def _room(free: float, needed: float, advice: str) -> tuple[bool, str]:
 
 
 def _data() -> tuple[bool, str]:
-    from natlib.data import MIRRORED, POCKET, verify_checksum
+    from natlib.data import MIRRORED, POCKET
+    from natlib.inputs.checks import verify_checksum
 
     for name in (*(f"{task}.npz" for task in MIRRORED), "supernet.safetensors"):
         verify_checksum(POCKET / name)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from natlib.data import DATA, verify_checksum
+from natlib.data import DATA
+from natlib.inputs.checks import verify_checksum
 from natlib.search import hypervolume, non_dominated
 from natlib.space import IntMatrix, SearchSpace
 

@@ -2,14 +2,17 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
-from natlib import train
 from natlib.data import Split, make_task
+from natlib.inputs.pictures import LazyImages
+from natlib.inputs.processes import rank
 from natlib.profiles import PROFILES
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
@@ -31,15 +34,26 @@ def tiny_space() -> SearchSpace:
     )  # fmt: skip
 
 
-def tiny_task():
-    """Three classes that differ in colour, with noise: learnable, and not perfectly."""
+def open_one(pixels: np.ndarray, row: int) -> Image.Image:
+    """Opens a picture as a file would be opened."""
+    return Image.fromarray(pixels[row])
+
+
+def tiny_task(lazy=False):
+    """Three classes that differ in colour, with noise: learnable, and not perfectly.
+
+    The pictures may be lazy, as those of a folder are.
+    """
     rng = np.random.default_rng(0)
 
     def split(n: int) -> Split:
         labels = rng.integers(0, 3, n)
         pixels = rng.normal(120, 60, (n, 3, 12, 12))
         pixels[np.arange(n), labels] += 60
-        images = torch.from_numpy(pixels.clip(0, 255).astype(np.uint8))
+        pixels = pixels.clip(0, 255).astype(np.uint8)
+        images = torch.from_numpy(pixels)
+        if lazy:
+            images = LazyImages(partial(open_one, pixels.transpose(0, 2, 3, 1)), n, 12)
         return Split(images, torch.from_numpy(labels))
 
     splits = {"train": split(120), "valid": split(90), "test": split(60)}
@@ -53,21 +67,25 @@ def tiny_supernet() -> Supernet:
 
 
 def work(folder: Path, micro_batches: int, iterations: int) -> None:
-    """Runs a transfer with a checkpoint after every step; writes archive and weights to `end*`."""
+    """Runs a transfer with a checkpoint after every step; writes archive and weights to `end*`.
+
+    Pictures are read and changed by a worker.
+    """
     torch.set_num_threads(1)
     sys.modules["natlib.transfer"].CHECKPOINT_SECONDS = 0.0  # after every step
     epochs = 6 if iterations else 1
     rates = {"warmup_lr": 0.02, "adapt_lr": 0.02}
     profile = replace(TINY, warmup_uniform=epochs, micro_batches=micro_batches, **rates)
-    profile = replace(profile, iterations=iterations)
+    profile = replace(profile, iterations=iterations, augment="crop", crop=0.9, workers=1)
     run = transfer(
-        tiny_task(), profile, supernet=tiny_supernet(), run_dir=folder, progress=False, device="cpu"
-    )
+        tiny_task(lazy=True), profile, supernet=tiny_supernet(), run_dir=folder, progress=False,
+        device="cpu",
+    )  # fmt: skip
     state = {name: torch.from_numpy(getattr(run.archive, name)) for name in "XF"}
     state |= {
         n: t.contiguous() for n, t in run.net.state_dict().items() if n.endswith(("weight", "bias"))
     }
-    save_file(state, folder / f"end{train.rank()}.safetensors")
+    save_file(state, folder / f"end{rank()}.safetensors")
 
 
 if __name__ == "__main__":

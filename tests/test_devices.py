@@ -1,0 +1,107 @@
+"""What would fail on a card: tensors on two devices, fused steps, waiting for results.
+
+Where there is no card, torch's fake tensors stand in: they know their device, and hold nothing.
+"""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
+
+from natlib import train
+from natlib.data import to_input
+from natlib.evaluate import correct_predictions, recalibrate
+from natlib.inputs.loading import shift_and_flip
+from natlib.supernet import Supernet
+
+
+@pytest.fixture
+def on_card(tiny_space):
+    """A supernet on a card that is only made believe."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.device("cuda"):
+            net = Supernet(tiny_space, 3)
+        yield net
+
+
+def pictures(n=4):
+    return torch.zeros(n, 3, 12, 12, dtype=torch.uint8, device="cuda")
+
+
+def is_there(module):
+    tensors = [*module.parameters(), *module.buffers()]
+    return {tensor.device.type for tensor in tensors} == {"cuda"}
+
+
+@torch.no_grad()
+def test_subnets_are_measured_where_the_supernet_is(on_card, tiny_task):
+    labels = torch.zeros(4, dtype=torch.int64, device="cuda")
+    for arch in (on_card.space.largest(), on_card.space.smallest()):
+        subnet = on_card.extract(arch)
+        assert is_there(subnet)
+        inputs = to_input(pictures(), arch.resolution, tiny_task, "cuda", crop=0.875)
+        recalibrate(subnet, [(inputs, labels)])
+        hits = correct_predictions(subnet, [(inputs, labels)], tiny_task)
+        assert hits.device.type == "cuda"
+
+
+@torch.no_grad()
+def test_losses_are_computed_where_the_supernet_is(on_card, tiny_task):
+    images = shift_and_flip(pictures(), torch.Generator().manual_seed(0), flip=True)
+    assert images.device.type == "cuda"
+    on_card.train()
+    for arch in (on_card.space.largest(), on_card.space.smallest()):
+        x = to_input(images, arch.resolution, tiny_task, images.device)
+        logits = tiny_task.within(on_card(x, arch), torch.zeros(4).long())
+        assert functional.cross_entropy(logits, logits.softmax(dim=1)).device.type == "cuda"
+
+
+def test_a_fused_step_takes_weights_that_were_not_used_before(tiny_supernet, tiny_task):
+    """As on a card: there `make_optimizer` gives a fused one."""
+    space = tiny_supernet.space
+    archs = [space.smallest(), space.largest()]
+    ends = {}
+    for fused in (True, False):
+        torch.manual_seed(0)
+        net = Supernet(space, 3)
+        optimizer = torch.optim.SGD(
+            net.parameters(), 0.0, momentum=0.9, weight_decay=3e-4, nesterov=True, fused=fused
+        )
+        for steps in (range(2), range(2, 4)):
+            train.train(
+                net, optimizer, tiny_task, lambda step: [archs[step > 1]], lambda step: 0.05, steps,
+                batch_size=20, progress=False,
+            )  # fmt: skip
+            restored = torch.optim.SGD(
+                net.parameters(), 0.0, momentum=0.9, weight_decay=3e-4, nesterov=True, fused=fused
+            )
+            restored.load_state_dict(optimizer.state_dict())
+            optimizer = restored
+        ends[fused] = net.state_dict()
+    for name, tensor in ends[True].items():
+        torch.testing.assert_close(tensor, ends[False][name], msg=name)
+
+
+def test_losses_are_looked_at_two_steps_later_on_a_card(tiny_space):
+    """The step and the subnet that are named are those of the loss."""
+    watch = train._Watch(torch.device("cpu"), [])
+    watch.behind = train.BEHIND
+    archs = [tiny_space.largest(), tiny_space.smallest()]
+    watch.note(0, archs, torch.tensor([1.0, 2.0]))
+    watch.note(1, archs, torch.tensor([1.0, float("nan")]))
+    watch.note(2, archs, torch.tensor([1.0, 2.0]))
+    assert watch.loss == "1.500"
+    with pytest.raises(FloatingPointError, match="at step 1: lower") as told:
+        watch.look(behind=0)
+    assert str(archs[1]) in str(told.value)
+
+
+def test_several_processes_on_one_card_share_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: chosen[-1])
+    for rank in range(4):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert train.pick_device("cuda") == torch.device("cuda", rank % 2)
