@@ -151,8 +151,9 @@ plots.show(plots_lessons.plot_layers(ten, found), alt)
 # NSGA-II keeps the best layers, and of the last one that does not fit whole those with the largest
 # *crowding distance*: the sum over objectives of the gap between a point's two neighbours **in its
 # layer**, divided by the range of the layer in that objective. The two ends of a layer in an
-# objective have an infinite distance. Distances are computed once for each layer. Take `layers` of
-# exercise 2, or peel with `search.non_dominated`.
+# objective have an infinite distance. An objective in which all points of the layer are equal has
+# neither range nor ends, and adds nothing. Distances are computed once for each layer. Take `layers`
+# of exercise 2, or peel with `search.non_dominated`.
 
 
 # %% tags=["stub"]
@@ -183,10 +184,10 @@ def survivors(F: np.ndarray, n: int) -> np.ndarray:
 # %% tags=["solution"]
 def crowding_distance(F: np.ndarray) -> np.ndarray:
     distance = np.zeros(len(F))
-    for values in F.T:
+    for values in F[:, np.ptp(F, axis=0) > 0].T:
         order = np.argsort(values)
         gaps = values[order[2:]] - values[order[:-2]]
-        distance[order[1:-1]] += gaps / max(np.ptp(values), 1e-12)
+        distance[order[1:-1]] += gaps / np.ptp(values)
         distance[order[[0, -1]]] = np.inf
     return distance
 

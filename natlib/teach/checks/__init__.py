@@ -10,8 +10,8 @@ that call for the sentence `overlap`, arguments first, then the right answer or 
     overlap = "(1, 3) and (2, 2): {found:g} squares? Their rectangles overlap, and so on."
     cases.overlap = [[[[1, 3], [2, 2]], [4, 4], 5]]
 
-What needs more is a function `(ask, say)` below `@check(...)`: `ask` is the learner's function in the
-wrapper that all share, `say` holds the sentences. It may return further cases by sentence.
+What needs more is a function `(ask, say)` below `@check(...)`: `ask` is the learner's function in
+the wrapper that all share, `say` holds the sentences. It may return further cases by sentence.
 """
 
 import copy
@@ -63,7 +63,7 @@ def check(what: str = "The answer", shape: Any = None) -> Callable[[Callable], C
     return made
 
 
-def tabled(module: str, name: str, what: str = "The answer", shape: Any = ()) -> Callable:
+def tabled(module: str, name: str, what: str = "The answer", shape: Any = None) -> Callable:
     """Returns the check of a module to which nothing belongs but its table in `sentences.toml`."""
 
     def judge(ask: Callable, say: SimpleNamespace) -> None: ...
@@ -107,9 +107,9 @@ def asking(answer: object, what: str = "The answer", shape: Any = ()) -> Callabl
     """Returns a learner's function in the wrapper that all checks share.
 
     It gets copies of arguments, lists as arrays of floats, and is told if it changes one; an error
-    in it becomes a sentence that names the line. `what` it returns begins complaints, with `{0}` for
-    the first argument; it should have the `shape`, also given as a function of the arguments; None
-    takes whatever it returns.
+    in it becomes a sentence that names the line. `what` it returns begins complaints, with `{0}`
+    for the first argument; it should have the `shape`, also given as a function of the arguments;
+    None takes whatever it returns.
     """
     require(callable(answer), "Pass the function itself: its name, without parentheses.")
 
@@ -154,8 +154,9 @@ def _alike(a: ArrayLike, b: ArrayLike) -> bool:
 
 def _parts(value: Any) -> list[ArrayLike]:
     """Returns what an argument holds that a function could change in place."""
-    if isinstance(value, torch.nn.Module):
-        return [*map(_detached, value.state_dict().values())]
+    if isinstance(value, torch.nn.Module | dict):
+        value = value if isinstance(value, dict) else value.state_dict()
+        return [part for held in value.values() for part in _parts(held)]
     if isinstance(value, pd.DataFrame):
         return [value.columns, value.index, value]
     parts = [value.images, value.labels] if isinstance(value, Split) else [value]
@@ -171,7 +172,8 @@ def _detached(value: Any) -> Any:
 
 def same(a: ArrayLike, b: ArrayLike, tolerance: float = TOLERANCE) -> bool:
     """Returns whether all numbers agree, up to a tolerance; NaN agrees with NaN."""
-    return np.allclose(np.asarray(a, float), np.asarray(b, float), tolerance, tolerance, True)
+    a, b = (np.asarray(_detached(x), dtype=float) for x in (a, b))
+    return np.allclose(a, b, tolerance, tolerance, equal_nan=True)
 
 
 def cases(ask: Callable, table: dict[str, Any], tolerance: float = TOLERANCE) -> None:
@@ -179,8 +181,8 @@ def cases(ask: Callable, table: dict[str, Any], tolerance: float = TOLERANCE) ->
 
     Each message has one tuple `(*arguments, expected)`, or a list. What is expected is the right
     answer, numbers up to the tolerance; a function that judges it; or a rule, `{"not": value}`,
-    `{"in": values}` or `{"between": ends}`. In the message `{found}` stands for the answer, `{0}` for
-    the first argument, and so on.
+    `{"in": values}` or `{"between": ends}`. In the message `{found}` stands for the answer, `{0}`
+    for the first argument, and so on.
     """
     for message, tries in table.items():
         for *arguments, expected in [tries] if isinstance(tries, tuple) else tries:

@@ -8,8 +8,11 @@ from scipy.stats import spearmanr
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
-from natlib.teach.checks import check, numbers, require, rows, same
+from natlib.teach.checks import check, require, rows, same, tabled
 from natlib.teach.explorer import choose
+
+check_everywhere = tabled(__name__, "check_everywhere", shape=())
+check_never = tabled(__name__, "check_never", shape=())
 
 
 def _random_front(n: int, n_objectives: int, seed: int) -> np.ndarray:
@@ -38,12 +41,8 @@ def check_pseudo_weights(ask, say):
 @check("The matrix of intervals, two weights for each row,", np.shape)
 def check_winning_weights(ask, say):
     """Judges `winning_weights(F)` on two objectives: at which weights each sum is the least."""
-    fronts = [
-        ("bulges towards the ideal", [0.2, 0.3], [[7 / 9, 1], [3 / 11, 7 / 9], [0, 3 / 11]]),
-        ("has a dent in the middle", [0.8, 0.8], [[0.5, 1], [np.nan, np.nan], [0, 0.5]]),
-    ]
-    for words, middle, right in fronts:
-        found = ask(np.array([[0, 1], middle, [1, 0]]) * [20, 8e6] + [5, 1e6])
+    for words, F, right in say.fronts:
+        found = ask(np.array(F))
         about = {"words": words, "rows": found.round(2).tolist(), "found": found.round(3).tolist()}
         require(same([found[0, 1], found[2, 0]], [1, 0]), say.ends, **about)
         require(np.isnan(found[np.isnan(right)]).all(), say.never, **about)
@@ -78,10 +77,7 @@ def check_deciding_tasks(deciding_tasks, say):
     def ask(F):
         return sorted(rows(deciding_tasks(F), F.shape[1], say.form))
 
-    found, twins = (
-        ask(np.array(say.table)),
-        ask(np.array([[5, 5, 9e6], [8, 8, 4e6], [15, 15, 1e6]])),
-    )
+    found, twins = ask(np.array(say.table)), ask(np.array(say.pair))
     require(found != [0, 2], say.stays, found=found)
     require(found == [1], say.worst, F=say.table, found=found)
     require(2 not in twins, say.cost)
@@ -90,10 +86,9 @@ def check_deciding_tasks(deciding_tasks, say):
         rng, n = np.random.default_rng(seed), 2 + seed % 4
         errors = 0.6 * rng.random((60, 1)) + rng.random((60, n))
         F = np.column_stack([30 * errors, 4e6 - 2e6 * errors.mean(axis=1) + 1e6 * rng.random(60)])
-        ways = [np.delete(F, k, axis=1) for k in range(n)]
-        chosen = [choose(way, np.ones(way.shape[1])) for way in (*ways, F)]
-        found, right = ask(F), [k for k in range(n) if chosen[k] != chosen[-1]]
-        require(found == right, say.random, found=found)
+        chosen = [choose(np.delete(F, k, axis=1), np.ones(n)) for k in range(n)]
+        changed = np.flatnonzero(np.array(chosen) != choose(F, np.ones(n + 1))).tolist()
+        require(ask(F) == changed, say.random, found=ask(F))
 
 
 @check()

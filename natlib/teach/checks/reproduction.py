@@ -16,8 +16,11 @@ from natlib.data import SPLITS, Split, Task
 from natlib.paper.datasets import DATA_SETS
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES
-from natlib.teach.checks import cases, check, numbers, require, rows, same
+from natlib.teach.checks import cases, check, numbers, require, rows, same, tabled
 from natlib.teach.estimate import estimated_hours
+
+check_needed = tabled(__name__, "check_needed", shape=())
+check_reported = tabled(__name__, "check_reported")
 
 
 @check()
@@ -142,9 +145,8 @@ def check_own_task(ask, say):
         for subject, shot in np.ndindex(2 * n, 7):
             file = Path(folder, ("left", "right")[subject // n], f"{subject % n:02d}_{shot}.png")
             file.parent.mkdir(exist_ok=True)
-            if shot < 2 + subject % 6:  # not all have as many
-                color = (8 * subject, 0, shot)  # no two pictures are copies
-                Image.new("RGB", (32, 32), color).save(file)
+            if shot < 2 + subject % 6:  # not all have as many; no two pictures are copies
+                Image.new("RGB", (32, 32), (8 * subject, 0, shot)).save(file)
         tasks = [ask(Path(folder)) for _ in range(2)]
         require(all(isinstance(task, Task) for task in tasks), say.form)
         red = [[getattr(task, name).images[:][:, 0, 0, 0] for name in SPLITS] for task in tasks]

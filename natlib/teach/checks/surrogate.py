@@ -15,7 +15,7 @@ from natlib.teach.checks import check, numbers, require, same, says, tabled
 HELD_OUT, LEARN_FROM, DRAWS, MAX_COLUMNS = 120, 80, 5, 12
 AHEAD = 0.05  # in Kendall's tau
 
-check_overrated = tabled(__name__, "check_overrated", "The gap")
+check_overrated = tabled(__name__, "check_overrated", "The gap", ())
 check_promise = tabled(__name__, "check_promise")
 
 
