@@ -169,13 +169,13 @@ def check_neighbour_accuracy(ask, say):
         return Split(images.contiguous(), torch.tensor(labels))
 
     train, generator = split([0, 100, 250], [0, 0, 1]), torch.Generator().manual_seed(0)
-    noise = torch.randint(0, 256, (60, 3, 4, 5), dtype=torch.uint8, generator=generator)
-    whole = Split(noise, torch.randint(0, 3, (60,), generator=generator))
-    model = KNeighborsClassifier(1).fit(noise[:25].flatten(1), whole.labels[:25])
-    right = 100 * model.score(noise[25:].flatten(1), whole.labels[25:])
+    noise = torch.randint(0, 256, (240, 3, 4, 5), dtype=torch.uint8, generator=generator)
+    whole = Split(noise, torch.randint(0, 3, (240,), generator=generator))
+    model = KNeighborsClassifier(1).fit(noise[:40].flatten(1), whole.labels[:40])
+    right = 100 * model.score(noise[40:].flatten(1), whole.labels[40:])
     return {
         say.same: (train, split([250, 0], [1, 0]), 100),
         say.bytes: (train, split([200, 8], [1, 0]), 100),
         say.each: (train, split([5, 90, 99, 240], [0, 0, 1, 1]), 75),
-        say.random: (whole.take(slice(25)), whole.take(slice(25, None)), right),
+        say.random: (whole.take(slice(40)), whole.take(slice(40, None)), right),
     }
