@@ -94,7 +94,7 @@ def complaint(check, answer):
     with pytest.raises(AssertionError) as error:
         check(answer)
     message = str(error.value)
-    assert message.strip()[0].isupper() or message[0] in "'('0123456789", message
+    assert re.match(r"[A-Z'(\d]|nan", message), message
     assert message.rstrip()[-1] in ".?!", f"a message is made of sentences: {message}"
     return message
 
@@ -141,7 +141,7 @@ def test_wrong_answer(check, answer, pattern):
 def spoil(argument):
     """Changes an argument in place where it can be; returns whether it could."""
     if isinstance(argument, pd.DataFrame):
-        argument.iloc[0, -1] = argument.iloc[1, -1] + 1
+        argument["spoilt"] = 1
     elif isinstance(argument, np.ndarray | torch.Tensor) and argument.size:
         with torch.no_grad():
             argument[0] += 1

@@ -61,7 +61,7 @@ def crowding(F, units=True, ends=np.inf, back=True, constant=False):
             order = np.argsort(values)
             ranked = values[order]
             scale = np.ptp(values) if units and np.ptp(values) else 1
-            gaps = np.r_[ends, (ranked[2:] - ranked[:-2]) / scale, ends]
+            gaps = np.r_[ends, (ranked[2:] - ranked[:-2]) / scale, ends][: len(values)]
             if back:
                 distance[order] += gaps
             else:
@@ -187,7 +187,7 @@ WRONG = {
         ("units", lambda F, n: survive(F, n, units=False), "comparable"),
         ("distances again after each removal", thin_one_by_one, "again after each removal"),
         ("neighbours of other layers", crowding_of_all, "same layer"),
-        ("gap of another row", lambda F, n: survive(F, n, back=False), "goes? back to the .row"),
+        ("gap of another row", lambda F, n: survive(F, n, back=False), "back to the .row"),
         (
             "two columns only",
             lambda F, n: two_columns(F, n),
