@@ -10,7 +10,7 @@ that call for the sentence `overlap`, arguments first, then the right answer or 
     overlap = "(1, 3) and (2, 2): {found:g} squares? Their rectangles overlap, and so on."
     cases.overlap = [[[[1, 3], [2, 2]], [4, 4], 5]]
 
-What needs more is a function `(ask, say)` below `@check(...)`: `ask` is the learner's function in
+What needs more is a function `(ask, say)` below `@judged(...)`: `ask` is the learner's function in
 the wrapper that all share, `say` holds the sentences. It may return further cases by sentence.
 """
 
@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from natlib.data import Split
 
 OURS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", "purelib")))
-TOLERANCE = 1e-5  # absolute and relative: single precision is enough
+NEAR = 1e-5  # absolute and relative: single precision is enough
 CHANGED = (
     "The function changed its argument number {place}, and whoever calls it may still need that: "
     "work on a copy. With an argument x, mind what `x -= 1` and `x[0] = 1` do."
@@ -46,7 +46,7 @@ def says(check: Callable) -> SimpleNamespace:
     return SimpleNamespace(**tomllib.loads(text)[module][check.__name__])
 
 
-def check(what: str = "The answer", shape: Any = None) -> Callable[[Callable], Callable]:
+def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], Callable]:
     """Makes a check of a function `(ask, say)`; `what` and `shape` are those of `asking`."""
 
     def made(judge: Callable) -> Callable[[object], None]:
@@ -69,7 +69,7 @@ def tabled(module: str, name: str, what: str = "The answer", shape: Any = None) 
     def judge(ask: Callable, say: SimpleNamespace) -> None: ...
 
     judge.__module__, judge.__name__ = module, name
-    return check(what, shape)(judge)
+    return judged(what, shape)(judge)
 
 
 def require(condition: object, message: str, **values: Any) -> None:
@@ -170,13 +170,13 @@ def _detached(value: Any) -> Any:
     return [*map(_detached, value)] if isinstance(value, list | tuple) else value
 
 
-def same(a: ArrayLike, b: ArrayLike, tolerance: float = TOLERANCE) -> bool:
+def same(a: ArrayLike, b: ArrayLike, tolerance: float = NEAR) -> bool:
     """Returns whether all numbers agree, up to a tolerance; NaN agrees with NaN."""
     a, b = (np.asarray(_detached(x), dtype=float) for x in (a, b))
     return np.allclose(a, b, tolerance, tolerance, equal_nan=True)
 
 
-def cases(ask: Callable, table: dict[str, Any], tolerance: float = TOLERANCE) -> None:
+def cases(ask: Callable, table: dict[str, Any], tolerance: float = NEAR) -> None:
     """Raises an `AssertionError` with the first message whose answer is not as expected.
 
     Each message has one tuple `(*arguments, expected)`, or a list. What is expected is the right

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
-from natlib.teach.checks import check, require, rows, same, tabled
+from natlib.teach.checks import judged, require, rows, same, tabled
 from natlib.teach.explorer import choose
 
 check_everywhere = tabled(__name__, "check_everywhere", shape=())
@@ -21,7 +21,7 @@ def _random_front(n: int, n_objectives: int, seed: int) -> np.ndarray:
     return points[non_dominated(points)] * 10.0 ** np.arange(0, 3 * n_objectives, 3) + 5
 
 
-@check("The chosen row", ())
+@judged("The chosen row", ())
 def check_chebyshev(ask, say):
     """Judges `chebyshev(F, weights)`: the least largest weighted and scaled objective."""
     weights = np.random.default_rng(0).dirichlet([1, 1, 1], size=20).round(2)
@@ -29,7 +29,7 @@ def check_chebyshev(ask, say):
     return {say.random: [(F, w, choose(F, w)) for F, w in fronts]}
 
 
-@check("The matrix of weights", np.shape)
+@judged("The matrix of weights", np.shape)
 def check_pseudo_weights(ask, say):
     """Judges `pseudo_weights(F)`: what each subnet is relatively good at."""
     F = _random_front(60, 3, 1)
@@ -38,7 +38,7 @@ def check_pseudo_weights(ask, say):
     return {say.three: (F, good / good.sum(axis=1, keepdims=True))}
 
 
-@check("The matrix of intervals, two weights for each row,", np.shape)
+@judged("The matrix of intervals, two weights for each row,", np.shape)
 def check_winning_weights(ask, say):
     """Judges `winning_weights(F)` on two objectives: at which weights each sum is the least."""
     for words, F, right in say.fronts:
@@ -56,21 +56,21 @@ def check_winning_weights(ask, say):
             require(fine, say.random, row=row, w=w, found=found[row].round(4).tolist())
 
 
-@check("The distance", ())
+@judged("The distance", ())
 def check_igd_plus(ask, say):
     """Judges `igd_plus(F, reference)`: how far the front falls short of the reference."""
     F, reference = np.random.default_rng(0).random((2, 30, 3))
     return {say.three: (F[:9], reference, IGDPlus(reference)(F[:9]))}
 
 
-@check("The matrix, one row and column for each objective,", lambda F: (F.shape[1],) * 2)
+@judged("The matrix, one row and column for each objective,", lambda F: (F.shape[1],) * 2)
 def check_rank_correlation(ask, say):
     """Judges `rank_correlation(F)`: Spearman's of every pair of columns."""
     tied = [np.random.default_rng(n).integers(0, 4, size=(30, n)).astype(float) for n in (3, 4)]
     return {say.ties: [(F, spearmanr(F).statistic) for F in tied]}
 
 
-@check()
+@judged()
 def check_deciding_tasks(deciding_tasks, say):
     """Judges `deciding_tasks(F)`, cost last: the tasks without which another row is chosen."""
 
@@ -91,7 +91,7 @@ def check_deciding_tasks(deciding_tasks, say):
         require(ask(F) == changed, say.random, found=ask(F))
 
 
-@check()
+@judged()
 def check_with_latency(ask, say):
     """Judges `with_latency(archive, table)` with tables in which only the resolution counts."""
     pocket = ["03 0 320 142 242", "00 0 320 142 242", "02 0 320 142 242", "00 0 320 142 242"]
@@ -108,7 +108,7 @@ def check_with_latency(ask, say):
         require(same(found.latency_ms, [8, 1, 4, 1]), say.value, found=found.latency_ms.tolist())
 
 
-@check("The chosen row", ())
+@judged("The chosen row", ())
 def check_knee(ask, say):
     """Judges `knee(F)`: the point that by itself dominates the largest volume."""
     clouds = [np.random.default_rng(seed).random((80, 2 + seed % 3)) ** 0.5 for seed in range(30)]

@@ -11,10 +11,10 @@ from natlib.layers import ConvNorm
 from natlib.search import hypervolume
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
-from natlib.teach.checks import cases, check, require, rows
+from natlib.teach.checks import cases, judged, require, rows
 
 
-@check("The hypervolume", ())
+@judged("The hypervolume", ())
 def check_hypervolume(ask, say):
     """Judges `hypervolume_2d(F, reference)`: the area that points dominate."""
     random = [np.random.default_rng(seed).uniform(0, 1.2, size=(12, 2)) for seed in range(20)]
@@ -22,7 +22,7 @@ def check_hypervolume(ask, say):
     return {say.random: [(F, [1, 1], hypervolume(F, (1, 1), (0, 0))) for F in random]}
 
 
-@check("The vector of layers", lambda F: (len(F),))
+@judged("The vector of layers", lambda F: (len(F),))
 def check_layers(ask, say):
     """Judges `layers(F)`: non-dominated sorting."""
     random = [np.random.default_rng(m).integers(0, 6, size=(40, m)) for m in (2, 3, 4)]
@@ -31,7 +31,7 @@ def check_layers(ask, say):
     return {say.random: [(F * 1.0, sort(F * 1.0, return_rank=True)[1]) for F in random]}
 
 
-@check("The vector of survivors", lambda F, n: (n,))
+@judged("The vector of survivors", lambda F, n: (n,))
 def check_survivors(survivors, say):
     """Judges `survivors(F, n)` of NSGA-II: layers first, then crowding within the last one."""
 
@@ -67,7 +67,7 @@ def check_survivors(survivors, say):
         require(fine, say.constant if seed > 9 else say.random)
 
 
-@check("The matrix of genes", np.shape)
+@judged("The matrix of genes", np.shape)
 def check_close_holes(ask, say):
     """Judges `close_holes(genes)`: the repair of one stage."""
     for space in (SearchSpace.pocket(), replace(SearchSpace.paper(), min_depth=1)):
@@ -78,7 +78,7 @@ def check_close_holes(ask, say):
             require(not wrong.any(), say.random, row=tuple(genes[wrong.argmax()].tolist()))
 
 
-@check("The objective", lambda space, X: (len(X),))
+@judged("The objective", lambda space, X: (len(X),))
 def check_activation(largest_activation, say):
     """Judges `largest_activation(space, X)` against the tensors of real subnets of two spaces."""
     space = SearchSpace.pocket()

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from natlib.search import gene_distribution
 from natlib.space import SearchSpace
-from natlib.teach.checks import asking, cases, check, numbers, require, same, tabled
+from natlib.teach.checks import asking, cases, judged, numbers, require, same, tabled
 from natlib.train import cosine
 
 check_sign_test = tabled(__name__, "check_sign_test", "The p-value", ())
@@ -15,7 +15,7 @@ check_untried = tabled(__name__, "check_untried", shape=())
 check_contrary = tabled(__name__, "check_contrary", shape=())
 
 
-@check("The rate of step {0}", ())
+@judged("The rate of step {0}", ())
 def check_adaptation_rate(ask, say):
     """Judges `adaptation_rate(step, peak, first, iterations, steps_each)`: one cosine over all."""
     for peak, first, iterations, each in ((0.08, 100, 4, 10), (0.5, 7, 3, 5)):
@@ -29,7 +29,7 @@ def check_adaptation_rate(ask, say):
         require(same(rates, [right(s) for s in steps]), say.between, rate=rates[n // 4])
 
 
-@check()
+@judged()
 def check_gene_shares(gene_shares, say):
     """Judges `gene_shares(X_best, gene, space, smoothing)`: smoothed shares of each value."""
     space = SearchSpace.pocket()
@@ -58,7 +58,7 @@ def check_gene_shares(gene_shares, say):
             cases(ask, {message: (X, gene, 2.0, space_, right[: space_.upper[gene] + 1])})
 
 
-@check()
+@judged()
 def check_distillation_loss(ask, say):
     """Judges `distillation_loss(logits, teacher_logits, labels, temperature)` and its gradient."""
     labels = torch.tensor([0, 2])
@@ -82,7 +82,7 @@ def check_distillation_loss(ask, say):
         require(same(student.grad, pupil.grad), say.student, t=t)
 
 
-@check("The share", ())
+@judged("The share", ())
 def check_misranked_share(ask, say):
     """Judges `misranked_share(a, b)`: of pairs that two measurements order differently."""
     random = []
@@ -93,7 +93,7 @@ def check_misranked_share(ask, say):
     return {say.random: random}
 
 
-@check()
+@judged()
 def check_paired_differences(paired_differences, say):
     """Judges `paired_differences(study, mode, other)`: of what the two of each pair end with."""
     ends = {("x", 0): (0.5, 0.4), ("x", 1): (0.3, 0.35), ("y", 0): (0.9, 0.6)}

@@ -16,14 +16,14 @@ from natlib.data import SPLITS, Split, Task
 from natlib.paper.datasets import DATA_SETS
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES
-from natlib.teach.checks import cases, check, numbers, require, rows, same, tabled
+from natlib.teach.checks import cases, judged, numbers, require, rows, same, tabled
 from natlib.teach.estimate import estimated_hours
 
 check_needed = tabled(__name__, "check_needed", shape=())
 check_reported = tabled(__name__, "check_reported")
 
 
-@check()
+@judged()
 def check_dominated(ask, say):
     """Judges `dominated(results, cost)`: the networks that another of their data set beats."""
     results, boats = pd.DataFrame(say.table), {"D", "E", "F", "G"}
@@ -42,7 +42,7 @@ def check_dominated(ask, say):
         require(found == right, say.names, cost=cost, found=sorted(found))
 
 
-@check()
+@judged()
 def check_read_string(ask, say):
     """Judges `read_string(text)` on the published networks."""
     for architecture in published_networks().architecture:
@@ -66,7 +66,7 @@ def check_read_string(ask, say):
             require(fine, say.spaces, digits=digits, text=text)
 
 
-@check()
+@judged()
 def check_panel(ask, say):
     """Judges `draw_panel(dataset, results, networks)` by what the figure shows."""
     results, networks = published_results(), published_networks()
@@ -98,7 +98,7 @@ def _all_near(points: np.ndarray, others: np.ndarray, tolerance: float = 1e-6) -
     return np.isclose(others, points[:, None], rtol=tolerance).all(axis=2).any(axis=1).all()
 
 
-@check()
+@judged()
 def check_stratified_split(ask, say):
     """Judges `stratified_split(labels, share, seed)`: disjoint, complete, in proportion."""
     for share, least in ((0.2, [20, 8, 7, 1, 1]), (0.33, [33, 13, 11, 1, 1])):
@@ -121,7 +121,7 @@ def check_stratified_split(ask, say):
         require(first != other, say.first)
 
 
-@check("The number of hours", ())
+@judged("The number of hours", ())
 def check_training_hours(ask, say):
     """Judges `training_hours(pictures, profile, rate, widths)`: each part of the schedule."""
     paper = replace(PROFILES["paper"], teacher="first")  # the exercise counts it as a subnet
@@ -137,7 +137,7 @@ def check_training_hours(ask, say):
     cases(ask, {say.whole: (DATA_SETS["cifar10"].train, paper, 500.0, 2, right)}, 0.01)
 
 
-@check()
+@judged()
 def check_own_task(ask, say):
     """Judges `own_task(folder)` on a folder `CLASS/SUBJECT_SHOT.png` of its own."""
     n = 15  # subjects of each class, with the same numbers in both
@@ -160,7 +160,7 @@ def check_own_task(ask, say):
     require(min(map(len, sides)) >= 4, say.few, n=[len(side) for side in sides])
 
 
-@check("The accuracy", ())
+@judged("The accuracy", ())
 def check_neighbour_accuracy(ask, say):
     """Judges `neighbour_accuracy(train, valid)`: by the class of the nearest training picture."""
 

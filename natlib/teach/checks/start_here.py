@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from natlib.search import non_dominated
-from natlib.teach.checks import cases, check, require, says, tabled
+from natlib.teach.checks import cases, judged, require, says, tabled
 
 check_halvings = tabled(__name__, "check_halvings")
 check_confirmed = tabled(__name__, "check_confirmed", shape=())
@@ -25,7 +25,7 @@ def _archive(seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame({"architecture": names, "top1_err": F[:, 0], "madds": F[:, 1]})
 
 
-@check()
+@judged()
 def check_dominated(ask, say):
     """Judges `dominated()`: which of the six subnets another one dominates."""
     answer, table = ask(), six_subnets()
@@ -37,7 +37,7 @@ def check_dominated(ask, say):
     require(not missing, say.missing, n=missing, verb="is" if missing == 1 else "are")
 
 
-@check()
+@judged()
 def check_best_within(best_within, say):
     """Judges `best_within(archive, limit)`: the best one within a limit."""
 
@@ -58,7 +58,7 @@ def check_best_within(best_within, say):
         require(name in table.index and (table.loc[name] == best).all(), say.random)
 
 
-@check("The number of the row", ())
+@judged("The number of the row", ())
 def check_weighted_sum(ask, say):
     """Judges `weighted_sum_choice(F, weights)`: the row with the least sum of scaled objectives."""
     for seed in range(20):
@@ -71,7 +71,7 @@ def check_weighted_sum(ask, say):
         require(found == (scaled @ weights).argmin(), say.random)
 
 
-@check()
+@judged()
 def check_front_of(front_of, say):
     """Judges `front_of(archive, error, cost)`: the front of two named columns."""
 

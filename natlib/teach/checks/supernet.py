@@ -11,14 +11,14 @@ from natlib.cost import CostTable
 from natlib.layers import ElasticBlock
 from natlib.space import Block, SearchSpace
 from natlib.supernet import Supernet
-from natlib.teach.checks import cases, check, require, tabled
+from natlib.teach.checks import cases, judged, require, tabled
 
 check_block_madds = tabled(__name__, "check_block_madds", "The number of multiply-adds", ())
 check_deep_share = tabled(__name__, "check_deep_share", shape=())
 check_how_sure = tabled(__name__, "check_how_sure")
 
 
-@check("The count", ())
+@judged("The count", ())
 def check_count(ask, say):
     """Judges `count(layers, stages, choices, min_depth, max_depth)`."""
     paper = SearchSpace.paper()
@@ -27,7 +27,7 @@ def check_count(ask, say):
     require(total == paper.size // len(paper.resolutions) // len(paper.widths), say.size)
 
 
-@check("The index of the gene", ())
+@judged("The index of the gene", ())
 def check_dearest_gene(ask, say):
     """Judges `dearest_gene(space, cost, x)`: the gene that adds most MAdds when it is raised."""
     for space in (SearchSpace.pocket(), SearchSpace.paper()):
@@ -43,7 +43,7 @@ def check_dearest_gene(ask, say):
             require(ours == added.max(), say.dearer, **seen)
 
 
-@check("The {2}x{2} kernels", lambda weight, matrices, size: (len(weight), size, size))
+@judged("The {2}x{2} kernels", lambda weight, matrices, size: (len(weight), size, size))
 def check_small_kernel(ask, say):
     """Judges `small_kernel(weight, matrices, size)` against a layer of natlib."""
     rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def check_small_kernel(ask, say):
         cases(ask, {message: few}, tolerance=1e-4)
 
 
-@check()
+@judged()
 def check_without_matrices(ask, say):
     """Judges `without_matrices(net)`: a copy of a supernet whose kernel matrices are identities."""
     torch.manual_seed(0)

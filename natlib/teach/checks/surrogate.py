@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from natlib.data import DATA
 from natlib.space import IntMatrix, SearchSpace
 from natlib.surrogate import SURROGATES, rank_metrics, ridge, seeing
-from natlib.teach.checks import check, numbers, require, same, says, tabled
+from natlib.teach.checks import judged, numbers, require, same, says, tabled
 
 HELD_OUT, LEARN_FROM, DRAWS, MAX_COLUMNS = 120, 80, 5, 12
 AHEAD = 0.05  # in Kendall's tau
@@ -25,7 +25,7 @@ def split_rows(n: int) -> tuple[IntMatrix, IntMatrix]:
     return np.sort(order[HELD_OUT:]), np.sort(order[:HELD_OUT])
 
 
-@check("Tau", ())
+@judged("Tau", ())
 def check_kendall(ask, say):
     """Judges `kendall(a, b)`: Kendall's tau, with ties."""
     random = [np.random.default_rng(seed).integers(0, 8, size=(2, 30)) for seed in range(10)]
@@ -55,7 +55,7 @@ class _Spy(RegressorMixin, BaseEstimator):
         return rows * 10.0 + len(self.seen) / 1000
 
 
-@check("The vector of guesses", lambda make_model, X, y: y.shape)
+@judged("The vector of guesses", lambda make_model, X, y: y.shape)
 def check_unseen(unseen_guesses, say):
     """Judges `unseen_guesses(make_model, X, y, folds, seed)`: 43 rows, in no order, in 4 folds."""
     rows = np.random.default_rng(1).permutation(43)
@@ -78,7 +78,7 @@ def check_unseen(unseen_guesses, say):
     require(ask(4)[1] != log, say.seed)
 
 
-@check()
+@judged()
 def check_within(tau_within, say):
     """Judges `tau_within(groups, y, guesses)`: groups reversed inside and in order outside."""
     groups = np.array([7, 2, 7, 2, 7, 2, 7, 2, 30, 30, 30])
@@ -106,7 +106,7 @@ def _held_out_tau(make_model, X: IntMatrix, y: NDArray) -> float:
     return float(np.mean(taus))
 
 
-@check()
+@judged()
 def check_features(ask, say):
     """Judges `my_features(X)` by how ridge regression ranks the held-out rows."""
     space, archive = SearchSpace.pocket(), pd.read_csv(DATA / "archives" / "pocket_animals.csv")
