@@ -271,14 +271,12 @@ pd.DataFrame(
 # - *RBF ensemble*: a smooth function, exact measurements. Good where noise is small; nothing to tune.
 # - *Ridge*: every column adds its share, whatever the others say. So it knows no *interactions*, such
 #   as a depth that helps more at a large resolution. Good with very few examples.
-# - *Gaussian process*: a smooth random function plus noise; it answers with the mean of all such functions,
-#   each as likely as the examples make it, and learns how smooth and how noisy they are. Good with few
-#   examples; the cost grows with the cube of their number.
+# - *Gaussian process*: the mean of all smooth functions, each weighed by how well it fits; how smooth and
+#   how noisy, it learns. Good with few examples; the cost grows with the cube of their number.
 # - *Random forest*: splits at single genes, so predictions change in jumps. Good with many examples and
 #   without tuning, poor along a slope.
-# - *Support vector regression* (SVR): a sum of bumps at some of the examples, the *support vectors*. Misses
-#   below a margin cost nothing, larger ones in proportion, not squared. Good with outliers; how smooth
-#   it is must be set.
+# - *Support vector regression* (SVR): a sum of bumps at some examples; small misses cost nothing, large
+#   ones are not squared. Good with outliers; how smooth it is must be set.
 # - *Neural network*: any function. Good with many examples; with few it needs a penalty, as here.
 
 # %%

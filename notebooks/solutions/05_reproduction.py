@@ -209,7 +209,7 @@ arch = Architecture.from_dict(read_string(str(m2.architecture)))
 counted = CostTable(space, num_classes=1000).madds(space.encode(arch))[0] / 1e6
 print(f"{m2.architecture}: {counted:.1f}M counted, {m2.madds:g}M published")
 ratio = networks.counted_madds / 1e6 / networks.madds
-print(f"counted by published, {len(ratio)} networks: {ratio.min():.3f} to {ratio.max():.3f}")
+print(f"counted by published, {len(ratio)} networks: {ratio.min():.4f} to {ratio.max():.4f}")
 alt = f"ImageNet: four points of the paper; NAT-M2 was counted {m2.madds - counted:.0f}M further left."
 plots.show(draw_panel("imagenet", results, networks), alt)
 
