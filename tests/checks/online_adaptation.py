@@ -26,7 +26,7 @@ def shaped(shape):
     return lambda step, peak, first, n, each: peak * shape((step - first) / (n * each))
 
 
-def shares(X, gene, space, smoothing):
+def shares(X, gene, space, smoothing=1.0):
     return gene_distribution(X, space, smoothing)[gene, : space.upper[gene] + 1]
 
 
@@ -38,7 +38,7 @@ def counted(X, gene, space, smoothing=1.0, *, lower=True, real_only=False):
     return counts / (len(X) if real_only else counts.sum())
 
 
-def shares_of_three(X, gene, space, smoothing):
+def shares_of_three(X, gene, space, smoothing=1.0):
     """Takes it for granted that a stage has three layers at most."""
     seen = X[X[:, gene - 1] > 0] if gene >= 2 and (gene - 2) % 3 else X
     return counted(seen, gene, space, smoothing)
@@ -167,14 +167,26 @@ WRONG = {
         ("quarter wave", shaped(lambda x: math.cos(math.pi / 2 * x)), "half wave"),
     ],
     "check_gene_shares": [
-        ("not smoothed", lambda X, g, s, c: counted(X, g, s, 0), "probability zero"),
-        ("real ones only below", lambda X, g, s, c: counted(X, g, s, c, real_only=True), "add up"),
-        ("always by one", lambda X, g, s, c: shares(X, g, s, 1.0), "smoothing 0.5"),
-        ("uniform", lambda X, g, s, c: np.full(s.upper[g] + 1, 1 / (s.upper[g] + 1)), "count each"),
-        ("first layer skipped", lambda X, g, s, c: counted(X, g, s, c, lower=False), "space.lower"),
+        ("not smoothed", lambda X, g, s, c=1.0: counted(X, g, s, 0), "probability zero"),
+        (
+            "real ones only below",
+            lambda X, g, s, c=1.0: counted(X, g, s, c, real_only=True),
+            "add up",
+        ),
+        ("always by one", lambda X, g, s, c=1.0: shares(X, g, s, 1.0), "smoothing 0.5"),
+        (
+            "uniform",
+            lambda X, g, s, c=1.0: np.full(s.upper[g] + 1, 1 / (s.upper[g] + 1)),
+            "count each",
+        ),
+        (
+            "first layer skipped",
+            lambda X, g, s, c=1.0: counted(X, g, s, c, lower=False),
+            "space.lower",
+        ),
         ("asks everybody", counted, "decide anything"),
-        ("values seen only", lambda X, g, s, c: np.unique(X[:, g]) * 1.0, "shape"),
-        ("one space", lambda X, g, s, c: shares_of_three(X, g, s, c), "max_depth"),
+        ("values seen only", lambda X, g, s, c=1.0: np.unique(X[:, g]) * 1.0, "shape"),
+        ("one space", lambda X, g, s, c=1.0: shares_of_three(X, g, s, c), "max_depth"),
     ],
     "check_distillation_loss": [
         ("labels only", lambda x, t, y, T: F.cross_entropy(x, y), "one of the two parts"),

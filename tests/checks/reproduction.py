@@ -275,7 +275,7 @@ WRONG = {
         ("a table", lambda t, c: t[t.network == "C"][["dataset", "network"]], "list of pairs"),
         ("names only", lambda t, c: [name for _, name in dominated(t, c)], "no pair of the table"),
         ("network first", lambda t, c: [p[::-1] for p in dominated(t, c)], "name of a data set"),
-        ("always MAdds", lambda t, c: dominated(t, "madds"), "Network D"),
+        ("always MAdds", lambda t, c: dominated(t, "madds"), "network D"),
     ],
     "check_read_string": [
         ("an Architecture", Architecture.from_string, "Return a dict"),

@@ -34,10 +34,10 @@ def check_gene_shares(gene_shares, say):
     """Judges `gene_shares(X_best, gene, space, smoothing)`: smoothed shares of each value."""
     space = SearchSpace.pocket()
 
-    def ask(X, gene, smoothing=1.0, space=space):
+    def ask(X, gene, space=space, *smoothing):  # 1 by default
         top = int(space.upper[gene])
         what = f"The vector of shares of gene {gene}, one for each value from 0 to {top},"
-        return asking(gene_shares, what, (top + 1,))(X, gene, space, smoothing)
+        return asking(gene_shares, what, (top + 1,))(X, gene, space, *smoothing)
 
     X = np.tile(space.encode(space.smallest()), (6, 1))
     X[:, 0] = [0, 2, 4, 2, 0, 2]
@@ -46,7 +46,7 @@ def check_gene_shares(gene_shares, say):
     require(same(shares.sum(), 1), say.sum, sum=shares.sum())
     right = np.array([3, 1, 4, 1, 2]) / 11
     require(same(shares, right), say.count, shares=shares.round(3).tolist())
-    cases(ask, {say.smoothing: (X, 0, 0.5, np.array([5, 1, 7, 1, 3]) / 17)})
+    cases(ask, {say.smoothing: (X, 0, space, 0.5, np.array([5, 1, 7, 1, 3]) / 17)})
     first = ask(X, 2)
     require(first[0] == 0, say.first, share=first[0])
     X[-1, 3] = 5  # of six architectures, only the last has a second layer here
@@ -55,7 +55,7 @@ def check_gene_shares(gene_shares, say):
     for space_, message in ((space, say.random), (SearchSpace.paper(), say.paper)):
         X = space_.sample(60, 0)
         for gene, right in enumerate(gene_distribution(X, space_, 2.0)):
-            cases(ask, {message: (X, gene, 2.0, space_, right[: space_.upper[gene] + 1])})
+            cases(ask, {message: (X, gene, space_, 2.0, right[: space_.upper[gene] + 1])})
 
 
 @judged()
