@@ -271,7 +271,9 @@ checks.check_confirmed(confirmed)
 # at the resolutions (the first two digits) of the two fronts with different costs.
 
 # %% tags=["solution"]
-print(f"rank correlation of the halves: {archive.top1_err_a.corr(archive.top1_err_b, 'spearman'):.2f}")
+print(
+    f"rank correlation of the halves: {archive.top1_err_a.corr(archive.top1_err_b, 'spearman'):.2f}"
+)
 fronts = {cost: front_of(archive, "top1_err", cost) for cost in ("madds", "params")}
 digits = {cost: pd.Series(sorted(front)).str[:2].value_counts() for cost, front in fronts.items()}
 pd.DataFrame(digits).fillna(0).astype(int).rename_axis("resolution on the front of error and")

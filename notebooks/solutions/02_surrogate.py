@@ -253,7 +253,9 @@ alt = "How much the favourites are overrated: " + ", ".join(
 plots.show(figure, alt)
 
 # %%
-table = {name: pd.DataFrame(curve).agg(["mean", "sem"]).round(2).T for name, curve in curves.items()}
+table = {
+    name: pd.DataFrame(curve).agg(["mean", "sem"]).round(2).T for name, curve in curves.items()
+}
 pd.concat(table, axis=1).rename_axis("favourites")
 
 # %% [markdown]

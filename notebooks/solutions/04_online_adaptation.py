@@ -191,6 +191,7 @@ checks.check_untried(untried)
 # of the absolute differences of their shares: 0 if they are equal, 1 if they have nothing in common.
 # Compare smoothing 1 with next to none, gene by gene.
 
+
 # %% tags=["solution"]
 def distance_from_uniform(gene: int, smoothing: float) -> float:
     shares = gene_shares(best, gene, pocket, smoothing)[pocket.lower[gene] :]

@@ -58,6 +58,7 @@ def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], 
             cases(ask, judge(ask, say) or {})
             passed(say.passed)
 
+        del run.__wrapped__  # so that help shows the argument
         return run
 
     return made
