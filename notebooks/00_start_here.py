@@ -48,14 +48,15 @@ print(f"Profile '{get_profile().name}': the notebooks say at their top how long 
 # Training takes a long time, and the best network for *your* pictures on *your* device need not be
 # the best for somebody else. **Neural Architecture Transfer** (NAT) finds many networks at once, from
 # cheap to accurate, for a *target task* that has just arrived: labelled pictures of some classes. It
-# starts from a *supernet*: one network that holds the weights of very many smaller ones, its
-# *subnets*, and that was pre-trained on another task. The *architecture* of a subnet says how many
+# starts from a *supernet*: one network that holds the weights (what training adjusts) of very many
+# smaller ones, its *subnets*, and that was pre-trained on another task. The *architecture* of a subnet says how many
 # layers it has, and how large each is.
 #
 # After a first training on the target task, the *warm-up*, two things alternate. **Search** looks for
 # good architectures. Measuring a subnet takes time, so a *surrogate*, a model that predicts the error
-# of an architecture, is asked instead, thousands of times, by the search algorithm *NSGA-III*. Only a
-# few promising *candidates* are measured; they join the *archive*, the list of all that were measured.
+# of an architecture, is asked instead, thousands of times, by the search algorithm *NSGA-III*: it breeds
+# new architectures from good ones, over and over. Only a few promising *candidates* are measured; they
+# join the *archive*, the list of all that were measured.
 # **Adaptation** trains the supernet further, above all those parts of it that the best of the archive
 # use. At the end four of the best are reported: M1, the cheapest of them, to M4, the most accurate.
 # The map shows every step; you need not understand each box yet.
@@ -133,7 +134,7 @@ for name in data.TARGETS:
 # The supernet was trained on the animals for a while; then several hundred subnets were measured on
 # the validation split, and recorded. The *top-1 error* (`top1_err`) is the share of pictures whose
 # most probable class is not the right one, in percent; *MAdds*, our first measure of cost, are the
-# multiply-adds that a subnet spends on one picture. Both are *objectives*: each should be small. In
+# multiply-adds (a product, added to a sum) that a subnet spends on one picture. Both are *objectives*: each should be small. In
 # code, `F` is the matrix of objectives, one row for each subnet and one column for each objective.
 
 # %%
@@ -184,7 +185,7 @@ print("Your turn." if guess is None else f"Near enough: it needs {share:.0f}% of
 #   say nothing about the paper's.
 # - The environment variable `NATLIB_PROFILE=paper` chooses the paper's scale, with settings of its
 #   authors' later framework (notebook 05 estimates how long that takes). The paper reports about one
-#   GPU-day for a search on CIFAR-10; which schedule that was is not known.
+#   GPU-day (a day of one graphics processor) for a search on CIFAR-10; which schedule that was is not known.
 # - The archive above was measured once, with weights that no longer changed; in NAT they adapt.
 #
 # ## Recap

@@ -161,8 +161,9 @@ for name, part in largest.blocks[5].named_children():  # the second layer of sta
 # A layer is *elastic* if it can work as any smaller one. Each depthwise convolution stores its
 # largest kernels only. A smaller kernel is the *centre* of the next larger one, flattened and
 # multiplied by a learned matrix, one matrix for all channels of the layer. Fresh matrices are
-# identities, so the smaller kernel begins as a crop. (With kernels up to 7, as in the paper, the loop
-# below runs twice: 7 to 5, then 5 to 3.)
+# identities, so the smaller kernel begins as a crop. A layer's dict `kernel_matrices` holds them: `"5to3"` is
+# 9x9, as a flattened 3x3 kernel is nine numbers. (With kernels up to 7, as in the paper, the loop below
+# runs twice: 7 to 5, then 5 to 3.)
 
 # %%
 show_source(layers.ElasticBlock.depthwise_weight)

@@ -178,7 +178,8 @@ plots.show(figure, alt)
 # **What do you notice?** One member is a lottery ticket (compare its worst with its best seed); the
 # mean of many ranks reliably. But look at the slope: the ensemble's cloud is flatter than the dashed
 # line where prediction equals measurement. Each member misses about half the genes and falls back to
-# the middle for what it cannot see. (The third panel is a rival that we meet below.)
+# the middle for what it cannot see. (The third panel is a rival that we meet below, a *Gaussian
+# process*: it takes the error for a smooth random function that was measured with noise.)
 #
 # ## Why ranks matter more than errors
 #
@@ -270,12 +271,12 @@ pd.DataFrame(
 # - *RBF ensemble*: a smooth function, exact measurements. Good where noise is small; nothing to tune.
 # - *Ridge*: every column adds its share, whatever the others say. So it knows no *interactions*, such
 #   as a depth that helps more at a large resolution. Good with very few examples.
-# - *Gaussian process*: a smooth function plus noise; how smooth and how noisy, it learns. Good with few
-#   examples; the cost grows with the cube of their number.
+# - *Gaussian process*: the mean of all smooth functions, each weighed by how well it fits; how smooth and
+#   how noisy, it learns. Good with few examples; the cost grows with the cube of their number.
 # - *Random forest*: splits at single genes, so predictions change in jumps. Good with many examples and
 #   without tuning, poor along a slope.
-# - *Support vector regression*: a smooth function; large misses are not squared. Good with outliers;
-#   how smooth it is must be set.
+# - *Support vector regression* (SVR): a sum of bumps at some examples; small misses cost nothing, large
+#   ones are not squared. Good with outliers; how smooth it is must be set.
 # - *Neural network*: any function. Good with many examples; with few it needs a penalty, as here.
 
 # %%

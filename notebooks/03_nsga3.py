@@ -182,8 +182,8 @@ pd.DataFrame(rows).groupby("objectives").mean().round(2)
 # ## The simplex of directions
 #
 # Where do the directions come from? For $m$ objectives take all points whose coordinates are multiples
-# of $1/p$, not negative, and add up to 1 (Das and Dennis). They lie on a *simplex*: a line for two
-# objectives, a triangle for three. To each leads a direction from the ideal point. As $p$ pieces are
+# of $1/p$, not negative, and add up to 1: the *Das-Dennis* points, a regular grid named after its authors.
+# They lie on a *simplex*: a line for two objectives, a triangle for three. To each leads a direction from the ideal point. As $p$ pieces are
 # shared out among $m$ objectives, there are $\binom{m+p-1}{p}$ of them.
 #
 # For $m = 3$ and $p = 2$ that is $\binom{4}{2} = 6$: the three corners, such as $(1, 0, 0)$, and the

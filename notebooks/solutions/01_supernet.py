@@ -79,10 +79,28 @@ table = {
 }
 pd.DataFrame(table).astype(float).rename_axis("layers").round(4)
 
+# %% [markdown]
+# How many percent of all architectures have 18 layers or more?
+
+
+# %% tags=["stub"]
+def deep_share() -> float:
+    """Returns the percentage of all architectures that have 18 layers or more."""
+    raise NotImplementedError("Exercise 1: add up a column")
+
+
+# %% tags=["solution"]
+def deep_share() -> float:
+    return 97.26
+
+
+# %% tags=["check"]
+checks.check_deep_share(deep_share)
+
 # %% [markdown] tags=["solution"]
-# Nearly all architectures of the space are deep: a further layer multiplies their number by nine. If
-# training drew uniformly over *architectures*, it would hardly ever meet a shallow one. So
-# `space.sample` draws uniformly over *depths*. Python's integers are exact however large they get; an
+# Nearly all architectures of the space are deep, 97% of them with 18 layers or more: a further layer
+# multiplies their number by nine. If training drew uniformly over *architectures*, it would hardly ever
+# meet a shallow one (0.05% have 15 layers). So `space.sample` draws uniformly over *depths*. Python's integers are exact however large they get; an
 # int64 of numpy would overflow here and say nothing.
 
 # %% [markdown]
@@ -138,8 +156,9 @@ pd.DataFrame(kernels, index=[f"expand {e}" for e in (3, 4, 6)]).rename_axis("80 
 
 # %% [markdown] tags=["solution"]
 # The two 1x1 convolutions cost most, because they mix all channels with all channels. Hence kernels
-# are cheap and expand ratios are dear, above all in the first layer of a stage, whose expansion works
-# at the larger side, before the stride.
+# are cheap and expand ratios are dear: from 3x3 to 7x7 costs 24% more, from expand ratio 3 to 6 twice as
+# much. In the first layer of a stage the expansion works at the larger side, before the stride, so there
+# it weighs even more.
 
 # %% [markdown]
 # ## Exercise 3 · The dearest gene (10 minutes)
@@ -194,8 +213,8 @@ pd.DataFrame(rows).T
 
 # %% [markdown] tags=["solution"]
 # Width and resolution multiply nearly everything, so they come first wherever much of their range is
-# left. Where width is at its largest and resolution nearly so, as in M4, it is a layer that the network
-# does not have yet, in the first stage, where pictures are large. The largest total has the largest
+# left. M4 has the largest width (the third digit of its string is 1) and step 12 of 16 in resolution:
+# there it is a layer that the network does not have yet, in the first stage, where pictures are large. The largest total has the largest
 # difference too, because every row starts from the same network.
 
 # %% [markdown]
@@ -315,10 +334,30 @@ table = {"points lost": {name: row.mean() for name, row in rows.items()}}
 table["standard error"] = {name: row.std() / np.sqrt(len(row)) for name, row in rows.items()}
 pd.DataFrame(table).round(2)
 
+# %% [markdown]
+# What may be said of the matrices?
+
+
+# %% tags=["stub"]
+def do_they_help() -> str:
+    """Returns `"they help"`, `"they harm"` or `"cannot be told"`."""
+    raise NotImplementedError("Exercise 5: say what the numbers allow")
+
+
+# %% tags=["solution"]
+def do_they_help() -> str:
+    return "cannot be told"
+
+
+# %% tags=["check"]
+checks.check_how_sure(do_they_help)
+
 # %% [markdown] tags=["solution"]
-# Compare each loss with twice its standard error, and remember that of several subnets one may
-# exceed it by luck: the mean over all four is the better question. At pocket scale the matrices have
-# stayed close to identities (notebook 1 prints how close), and part of what a crop spoils is mended by
-# recalibrating the batch norm. So if the loss can hardly be told from zero, that is a result too: no
-# claim of "half a point better" should rest on it. At the paper's scale kernels shrink from 7x7 to
-# 3x3 and training is longer; this experiment says nothing about that.
+# Over all four the loss is about half a point, 1.4 standard errors: chance alone moves it as far in one
+# of six experiments. One subnet loses more than twice its standard error and another seems to gain; of
+# four, one may do so by luck, and to pick it after looking would be no evidence. So "half a point
+# better" cannot be claimed, nor "no difference". More pictures would decide: with four times as many the
+# standard error is half as large. (Notebook 1 prints how close the matrices have stayed to identities.
+# Recalibrating the batch norm may mend part of what a crop spoils; measure without it to find out.) At
+# the paper's scale kernels shrink from 7x7 to 3x3 and training is longer; this experiment says nothing
+# about that.

@@ -4,7 +4,7 @@ import numpy as np
 from pymoo.indicators.gd_plus import GDPlus
 from pymoo.indicators.igd import IGD
 from pymoo.indicators.igd_plus import IGDPlus
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
 from natlib.search import non_dominated
 from natlib.space import Architecture
@@ -18,6 +18,12 @@ def scaled(F):
 def pseudo(F, *, good=lambda f: 1 - f, axis=1, scale=scaled):
     values = good(scale(F)) + 1e-12
     return values / values.sum(axis=axis, keepdims=True)
+
+
+def scaled_in_place(F):
+    F -= F.min(axis=0)
+    F /= F.max(axis=0)
+    return (1 - F) / (1 - F).sum(axis=1, keepdims=True)
 
 
 def intervals(F, *, swap=False, best=max, scale=scaled, empty=True):
@@ -122,6 +128,21 @@ def by_front(F):
     return (F - front.min(axis=0)) / np.ptp(front, axis=0)
 
 
+def by_zip(archive, table):
+    made = archive.copy()
+    made["latency_ms"] = [
+        float(table.latency_ms(table.space.encode(Architecture.from_string(name))[None])[0])
+        for name in archive.architecture
+    ]
+    return made
+
+
+def merged(archive, table):
+    """Rows that are there twice come out four times."""
+    made = archive[["architecture"]].assign(latency_ms=latencies(archive, table))
+    return archive.merge(made, on="architecture")
+
+
 RIGHT = {
     "check_chebyshev": [choose, lambda F, w: (scaled(F) * (w / w.sum())).max(axis=1).argmin()],
     "check_pseudo_weights": [pseudo],
@@ -136,8 +157,14 @@ RIGHT = {
         lambda F: np.array(deciding(F)[::-1]),
         lambda F: {*deciding(F)},
     ],
-    "check_with_latency": [lambda a, t: a.assign(latency_ms=latencies(a, t))],
+    "check_with_latency": [lambda a, t: a.assign(latency_ms=latencies(a, t)), by_zip],
     "check_knee": [lambda F: choose(F, np.ones(F.shape[1]), method="knee")],
+    "check_never": [
+        lambda: 18,
+    ],
+    "check_everywhere": [
+        lambda: 0,
+    ],
 }
 WRONG = {
     "check_chebyshev": [
@@ -156,6 +183,12 @@ WRONG = {
         ("not scaled", lambda F: pseudo(F, scale=lambda F: F / F.max(axis=0)), "scaled"),
         ("not normalised", lambda F: 1 - scaled(F), "add up"),
         ("inverse", lambda F: pseudo(F, good=lambda f: 1 / (f + 1e-6)), "from the worst"),
+        ("scaled in place", scaled_in_place, "changed its argument"),
+        (
+            "two columns",
+            lambda F: np.pad(pseudo(F[:, :2]), ((0, 0), (0, F.shape[1] - 2))),
+            "right in two",
+        ),
     ],
     "check_winning_weights": [
         ("weight of the second", lambda F: intervals(F, swap=True), "least"),
@@ -180,6 +213,16 @@ WRONG = {
             lambda F, z: igd_of(lambda gap: np.maximum(gap, 0))(F, z) * len(z),
             "become one",
         ),
+        (
+            "nearest of all",
+            lambda F, z: np.sqrt((np.maximum(F[:, None] - z, 0) ** 2).sum(axis=2)).min(),
+            "every reference point|become one|worse",
+        ),
+        (
+            "squares",
+            lambda F, z: ((np.maximum(F[:, None] - z, 0)) ** 2).sum(axis=2).min(axis=0).mean(),
+            "become one",
+        ),
     ],
     "check_rank_correlation": [
         ("values", lambda F: np.corrcoef(F, rowvar=False), "or ranks"),
@@ -190,6 +233,16 @@ WRONG = {
             "rank of the value",
         ),
         ("ties in order", ranks_by_order, "share the mean"),
+        (
+            "Kendall",
+            lambda F: np.array([[kendalltau(a, b).statistic for a in F.T] for b in F.T]),
+            "rank of the value",
+        ),
+        (
+            "least rank of equals",
+            lambda F: np.corrcoef(rankdata(F, axis=0, method="min"), rowvar=False),
+            "share the mean",
+        ),
     ],
     "check_deciding_tasks": [
         ("cost as well", lambda F: deciding(F, last=0), "cost always stays"),
@@ -212,11 +265,34 @@ WRONG = {
         ),
         ("by index", by_index, "its own architecture"),
         ("another column", lambda a, t: a.assign(latency=latencies(a, t)), "latency_ms"),
+        ("merged", merged, "keep their order"),
     ],
     "check_knee": [
         ("least volume", lambda F: volume(F, scale=by_front, best=np.argmin), "largest"),
         ("scaled by all", lambda F: volume(F, scale=scaled), "only the front"),
         ("not scaled", lambda F: volume(F, scale=lambda F: F), "Scale to"),
         ("least sum", lambda F: int(by_front(F).sum(axis=1).argmin()), "larger volume"),
+        ("largest of the worst", lambda F: int(by_front(F).max(axis=1).argmin()), "larger volume"),
+        (
+            "box to 1",
+            lambda F: int(np.prod(np.maximum(1 - by_front(F), 0), axis=1).argmax()),
+            "larger volume",
+        ),
+    ],
+    "check_never": [
+        ("those that are", lambda: 11, "NaN"),
+        ("of all", lambda: 29, "NaN"),
+        ("share", lambda: 18 / 29, "NaN"),
+        ("nothing", lambda: None, "return"),
+        ("list", lambda: [18], "one number"),
+        ("text", lambda: "18 of 29", "should hold numbers"),
+    ],
+    "check_everywhere": [
+        ("emoji", lambda: 1, "every seed"),
+        ("two", lambda: 2, "every seed"),
+        ("all", lambda: 11, "every seed"),
+        ("nothing", lambda: None, "return"),
+        ("list", lambda: [], "one number"),
+        ("name", lambda: "emoji", "should hold numbers"),
     ],
 }

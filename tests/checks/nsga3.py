@@ -3,6 +3,9 @@
 import numpy as np
 
 from natlib.search import non_dominated
+from natlib.space import SearchSpace
+
+POCKET = SearchSpace.pocket()
 
 
 def volume_by_grid_lines(F, reference):
@@ -51,15 +54,32 @@ def rivals(F):
     return (F[:, None] <= F[None]).all(axis=2).sum(axis=0) - 1
 
 
-def crowding(F, units=True, ends=np.inf):
+def crowding(F, units=True, ends=np.inf, back=True, constant=False):
     distance = np.zeros(len(F))
     for values in F.T:
-        order = np.argsort(values)
-        ranked = values[order]
-        scale = np.ptp(values) if units and np.ptp(values) else 1
-        distance[order[1:-1]] += (ranked[2:] - ranked[:-2]) / scale
-        distance[order[[0, -1]]] += ends
+        if np.ptp(values) or constant:
+            order = np.argsort(values)
+            ranked = values[order]
+            scale = np.ptp(values) if units and np.ptp(values) else 1
+            gaps = np.r_[ends, (ranked[2:] - ranked[:-2]) / scale, ends][: len(values)]
+            if back:
+                distance[order] += gaps
+            else:
+                distance += gaps[order]
     return distance
+
+
+def two_columns(F, n):
+    """Looks at the first two objectives only when it thins the last layer."""
+    layer, distance = peel(F), np.zeros(len(F))
+    for number in set(layer):
+        distance[layer == number] = crowding(F[layer == number, :2])
+    return np.lexsort([-distance, layer])[:n]
+
+
+def sorted_in_place(F, reference):
+    F[:] = F[np.argsort(F[:, 0], kind="stable")]
+    return volume_by_grid_lines(F, reference)
 
 
 def survive(F, n, sign=-1, **options):
@@ -143,6 +163,12 @@ WRONG = {
         ("overlap twice", lambda F, r: (r - F).prod(axis=1).sum(), "overlap"),
         ("in the given order", volume_in_given_order, "sort"),
         ("beyond the reference", volume_without_limit, "beyond the reference"),
+        (
+            "sorted by the second objective",
+            lambda F, r: volume_in_given_order(F[np.argsort(F[:, 1])], r),
+            "overlap|other order",
+        ),
+        ("in place", sorted_in_place, "changed its argument"),
     ],
     "check_layers": [
         ("numbered from one", lambda F: peel(F) + 1, "number 0"),
@@ -161,6 +187,13 @@ WRONG = {
         ("units", lambda F, n: survive(F, n, units=False), "comparable"),
         ("distances again after each removal", thin_one_by_one, "again after each removal"),
         ("neighbours of other layers", crowding_of_all, "same layer"),
+        ("gap of another row", lambda F, n: survive(F, n, back=False), "back to the .row"),
+        (
+            "two columns only",
+            lambda F, n: two_columns(F, n),
+            "all objectives",
+        ),
+        ("constant counts", lambda F, n: survive(F, n, constant=True), "equal for all"),
     ],
     "check_close_holes": [
         ("sorted by gene", lambda genes: -np.sort(-genes, axis=1), "order"),
@@ -176,5 +209,6 @@ WRONG = {
         ("after the stride", lambda s, X: activation(s, X, before=False), "stride"),
         ("skipped layers", lambda s, X: activation(s, X, skipped=True), "skipped"),
         ("kernels", lambda s, X: activation(s, X, tensor="patches"), "padding"),
+        ("one space", lambda s, X: activation(POCKET, X), "not the size"),
     ],
 }

@@ -4,6 +4,7 @@ import math
 from itertools import combinations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from scipy.stats import binomtest, kendalltau, rankdata
 
@@ -25,7 +26,7 @@ def shaped(shape):
     return lambda step, peak, first, n, each: peak * shape((step - first) / (n * each))
 
 
-def shares(X, gene, space, smoothing):
+def shares(X, gene, space, smoothing=1.0):
     return gene_distribution(X, space, smoothing)[gene, : space.upper[gene] + 1]
 
 
@@ -37,11 +38,39 @@ def counted(X, gene, space, smoothing=1.0, *, lower=True, real_only=False):
     return counts / (len(X) if real_only else counts.sum())
 
 
+def shares_of_three(X, gene, space, smoothing=1.0):
+    """Takes it for granted that a stage has three layers at most."""
+    seen = X[X[:, gene - 1] > 0] if gene >= 2 and (gene - 2) % 3 else X
+    return counted(seen, gene, space, smoothing)
+
+
 def distil(logits, teacher, labels, t, *, student_t=True, factor=True, dim=1, detach=True):
     teacher = teacher.detach() if detach else teacher
     soft = (teacher / t).softmax(dim=dim)
     taught = F.cross_entropy(logits / t if student_t else logits, soft)
     return F.cross_entropy(logits, labels) + taught * (t**2 if factor else 1)
+
+
+def half_cut_off(logits, teacher, labels, t):
+    plain = F.cross_entropy(logits.detach(), labels)
+    return distil(logits, teacher, labels, t) - F.cross_entropy(logits, labels) + plain
+
+
+def by_logarithms(logits, teacher, labels, t):
+    soft = F.softmax(teacher.detach() / t, dim=-1)
+    hard = -torch.log_softmax(logits, 1)[range(len(labels)), labels].mean()
+    return hard - t**2 * (soft * torch.log_softmax(logits / t, 1)).sum(dim=1).mean()
+
+
+def without_gradients(logits, teacher, labels, t):
+    with torch.no_grad():
+        soft = torch.softmax(teacher.clone() / t, dim=1)
+    loss = F.cross_entropy(logits / t, soft, reduction="sum") * t**2
+    return (F.cross_entropy(logits, labels, reduction="sum") + loss) / len(labels)
+
+
+def in_double(logits, teacher, labels, t):
+    return distil(logits.double(), teacher.double(), labels, t)
 
 
 def divergence(logits, teacher, labels, t):
@@ -111,10 +140,20 @@ def more_lopsided_only(d):
 RIGHT = {
     "check_adaptation_rate": [rate],
     "check_gene_shares": [shares],
-    "check_distillation_loss": [distil],
+    "check_distillation_loss": [distil, by_logarithms, without_gradients, in_double],
     "check_misranked_share": [by_pairs],
-    "check_paired_differences": [differences],
+    "check_paired_differences": [
+        differences,
+        lambda *a: differences(*a).sort_index(ascending=False),
+        lambda *a: differences(*a).rename("gain"),
+    ],
     "check_sign_test": [coin, lambda d: min(1, twice_one_sided(d))],
+    "check_untried": [
+        lambda: 10,
+    ],
+    "check_contrary": [
+        lambda: 22.727,
+    ],
 }
 WRONG = {
     "check_adaptation_rate": [
@@ -128,13 +167,26 @@ WRONG = {
         ("quarter wave", shaped(lambda x: math.cos(math.pi / 2 * x)), "half wave"),
     ],
     "check_gene_shares": [
-        ("not smoothed", lambda X, g, s, c: counted(X, g, s, 0), "probability zero"),
-        ("real ones only below", lambda X, g, s, c: counted(X, g, s, c, real_only=True), "add up"),
-        ("always by one", lambda X, g, s, c: shares(X, g, s, 1.0), "smoothing 0.5"),
-        ("uniform", lambda X, g, s, c: np.full(s.upper[g] + 1, 1 / (s.upper[g] + 1)), "count each"),
-        ("first layer skipped", lambda X, g, s, c: counted(X, g, s, c, lower=False), "space.lower"),
+        ("not smoothed", lambda X, g, s, c=1.0: counted(X, g, s, 0), "probability zero"),
+        (
+            "real ones only below",
+            lambda X, g, s, c=1.0: counted(X, g, s, c, real_only=True),
+            "add up",
+        ),
+        ("always by one", lambda X, g, s, c=1.0: shares(X, g, s, 1.0), "smoothing 0.5"),
+        (
+            "uniform",
+            lambda X, g, s, c=1.0: np.full(s.upper[g] + 1, 1 / (s.upper[g] + 1)),
+            "count each",
+        ),
+        (
+            "first layer skipped",
+            lambda X, g, s, c=1.0: counted(X, g, s, c, lower=False),
+            "space.lower",
+        ),
         ("asks everybody", counted, "decide anything"),
-        ("values seen only", lambda X, g, s, c: np.unique(X[:, g]) * 1.0, "shape"),
+        ("values seen only", lambda X, g, s, c=1.0: np.unique(X[:, g]) * 1.0, "shape"),
+        ("one space", lambda X, g, s, c=1.0: shares_of_three(X, g, s, c), "max_depth"),
     ],
     "check_distillation_loss": [
         ("labels only", lambda x, t, y, T: F.cross_entropy(x, y), "one of the two parts"),
@@ -144,12 +196,14 @@ WRONG = {
         ("over pictures", lambda *a: distil(*a, dim=0), "over the classes"),
         ("teacher alone softened", lambda *a: distil(*a, student_t=False), "both sides"),
         ("teacher learns", lambda *a: distil(*a, detach=False), "reaches the teacher"),
+        ("half cut off", half_cut_off, "wrong gradient"),
+        ("all cut off", lambda x, t, y, T: distil(x.detach(), t, y, T), "wrong gradient"),
     ],
     "check_misranked_share": [
-        ("agreement", lambda a, b: 1 - by_pairs(a, b), "0 and 1"),
-        ("squares", by_matrix, "paired with itself"),
-        ("twice", lambda a, b: by_matrix(a, b, lambda n: n * (n - 1) / 2), "0 and 1"),
-        ("Kendall's tau", lambda a, b: kendalltau(a, b).statistic, "0 and 1"),
+        ("agreement", lambda a, b: 1 - by_pairs(a, b), "of 0, and"),
+        ("squares", by_matrix, "paired with itself|list the pairs"),
+        ("twice", lambda a, b: by_matrix(a, b, lambda n: n * (n - 1) / 2), "of 0, and"),
+        ("Kendall's tau", lambda a, b: kendalltau(a, b).statistic, "of 0, and"),
         ("ties below", lambda a, b: by_matrix(a, b, lambda n: n * (n - 1)), "tie"),
         (
             "displaced",
@@ -163,6 +217,7 @@ WRONG = {
         ("mean over iterations", over_iterations, "last iteration"),
         ("mean over seeds", by_task, "averaged"),
         ("all iterations", lambda s, a, b: differences_of_all(s, a, b), "other iterations"),
+        ("numbers only", lambda s, a, b: differences(s, a, b).to_numpy(), "3 pairs"),
     ],
     "check_sign_test": [
         ("one-sided", lambda d: coin(d, "greater"), "either side"),
@@ -171,6 +226,22 @@ WRONG = {
         ("share of wins", lambda d: np.mean(d > 0), "equally likely"),
         ("draw counts as loss", draws_as_losses, "draw"),
         ("64 bits", in_64_bits, "too large"),
+    ],
+    "check_untried": [
+        ("of all", lambda: 66, "lower"),
+        ("share", lambda: 10 / 66, "lower"),
+        ("below the lower bound, too", lambda: 13, "lower"),
+        ("nothing", lambda: None, "return"),
+        ("list", lambda: [10], "one number"),
+        ("text", lambda: "ten", "should hold numbers"),
+    ],
+    "check_contrary": [
+        ("front of the mean", lambda: 52.2, "half a"),
+        ("all pairs", lambda: 8.6, "half a"),
+        ("share", lambda: 0.227, "half a"),
+        ("ties count", lambda: 5 / 24 * 100, "half a"),
+        ("nothing", lambda: None, "return"),
+        ("half b", lambda: 37.5, "half a"),
     ],
 }
 

@@ -1,10 +1,15 @@
 """Answers to the exercises of notebook 05."""
 
+from collections import Counter
+from dataclasses import replace
+from math import ceil
+
 import numpy as np
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import cdist
 
-from natlib.data import folder_task
+from natlib.data import Split, folder_task
 from natlib.inputs.folders import stratified_cut
 from natlib.search import non_dominated
 from natlib.space import Architecture
@@ -85,16 +90,67 @@ def draw(
     return figure
 
 
+def as_points(dataset, results, networks):
+    figure = Figure(layout="constrained")
+    ax = figure.subplots()
+    for table, x, label in ((results, "madds", "paper"), (networks, "counted_madds", "counted")):
+        mine = table[table.dataset == dataset]
+        ax.scatter(mine[x] / (1e6 if label == "counted" else 1), mine.top1, label=label)
+    ax.set(title=dataset, xlabel="MAdds (M)", ylabel="top-1 (%)")
+    figure.legend()
+    return figure
+
+
+def drawn_by_pyplot(dataset, results, networks):
+    figure, ax = plt.subplots()
+    paper = results.query("dataset == @dataset").sort_values("madds", ascending=False)
+    mine = networks.query("dataset == @dataset")
+    ax.plot(paper.madds, paper.top1, "k--", label="in print")
+    ax.plot(mine.counted_madds / 10**6, mine.top1, "rx", label="counted")
+    ax.set_xlabel("cost: MAdds (M)")
+    ax.set_ylabel("Top-1 accuracy in %")
+    ax.legend()
+    plt.close(figure)
+    return figure
+
+
+def with_words(dataset, results, networks):
+    figure = draw(dataset, results, networks)
+    figure.axes[0].text(300, 80, "A remark.")
+    figure.axes[0].grid()
+    return figure
+
+
 def split(labels, share, seed):
+    rng = np.random.default_rng(seed)
+    return by_class(labels, lambda rows, n: rng.permutation(rows)[:n], share=share)
+
+
+def by_total(labels, share, seed):
     valid = stratified_cut(labels, round(share * len(labels)), seed)
     return np.delete(np.arange(len(labels)), valid), valid
 
 
-def by_class(labels, draw, least=1):
+def of_pictures(labels, share, seed):
+    """Goes through shuffled pictures and takes each while its class may still give one."""
+    left = {c: max(1, round(share * n)) for c, n in Counter(labels.tolist()).items()}
+    train, valid = [], []
+    for row in np.random.default_rng(seed).permutation(len(labels)).tolist():
+        left[int(labels[row])] -= 1
+        (valid if left[int(labels[row])] >= 0 else train).append(row)
+    return train, valid
+
+
+def by_class(labels, draw, least=1, share=0.2, count=round):
     """Returns a split that takes what `draw` chooses of the rows of each class."""
     rows = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    valid = np.concatenate([draw(r, max(least, round(0.2 * len(r)))) for r in rows])
+    valid = np.concatenate([draw(r, max(least, count(share * len(r)))) for r in rows])
     return np.setdiff1d(np.arange(len(labels)), valid), valid
+
+
+def counted_by(count, labels, share, seed):
+    rng = np.random.default_rng(seed)
+    return by_class(labels, lambda r, n: rng.permutation(r)[:n], share=share, count=count)
 
 
 def global_state(labels, share, seed):
@@ -167,6 +223,20 @@ def in_bytes(train, valid):
     return 100 * (train.labels[found] == valid.labels).float().mean().item()
 
 
+def brightness(split):
+    return Split(split.images.float().mean(dim=(1, 2, 3), keepdim=True), split.labels)
+
+
+def red(split):
+    return Split(split.images[:, :1], split.labels)
+
+
+def darkens(train, valid):
+    found = nearest(train, valid)
+    train.images.sub_(1)
+    return found
+
+
 def farthest(train, valid):
     found = cdist(flat(valid.images), flat(train.images)).argmax(dim=1)
     return 100 * (train.labels[found] == valid.labels).float().mean().item()
@@ -175,11 +245,25 @@ def farthest(train, valid):
 RIGHT = {
     "check_dominated": [dominated],
     "check_read_string": [read, lambda text: read_with(text, kernel_fastest)],
-    "check_panel": [draw],
-    "check_stratified_split": [split],
+    "check_panel": [draw, as_points, drawn_by_pyplot, with_words],
+    "check_stratified_split": [split, of_pictures],
     "check_training_hours": [hours],
-    "check_own_task": [task_by(class_and_number), task_by(lambda f: str(f).rsplit("_", 1)[0], 3)],
+    "check_own_task": [
+        task_by(class_and_number),
+        task_by(lambda f: str(f).rsplit("_", 1)[0], 3),
+        task_by(lambda f: f.with_name(f.name[:2]), 1),
+        task_by(lambda f: hash((f.parent.name, f.stem[:2]))),
+    ],
     "check_neighbour_accuracy": [nearest],
+    "check_needed": [
+        lambda: 787,
+    ],
+    "check_reported": [
+        lambda: "grouped",
+        lambda: np.str_("grouped"),
+        lambda: "GROUPED".lower(),
+        lambda: "grouped",
+    ],
 }
 WRONG = {
     "check_dominated": [
@@ -191,7 +275,7 @@ WRONG = {
         ("a table", lambda t, c: t[t.network == "C"][["dataset", "network"]], "list of pairs"),
         ("names only", lambda t, c: [name for _, name in dominated(t, c)], "no pair of the table"),
         ("network first", lambda t, c: [p[::-1] for p in dominated(t, c)], "name of a data set"),
-        ("always MAdds", lambda t, c: dominated(t, "madds"), "Network D"),
+        ("always MAdds", lambda t, c: dominated(t, "madds"), "network D"),
     ],
     "check_read_string": [
         ("an Architecture", Architecture.from_string, "Return a dict"),
@@ -225,15 +309,30 @@ WRONG = {
         ("overlap", lambda y, s, k: (np.arange(len(y)), split(y, s, k)[1]), "both sides"),
         ("not in proportion", not_stratified, "class"),
         ("rounded down", rounded_down, "at least one"),
+        ("rounded up", lambda *a: counted_by(ceil, *a), "rounded to the nearest"),
+        ("rounded down to one", lambda *a: counted_by(int, *a), "rounded to the nearest"),
+        ("by the total", by_total, "each class by itself"),
+        ("share fixed", lambda y, s, k: split(y, 0.2, k), "a share of 0.33"),
+        ("classes from 0 on", lambda y, s, k: split(y[: y.max() + 1], s, k), "neither side"),
         ("first of each class", lambda y, s, k: by_class(y, lambda r, n: r[:n]), "draw"),
         ("one left out", one_left_out, "neither side"),
     ],
     "check_training_hours": [
         ("no teacher", lambda *a: hours(*a, teacher=0), "who besides"),
-        ("one width", lambda n, p, r, w: hours(n, p, r, 1), "for each width"),
+        ("one width", lambda n, p, r, w: hours(n, p, r, 1), "one for each of two widths"),
         ("one iteration", lambda *a: hours(*a, each=lambda p: p.adapt), "one iteration|three"),
         ("minutes", lambda *a: hours(*a, seconds=60), "mind the unit"),
-        ("multiplied by the rate", lambda n, p, r, w: hours(n, p, 1 / r, w), "CIFAR-10"),
+        (
+            "multiplied by the rate",
+            lambda n, p, r, w: hours(n, p, 1 / r, w),
+            "two pictures a second",
+        ),
+        (
+            "one subnet a step",
+            lambda n, p, r, w: hours(n, replace(p, subnets_per_step=4), r, w),
+            "two subnets",
+        ),
+        ("two widths fixed", lambda n, p, r, w: hours(n, p, r, 2), "three widths"),
     ],
     "check_own_task": [
         ("no groups", task_by(None), "two splits"),
@@ -248,5 +347,28 @@ WRONG = {
         ("farthest", farthest, "least"),
         ("in bytes", in_bytes, "unsigned bytes"),
         ("neighbours in valid", lambda a, b: nearest(b, b), "predictions come from train"),
+        (
+            "brightness alone",
+            lambda a, b: nearest(brightness(a), brightness(b)),
+            "channels and pixels",
+        ),
+        ("red alone", lambda a, b: nearest(red(a), red(b)), "channels and pixels"),
+        ("in place", darkens, "changed its argument"),
+    ],
+    "check_needed": [
+        ("hours at a rate of 1", lambda: 18889, "divide by 24"),
+        ("one width", lambda: 500, "training_hours"),
+        ("without the teacher", lambda: 630, "training_hours"),
+        ("nothing", lambda: None, "return"),
+        ("text", lambda: "many", "should hold numbers"),
+        ("list", lambda: [787], "one number"),
+    ],
+    "check_reported": [
+        ("careless", lambda: "careless", "new user"),
+        ("the better", lambda: 100, "should be"),
+        ("nothing", lambda: None, "should be"),
+        ("both", lambda: "both", "should be"),
+        ("mean", lambda: 69.2, "should be"),
+        ("list", lambda: ["grouped"], "should be"),
     ],
 }

@@ -41,9 +41,19 @@ def choice(scale, sign=1):
 
 
 def staircase(archive, error, cost):
+    """Keeps one of those that are equal."""
     rows = archive.sort_values([cost, error])
     lowest = rows[error].cummin()
     return set(rows.architecture[rows[error] < lowest.shift(fill_value=np.inf)])
+
+
+def by_loop(archive, error, cost):
+    points = [*zip(archive.architecture, archive[error], archive[cost], strict=True)]
+    return {
+        name
+        for name, e, c in points
+        if not any(e2 <= e and c2 <= c and (e2, c2) != (e, c) for _, e2, c2 in points)
+    }
 
 
 def front(archive, columns, signs=(1, 1)):
@@ -53,9 +63,31 @@ def front(archive, columns, signs=(1, 1)):
 
 RIGHT = {
     "check_dominated": [lambda: {"F", "C"}, lambda: ["C", "F"]],
-    "check_best_within": [best_by_loop],
+    "check_best_within": [
+        best_by_loop,
+        lambda a, limit: min(
+            zip(a.top1_err, a.madds, a.architecture, strict=True),
+            key=lambda row: (row[1] > limit, *row[:2]),
+        )[2],
+        lambda a, limit: a[a.madds <= limit].nsmallest(1, ["top1_err", "madds"]).iat[0, 0],
+        lambda a, limit: (
+            a.query("madds <= @limit")
+            .sort_values("madds")
+            .set_index("architecture")
+            .top1_err.idxmin()
+        ),
+    ],
     "check_weighted_sum": [choice(scaled), lambda F, w: np.argmin((w * scaled(F)).sum(axis=1))],
-    "check_front_of": [staircase],
+    "check_front_of": [by_loop],
+    "check_halvings": [
+        lambda: "more",
+        lambda: np.str_("more"),
+        lambda: "more",
+        lambda: "".join("more"),
+    ],
+    "check_confirmed": [
+        lambda: 32.0,
+    ],
 }
 WRONG = {
     "check_dominated": [
@@ -64,6 +96,7 @@ WRONG = {
         ("the front", lambda: {"A", "B", "D", "E"}, "is not dominated"),
         ("not begun", lambda: set(), "2 more of the six are"),
         ("numbers", lambda: {2, 5}, "letters"),
+        ("the cheapest", lambda: {"A", "C", "F"}, "A is not dominated"),
     ],
     "check_best_within": [
         ("no limit", lambda a, limit: best_by_loop(a, np.inf), "limit was 350"),
@@ -73,6 +106,13 @@ WRONG = {
         ("the row's label as a string", lambda a, m: str(a.top1_err.idxmin()), "no architecture"),
         ("the limit excluded", strictly_below, "exactly"),
         ("first of equals", first_of_equals, "cheaper"),
+        (
+            "sorted by error alone",
+            lambda a, m: (
+                a[a.madds <= m].sort_values("top1_err", kind="stable").architecture.iloc[0]
+            ),
+            "cheaper",
+        ),
     ],
     "check_weighted_sum": [
         ("maximised", choice(scaled, -1), "Which end"),
@@ -82,6 +122,12 @@ WRONG = {
         ("weights swapped", lambda F, w: choice(scaled)(F, w[::-1]), "Which end|own column"),
         ("wrong axis", choice(lambda F: scaled(F, axis=1)), "."),
         ("the sum itself", lambda F, w: (scaled(F) @ w).min(), "number of one row"),
+        (
+            "best column",
+            lambda F, w: scaled(F)[:, w.argmax()].argmin(),
+            "least sum|really 0|in millions",
+        ),
+        ("two columns only", lambda F, w: (scaled(F)[:, :2] @ w[:2]).argmin(), "least sum"),
     ],
     "check_front_of": [
         ("columns fixed", lambda a, e, c: front(a, ["top1_err", "madds"]), "cost that was named"),
@@ -91,5 +137,22 @@ WRONG = {
         ("dominated ones", lambda a, e, c: {*a.architecture} - front(a, [e, c]), "cheapest"),
         ("a mask", lambda a, e, c: non_dominated(a[[e, c]].to_numpy()), "set of strings"),
         ("all but duplicates", lambda a, e, c: {*a.drop_duplicates(e).architecture}, "minimised"),
+        ("one of equals", staircase, "equal in both columns"),
+    ],
+    "check_halvings": [
+        ("less", lambda: "less", "Subtract"),
+        ("the same", lambda: "the same", "Subtract"),
+        ("capital", lambda: "More", "should be"),
+        ("a number", lambda: 2, "should be"),
+        ("a list", lambda: ["more"], "should be"),
+        ("nothing", lambda: None, "should be"),
+    ],
+    "check_confirmed": [
+        ("a share", lambda: 0.32, "how many of these"),
+        ("of b", lambda: 8 / 17 * 100, "half a"),
+        ("a count", lambda: 8, "how many of these"),
+        ("both", lambda: 8 / 34 * 100, "half a"),
+        ("a list", lambda: [32], "one number"),
+        ("text", lambda: "32%", "should hold numbers"),
     ],
 }

@@ -1,11 +1,14 @@
 """Answers to the exercises of notebook 01."""
 
 import copy
+from collections import Counter
+from functools import cache
 from itertools import product
 from math import ceil
 
 import numpy as np
 import torch
+from numpy.polynomial import Polynomial
 from torch import nn
 
 from natlib.supernet import Supernet
@@ -106,16 +109,84 @@ def by_modules(net):
     return made
 
 
+def from_state(net):
+    made = Supernet(net.space, net.num_classes)
+    state = net.state_dict().items()
+    made.load_state_dict({k: torch.eye(len(v)) if "matrices" in k else v for k, v in state})
+    return made
+
+
+def by_names(net):
+    made = copy.deepcopy(net)
+    with torch.no_grad():
+        for weights in made.weight_sets:
+            for block in weights.blocks[1:]:
+                for matrix in block.kernel_matrices.values():
+                    matrix.copy_(torch.eye(len(matrix)))
+    return made
+
+
+def one_width(net):
+    made = copy.deepcopy(net)
+    for name, parameter in made.named_parameters():
+        if "kernel_matrices" in name and not name.startswith(tuple(list_of_sets(net)[1:])):
+            parameter.data = torch.eye(len(parameter))
+    return made
+
+
+def list_of_sets(net):
+    names = [name for name, _ in net.named_parameters() if "kernel_matrices" in name]
+    return sorted({".".join(name.split(".")[:2]) + "." for name in names})
+
+
 def fresh(net):
     return Supernet(net.space, net.num_classes)
 
 
+def count_by_polynomials(layers, stages, choices, min_depth, max_depth):
+    stage = Polynomial([choices**d * (d >= min_depth) for d in range(max_depth + 1)], symbol="d")
+    ways = np.array([1], dtype=object)
+    for _ in range(stages):
+        ways = np.convolve(ways, np.array([int(c) for c in stage.coef], dtype=object))
+    return int(ways[layers]) if layers < len(ways) else 0
+
+
+def count_stage_by_stage(layers, stages, choices, min_depth, max_depth):
+    ways = {0: 1}
+    for _ in range(stages):
+        more = Counter()
+        for n, before in ways.items():
+            for depth in range(min_depth, max_depth + 1):
+                more[n + depth] += before * choices**depth
+        ways = more
+    return ways.get(layers, 0)
+
+
+@cache
+def count_by_memory(layers, stages, choices, min_depth, max_depth):
+    if layers < 0 or stages == 0:
+        return int(layers == stages == 0)
+    depths = range(min_depth, max_depth + 1)
+    shape = stages - 1, choices, min_depth, max_depth
+    return sum(choices**d * count_by_memory(layers - d, *shape) for d in depths)
+
+
+EXACT = ("check_count",)  # floats and tensors are not
 RIGHT = {
-    "check_count": [count],
+    "check_count": [count, count_by_polynomials, count_stage_by_stage, count_by_memory],
     "check_block_madds": [madds],
     "check_dearest_gene": [dearest],
     "check_small_kernel": [chain],
-    "check_without_matrices": [replaced(), by_modules],
+    "check_without_matrices": [replaced(), by_modules, from_state, by_names],
+    "check_deep_share": [
+        lambda: 97.26,
+    ],
+    "check_how_sure": [
+        lambda: "cannot be told",
+        lambda: np.str_("cannot be told"),
+        lambda: " ".join(["cannot", "be", "told"]),
+        lambda: "cannot" + " be told",
+    ],
 }
 WRONG = {
     "check_count": [
@@ -136,6 +207,7 @@ WRONG = {
         ),
         ("no stride", lambda i, m, o, k, s, t: madds(i, m, o, k, s, 1), "become smaller"),
         ("rounded down", rounded_down, "rounded up"),
+        ("no expansion", lambda i, m, o, k, s, t: madds(0, m, o, k, s, t), "three convolutions"),
     ],
     "check_dearest_gene": [
         ("parameters", lambda s, c, x: c.params(raised(s, x)).argmax(), "cost"),
@@ -154,11 +226,28 @@ WRONG = {
         ("size ignored", lambda w, m, k: chain(w, m, 3), "shape"),
     ],
     "check_without_matrices": [
-        ("in place", replaced(clone=lambda net: net), "change a copy"),
-        ("shallow copy", replaced(clone=copy.copy), "change a copy"),
+        ("in place", replaced(clone=lambda net: net), "work on a copy"),
+        ("shallow copy", replaced(clone=copy.copy), "work on a copy"),
         ("ones", replaced(torch.ones), "diagonal"),
         ("zeros", replaced(torch.zeros), "diagonal"),
-        ("the first block is left out", replaced(first=1), "1 kernel matrices"),
+        ("the first block is left out", replaced(first=1), "1 kernel matrices|kernel matrices"),
         ("a new supernet", fresh, "other weights"),
+        ("one width only", one_width, "kernel matrices"),
+    ],
+    "check_deep_share": [
+        ("20 layers alone", lambda: 55.88, "18, 19 and 20"),
+        ("share", lambda: 0.9726, "add up"),
+        ("drawn", lambda: 8.77, "of all"),
+        ("17 too", lambda: 99.56, "18, 19 and 20"),
+        ("text", lambda: "97%", "should hold numbers"),
+        ("nothing", lambda: None, "return"),
+    ],
+    "check_how_sure": [
+        ("help", lambda: "they help", "beyond two"),
+        ("harm", lambda: "they harm", "beyond two"),
+        ("yes", lambda: "yes", "should be"),
+        ("no", lambda: False, "should be"),
+        ("nothing", lambda: None, "should be"),
+        ("a number", lambda: 0.48, "should be"),
     ],
 }

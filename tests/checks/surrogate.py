@@ -27,11 +27,11 @@ def tied_on_both_sides(a, b):
     rows, columns = np.triu_indices(len(a), 1)
     tied_a, tied_b = a[rows] == a[columns], b[rows] == b[columns]
     untied = (~tied_a | tied_b).sum() * (~tied_b | tied_a).sum()
-    return pairs(a, b).sum() / np.sqrt(untied) if np.ptp(a) else 0.0
+    return pairs(a, b).sum() / np.sqrt(untied) if np.ptp(a) and np.ptp(b) else 0.0
 
 
 def other(statistic):
-    return lambda a, b: 0.0 if np.ptp(a) == 0 else statistic(a, b).statistic
+    return lambda a, b: 0.0 if np.ptp(a) * np.ptp(b) == 0 else statistic(a, b).statistic
 
 
 def folds_of(n, folds, seed, shuffle=True):
@@ -92,6 +92,14 @@ def values_unshuffled(make_model, X, y, folds=5, seed=0):
     return cross_validate()(make_model, X[order], y, folds, seed)
 
 
+def unequal_folds(make_model, X, y, folds=5, seed=0):
+    order, size, guesses = np.random.default_rng(seed).permutation(len(X)), len(X) // folds, 0 * y
+    for fold in (order[i * size : (i + 1) * size] for i in range(folds)):
+        others = np.setdiff1d(order, fold)
+        guesses[fold] = make_model().fit(X[others], y[others]).predict(X[fold])
+    return guesses
+
+
 def within(groups, y, guesses):
     found = {}
     for group in set(groups.tolist()):
@@ -122,6 +130,12 @@ RIGHT = {
     "check_within": [within],
     "check_overrated": [gap],
     "check_features": [good_features],
+    "check_promise": [
+        lambda: "ridge",
+        lambda: np.str_("ridge"),
+        lambda: "RIDGE".lower(),
+        lambda: "ridge",
+    ],
 }
 WRONG = {
     "check_kendall": [
@@ -137,19 +151,25 @@ WRONG = {
         ("learns everything", cross_validate(fit="all"), "leave the fold out"),
         ("guesses in turn", cross_validate(place=False), "order of the rows"),
         ("not shuffled", cross_validate(shuffle=False), "shuffle before"),
-        ("learns one fold", cross_validate(fit="next"), "learn from the 30 rows"),
+        ("learns one fold", cross_validate(fit="next"), "learn from the 32 or 33"),
         ("seed not used", cross_validate(use_seed=False), "use the seed"),
         ("no seed", unseeded, "seed alone"),
         ("values not indexed", values_not_indexed, "belong together"),
         ("one split", one_split, "4 models"),
         ("values not shuffled along", values_unshuffled, "belong together"),
+        ("the rest is lost", unequal_folds, "4 models|once"),
     ],
     "check_within": [
-        ("over all", lambda g, y, p: dict.fromkeys((1, 2), kendall(y, p)), "different groups"),
+        ("over all", lambda g, y, p: dict.fromkeys(g.tolist(), kendall(y, p)), "different groups"),
         ("a list", lambda g, y, p: list(within(g, y, p).values()), "dict"),
         ("sorted first", lambda g, y, p: within(g, np.sort(y), np.sort(p)), "exactly reversed"),
         ("group numbers", lambda g, y, p: within(g, p, p), "exactly reversed"),
         ("absolute", lambda g, y, p: {k: abs(t) for k, t in within(g, y, p).items()}, "reversed"),
+        (
+            "ties ignored",
+            lambda g, y, p: {k: pairs(y[g == k], p[g == k]).mean() for k in set(g.tolist())},
+            "considers ties",
+        ),
     ],
     "check_overrated": [
         ("sign", lambda y, p, k: -gap(y, p, k), "subtracted from which"),
@@ -158,6 +178,7 @@ WRONG = {
         ("each by itself", lambda y, p, k: (np.sort(y) - np.sort(p))[:k].mean(), "same. row"),
         ("absolute", lambda y, p, k: abs(y - p)[np.argsort(p)[:k]].mean(), "two means"),
         ("not the mean", lambda y, p, k: (y - p)[np.argsort(p)[:k]].sum(), "on average"),
+        ("k from two", lambda y, p, k: (y - p)[np.argsort(p)[: min(k, 2)]].mean(), "all rows"),
     ],
     "check_features": [
         ("the genes", lambda X: X.astype(float), "do not tell"),
@@ -166,5 +187,13 @@ WRONG = {
         ("one vector", lambda X: np.log(COST.madds(X)), "rows"),
         ("centred", lambda X: good_features(X) - good_features(X).mean(axis=0), "by itself"),
         ("not finite", lambda X: np.where(X > 0, X, np.inf), "not finite"),
+    ],
+    "check_promise": [
+        ("rbf", lambda: "rbf", "highest"),
+        ("gp", lambda: "gp", "highest"),
+        ("nothing", lambda: None, "should be"),
+        ("a number", lambda: 0.3, "should be"),
+        ("another", lambda: "gp_onehot", "should be"),
+        ("a list", lambda: ["ridge"], "should be"),
     ],
 }

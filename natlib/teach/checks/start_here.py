@@ -1,12 +1,13 @@
 """Checks of the exercises of notebook 00: reading fronts, limits, weights."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
 from natlib.search import non_dominated
-from natlib.teach.checks import cases, passed, require, says
+from natlib.teach.checks import cases, judged, require, says, tabled
+
+check_halvings = tabled(__name__, "check_halvings")
+check_confirmed = tabled(__name__, "check_confirmed", shape=())
 
 
 def six_subnets() -> pd.DataFrame:
@@ -15,85 +16,71 @@ def six_subnets() -> pd.DataFrame:
     return pd.DataFrame({"error (%)": errors, "MAdds (M)": madds}, index=list("ABCDEF"))
 
 
-def _archive() -> pd.DataFrame:
-    """Returns an archive of six subnets, not in order; the second cost orders them otherwise."""
-    columns = {
-        "architecture": ["p", "q", "r", "s", "t", "u"],
-        "top1_err": [5.0, 9.0, 6.0, 6.0, 12.0, 9.5],
-        "madds": [900, 200, 500, 400, 100, 300],
-        "params": [10, 20, 30, 40, 50, 60],
-        "other_err": [6.0, 5.0, 4.0, 3.0, 2.0, 1.0],
-    }
-    return pd.DataFrame(columns, index=[7, 3, 9, 1, 5, 0])  # an index that is no place in the table
+def _archive(seed: int = 0) -> pd.DataFrame:
+    """Returns six subnets in no order, with an index that is no place; for a seed 30, with ties."""
+    if not seed:
+        return pd.DataFrame(says(check_front_of).archive, index=[7, 3, 9, 1, 5, 0])
+    F = np.random.default_rng(seed).integers(1, 9, size=(30, 2))
+    names = [f"n{number}" for number in range(30)]
+    return pd.DataFrame({"architecture": names, "top1_err": F[:, 0], "madds": F[:, 1]})
 
 
-def check_dominated(dominated: Callable[[], set[str]]) -> None:
-    """Judges which of the six subnets are said to be dominated."""
-    say, answer, table = says(check_dominated), dominated(), six_subnets()
-    fine = isinstance(answer, set | list | tuple | str) and set(answer) <= set(table.index)
-    require(fine, say.form, answer=answer)
+@judged()
+def check_dominated(ask, say):
+    """Judges `dominated()`: which of the six subnets another one dominates."""
+    answer, table = ask(), six_subnets()
+    fine = isinstance(answer, set | list | tuple | str | np.ndarray | pd.Series)
+    require(fine and set(answer) <= set(table.index), say.form, answer=answer)
     right = set(table.index[~non_dominated(table.to_numpy())])
     wrong, missing = sorted(set(answer) - right), len(right - set(answer))
     require(not wrong, say.front, wrong=wrong)
     require(not missing, say.missing, n=missing, verb="is" if missing == 1 else "are")
-    passed("these are dominated, and the others form the front.")
 
 
-def check_best_within(best_within: Callable[[pd.DataFrame, float], str]) -> None:
-    """Judges the choice within a limit."""
-    say, madds = says(check_best_within), _archive().set_index("architecture").madds
+@judged()
+def check_best_within(best_within, say):
+    """Judges `best_within(archive, limit)`: the best one within a limit."""
 
-    def ask(limit: float) -> str:
-        answer = best_within(_archive(), limit)
+    def ask(limit, seed=0):
+        answer = best_within(_archive(seed), limit)
         require(isinstance(answer, str), say.form, kind=type(answer).__name__)
-        require(answer in madds.index, say.unknown, answer=answer)
+        require(answer in {*_archive(seed).architecture}, say.unknown, answer=answer)
         return answer
 
-    cost = madds[ask(350)]
+    cost = _archive().set_index("architecture").madds[ask(350)]
     require(cost <= 350, say.beyond, cost=cost)
     cases(ask, {say.best: (350, "q"), say.all: (1000, "p")})
     cases(ask, {say.exact: (400, "s"), say.equal: (600, "s")})
-    passed("the best within each limit, and the cheapest of equals.")
+    for seed in range(1, 11):
+        table = _archive(seed)[lambda table: table.madds <= 5].set_index("architecture")
+        best = table.sort_values(["top1_err", "madds"]).iloc[0]
+        name = ask(5, seed)
+        require(name in table.index and (table.loc[name] == best).all(), say.random)
 
 
-def check_weighted_sum(choice: Callable[[np.ndarray, np.ndarray], int]) -> None:
-    """Judges the choice by a weighted sum of scaled objectives."""
-    say = says(check_weighted_sum)
-
-    def ask(F: object, weights: object) -> int:
-        answer = choice(np.array(F, dtype=float), np.array(weights, dtype=float))
-        whole = isinstance(answer, int | np.integer) and 0 <= answer < len(F)
-        require(whole, say.form, answer=answer)
-        return int(answer)
-
-    F, shifted = [[2, 9e6], [10, 1e6], [4, 3e6]], [[90, 3], [91, 2], [92, 1.9]]
-    table = {
-        say.worst: (F, [1, 0], lambda row: row != 1),
-        say.single: [(F, [1, 0], 0), (F, [0, 1], 1)],
-        say.units: (F, [0.9, 0.1], 0),
-        say.shifted: (shifted, [0.4, 0.6], 1),
-        say.swapped: (np.flip(shifted, axis=1), [0.6, 0.4], 1),
-    }
-    cases(ask, table)
+@judged("The number of the row", ())
+def check_weighted_sum(ask, say):
+    """Judges `weighted_sum_choice(F, weights)`: the row with the least sum of scaled objectives."""
     for seed in range(20):
-        rng, m = np.random.default_rng(seed), 2 + seed % 2
+        rng, m = np.random.default_rng(seed), 2 + seed % 3
         F = rng.dirichlet(np.ones(m), size=30) ** np.linspace(1, 4, m)
         F[0, 0] = 10  # far off, which stretches the range more than the deviation
         units, weights = 10.0 ** rng.integers(0, 7, size=m), rng.dirichlet(np.ones(m))
-        scaled = (F - F.min(axis=0)) / np.ptp(F, axis=0)
-        require(ask(F * units, weights) == (scaled @ weights).argmin(), say.random)
-    passed("weights choose what they should, in any units.")
+        F, scaled = np.vstack([F, F[:9]]) * units, (F - F.min(axis=0)) / np.ptp(F, axis=0)
+        found = ask(F, weights) % 30  # nine rows are there twice
+        require(found == (scaled @ weights).argmin(), say.random)
 
 
-def check_front_of(front_of: Callable[[pd.DataFrame, str, str], set[str]]) -> None:
-    """Judges the front of two named columns."""
-    say = says(check_front_of)
+@judged()
+def check_front_of(front_of, say):
+    """Judges `front_of(archive, error, cost)`: the front of two named columns."""
 
-    def ask(error: str, cost: str) -> set[str]:
-        answer = front_of(_archive(), error, cost)
-        fine = isinstance(answer, set) and all(isinstance(name, str) for name in answer)
+    def ask(error, cost, seed=0):
+        answer = front_of(_archive(seed), error, cost)
+        fine = isinstance(answer, set | list | tuple | pd.Series | np.ndarray)
+        fine = fine and all(isinstance(name, str) for name in answer)
         require(fine, say.form, kind=type(answer).__name__)
-        return answer
+        return set(answer)
 
     found = ask("top1_err", "madds")
     require("t" in found, say.cheapest)
@@ -104,4 +91,7 @@ def check_front_of(front_of: Callable[[pd.DataFrame, str, str], set[str]]) -> No
         say.error: ("other_err", "madds", {"t", "u"}),
     }
     cases(ask, table)
-    passed("the front of any two columns.")
+    for seed in range(1, 11):
+        names, *F = _archive(seed).to_numpy().T
+        right = {*names[non_dominated(np.array(F, float).T)]}
+        require(ask("top1_err", "madds", seed) == right, say.random)

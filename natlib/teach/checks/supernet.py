@@ -1,70 +1,39 @@
 """Checks of the exercises of notebook 01: counting, costs, kernel matrices."""
 
 import copy
-from collections.abc import Callable
-from functools import partial
-from itertools import product
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import nn
 
-from natlib.cost import CostTable, block_cost
+from natlib.cost import CostTable
 from natlib.layers import ElasticBlock
 from natlib.space import Block, SearchSpace
 from natlib.supernet import Supernet
-from natlib.teach.checks import asking, cases, passed, require, says, unlike
+from natlib.teach.checks import cases, judged, require, tabled
+
+check_block_madds = tabled(__name__, "check_block_madds", "The number of multiply-adds", ())
+check_deep_share = tabled(__name__, "check_deep_share", shape=())
+check_how_sure = tabled(__name__, "check_how_sure")
 
 
-def check_count(count: Callable[..., int]) -> None:
-    """Judges the number of architectures with so many layers."""
-    say, ask = says(check_count), asking(count, "The count")
-    sums = [sum(depths) for depths in product((2, 3, 4), repeat=3)]
-    table = {
-        say.one: (2, 1, 3, 1, 3, 9),
-        say.outside: [(0, 1, 3, 1, 3, 0), (4, 1, 3, 1, 3, 0)],
-        say.two: (3, 2, 2, 1, 2, 16),
-        say.three: [(n, 3, 5, 2, 4, sums.count(n) * 5**n) for n in range(6, 13)],
-    }
-    cases(ask, table, tolerance=0)
+@judged("The count", ())
+def check_count(ask, say):
+    """Judges `count(layers, stages, choices, min_depth, max_depth)`."""
     paper = SearchSpace.paper()
     shape = paper.n_stages, paper.n_layer_choices, paper.min_depth, paper.max_depth
     total = sum(ask(layers, *shape) for layers in range(10, 21))
     require(total == paper.size // len(paper.resolutions) // len(paper.widths), say.size)
-    passed("the counts add up to the size of the paper's space.")
 
 
-def check_block_madds(block_madds: Callable[..., int]) -> None:
-    """Judges the multiply-adds of an inverted residual."""
-    say, ask = says(check_block_madds), asking(block_madds, "The number of multiply-adds")
-    table = {
-        say.dense: (2, 4, 3, 3, 4, 1, unlike(128 + 2304 + 192)),
-        say.kernel: (2, 4, 3, 3, 4, 1, unlike(128 + 192 + 192)),
-        say.small: (2, 4, 3, 3, 4, 1, 128 + 576 + 192),
-        say.early: (2, 4, 3, 3, 4, 2, unlike(32 + 144 + 48)),
-        say.stride: (2, 4, 3, 3, 4, 2, 128 + 144 + 48),
-        say.odd: (2, 4, 3, 3, 5, 2, 200 + 324 + 108),
-    }
-    cases(ask, table, tolerance=0)
-    rng, choices = np.random.default_rng(0), ([3, 7], [1, 6], [1, 2], [7, 14])
-    for _ in range(20):
-        c_in, c_out = (8 * rng.integers(1, 20, size=2)).tolist()
-        kernel, expand, stride, side = (int(rng.choice(values)) for values in choices)
-        block = Block("", "residual", c_in, c_out, kernel, expand, stride, "relu", False, side)
-        found = ask(c_in, block.mid, c_out, kernel, side, stride)
-        require(found == block_cost(block).madds, say.random, block=block, found=found)
-    passed("the count agrees with natlib's for twenty random blocks.")
-
-
-def check_dearest_gene(dearest_gene: Callable[..., int]) -> None:
-    """Judges which gene costs most when it is raised."""
-    say = says(check_dearest_gene)
+@judged("The index of the gene", ())
+def check_dearest_gene(ask, say):
+    """Judges `dearest_gene(space, cost, x)`: the gene that adds most MAdds when it is raised."""
     for space in (SearchSpace.pocket(), SearchSpace.paper()):
         cost = CostTable(space, num_classes=10)
-        ask = asking(partial(dearest_gene, space, cost), "The index of the gene", (), say.changed)
         for x in [space.encode(space.smallest()), *space.sample(20, 1)]:
-            found = ask(x)
+            found = ask(space, cost, x)
             require(found in range(space.n_var), say.gene, found=found, last=space.n_var - 1)
             raised = np.tile(x, (space.n_var, 1))
             np.fill_diagonal(raised, space.upper)
@@ -72,12 +41,12 @@ def check_dearest_gene(dearest_gene: Callable[..., int]) -> None:
             ours = added[int(found)]
             seen = {"x": x.tolist(), "space": space, "found": found, "ours": ours}
             require(ours == added.max(), say.dearer, **seen)
-    passed("the dearest gene of 42 architectures.")
 
 
-def check_small_kernel(small_kernel: Callable[..., ArrayLike]) -> None:
-    """Judges the chain of kernel matrices against a layer of natlib."""
-    say, rng = says(check_small_kernel), np.random.default_rng(0)
+@judged("The {2}x{2} kernels", lambda weight, matrices, size: (len(weight), size, size))
+def check_small_kernel(ask, say):
+    """Judges `small_kernel(weight, matrices, size)` against a layer of natlib."""
+    rng = np.random.default_rng(0)
     weight = rng.normal(size=(8, 7, 7)).astype(np.float32)
     eye = {"7to5": np.eye(25, dtype=np.float32), "5to3": np.eye(9, dtype=np.float32)}
     learned = {name: rng.normal(size=m.shape).astype(np.float32) for name, m in eye.items()}
@@ -87,30 +56,26 @@ def check_small_kernel(small_kernel: Callable[..., ArrayLike]) -> None:
         for name, matrix in learned.items():
             layer.kernel_matrices[name].copy_(torch.from_numpy(matrix))
         five, three = (layer.depthwise_weight(size, 8)[:, 0].numpy() for size in (5, 3))
-    ask = asking(small_kernel, "The {2}x{2} kernels", lambda *given: (8, given[2], given[2]))
     centres = [(weight, eye, n, weight[:, edge:-edge, edge:-edge]) for n, edge in ((5, 1), (3, 2))]
     cases(ask, {say.stored: (weight, learned, 7, weight), say.centre: centres})
-    table = {say.five: (weight, learned, 5, five), say.three: (weight, learned, 3, three)}
-    cases(ask, table, tolerance=1e-4)
-    passed("the chain agrees with natlib's elastic layer.")
+    for message, right in ((say.five, five), (say.three, three)):
+        few = [(weight[:n], learned, right.shape[1], right[:n]) for n in (8, 3)]
+        cases(ask, {message: few}, tolerance=1e-4)
 
 
-def check_without_matrices(without_matrices: Callable[[Supernet], Supernet]) -> None:
-    """Judges the copy of a supernet whose kernel matrices are identities."""
+@judged()
+def check_without_matrices(ask, say):
+    """Judges `without_matrices(net)`: a copy of a supernet whose kernel matrices are identities."""
     torch.manual_seed(0)
-    say, net = says(check_without_matrices), Supernet(SearchSpace.pocket(), num_classes=2)
+    net = Supernet(replace(SearchSpace.pocket(), widths=(1.0, 1.2)), num_classes=2)
     for name, parameter in net.named_parameters():
         if "kernel_matrices" in name:
             nn.init.normal_(parameter)
-    before = copy.deepcopy(net.state_dict())
-    made = without_matrices(net)
+    before, made = copy.deepcopy(net.state_dict()), ask(net)
     require(isinstance(made, Supernet), say.form, kind=type(made).__name__)
-    kept = all(torch.equal(before[name], value) for name, value in net.state_dict().items())
-    require(kept, say.changed)
     right = {k: torch.eye(len(v)) if "kernel_matrices" in k else v for k, v in before.items()}
     wrong = [k for k, v in made.state_dict().items() if not torch.equal(v, right[k])]
     matrices = [name for name in wrong if "kernel_matrices" in name]
     others = [name for name in wrong if name not in matrices]
     require(not matrices, say.matrices, n=len(matrices), some=", ".join(matrices[:1]))
     require(not others, say.others, n=len(others), some=others[:1])
-    passed("all matrices are identities, and nothing else has changed.")
