@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from natlib.teach import learn
+
 
 def says(check: Callable) -> SimpleNamespace:
     """Returns what a check says, by name: its table in `sentences.toml`."""
@@ -101,6 +103,7 @@ def cases(ask: Callable, table: dict[str, tuple | list[tuple]], tolerance: float
 def passed(message: str) -> None:
     """Prints the one line of a check that was passed."""
     print(f"Passed: {message}")
+    learn.note_check()
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,167 @@
+"""Predictions before a figure, quizzes, feedback, and one page that reports them.
+
+Questions stand in `notebooks/questions.toml`, answers in `~/.natlib/answers.json` or the file that
+the environment variable `NATLIB_ANSWERS` names; if that is empty, they go with the kernel. Nothing
+waits for an answer. Pages without a kernel have the questions, too: there they unfold.
+"""
+
+import inspect
+import json
+import os
+import random
+import tomllib
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import cache, partial
+from pathlib import Path
+
+import ipywidgets as widgets
+from IPython.display import Markdown, display
+from jinja2 import Template
+
+from natlib import PROJECT
+from natlib.data import write_text
+
+PAGE = Path(__file__).with_name("report.md.jinja")
+_kept: dict[str, dict] = {"predict": {}, "quiz": {}, "check": {}, "feedback": {}}
+_shown: set[str] = set()  # outcomes that this kernel has shown
+
+
+@cache
+def questions() -> dict[str, dict]:
+    """Returns `predict`, questions by name, and `quiz`, questions by lesson and name."""
+    return tomllib.loads((PROJECT / "notebooks" / "questions.toml").read_text("utf-8"))
+
+
+def _path() -> Path | None:
+    place = os.environ.get("NATLIB_ANSWERS", Path.home() / ".natlib" / "answers.json")
+    return Path(place) if place else None
+
+
+def answers(kind: str) -> dict:
+    """Returns the answers of a kind (`predict`, `quiz`, `check`, `feedback`) by name."""
+    if (path := _path()) and path.is_file():
+        try:
+            _kept.update(json.loads(path.read_text("utf-8")))
+        except (TypeError, ValueError):  # somebody edited it
+            path.replace(path.with_suffix(".damaged"))
+    return _kept[kind]
+
+
+def note(kind: str, name: str, value: object) -> None:
+    """Keeps an answer, in the file if it can be written."""
+    answers(kind)[name] = value
+    with suppress(OSError):
+        if path := _path():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(_kept, indent=1))
+
+
+def note_check() -> None:
+    """Notes when the self-check that calls, a function `check_...`, was passed first."""
+    name = next((f.function for f in inspect.stack(0) if f.function.startswith("check_")), "")
+    if name not in answers("check"):
+        note("check", name, f"{datetime.now():%Y-%m-%d %H:%M}")
+
+
+def _listed(text: str, options: list[str]) -> str:
+    return f'{text}<ol type="a"><li>{"</li><li>".join(options)}</li></ol>'
+
+
+def _folded(head: str, text: str, look: str = "") -> str:
+    return f"<details{look}><summary>{head}</summary>{text}</details>"
+
+
+def _show(view: widgets.Widget, html: str) -> None:
+    """Shows a widget; where no kernel runs, HTML stands for it."""
+    display(view._repr_mimebundle_() | {"text/html": html}, raw=True)
+
+
+def _ask(text: str, options: list[str], answer: Callable[[int], str]) -> widgets.VBox:
+    """Returns a question with a button for each option, and below it what `answer` returns."""
+    said, buttons = widgets.HTML(), [widgets.Button(description=x) for x in "abcd"[: len(options)]]
+    for i, button in enumerate(buttons):
+        button.on_click(lambda _, i=i: said.set_trait("value", answer(i)))
+    return widgets.VBox([widgets.HTML(_listed(text, options)), widgets.HBox(buttons), said])
+
+
+def predict(name: str) -> None:
+    """Asks for a prediction. The first counts, and none once its outcome was shown."""
+    asked = questions()["predict"][name]
+
+    def lock(i: int) -> str:
+        if name in _shown and name not in answers("predict"):
+            return "Too late: what happened was shown already."
+        note("predict", name, answers("predict").get(name, {"predicted": i}))
+        return f"Locked: {'abcd'[answers('predict')[name]['predicted']]}. Now run the next cell."
+
+    head = f"<b>Predict first.</b> {asked['ask']}"
+    box = _ask(head, asked["options"], lock)
+    if name in answers("predict"):
+        box.children[1].children[0].click()  # says what is locked
+    _show(box, _folded(head, _listed("", asked["options"])))
+
+
+def outcome(name: str, happened: int, told: str = "") -> None:
+    """Says which option of a prediction happened, counted from 0, what was found, and why."""
+    asked, made = questions()["predict"][name], answers("predict").get(name)
+    text = f"{'abcd'[happened]}: {asked['options'][happened]} {told} {asked['why']}"
+    if made:
+        note("predict", name, made | {"happened": int(happened)})
+        text = f"You predicted {'abcd'[made['predicted']]}. It is {text}"
+    html = _folded("<b>What happened, and why</b>", text, " open" if made else "")
+    display({"text/html": html, "text/plain": text}, raw=True)
+    _shown.add(name)
+
+
+def quiz(lesson: str) -> None:
+    """Asks the questions on a lesson such as "01"; the first answer to each counts."""
+    boxes, html = [], "Open the option that you take."
+    for name, asked in questions()["quiz"][lesson].items():
+        put = asked.get("numbers", {})  # the exam has others
+        given = [[text.format(**put) for text in option] for option in asked["options"]]
+        options = random.Random(name).sample(given, len(given))
+
+        def answer(i: int, name=name, options=options, right=given[0]) -> str:
+            is_right = options[i] == right
+            note("quiz", lesson, {name: is_right} | answers("quiz").get(lesson, {}))
+            return f"{'abcd'[i]}, {'right' if is_right else 'no'}: {options[i][1]}"
+
+        text = f"<b>{len(boxes) + 1}.</b> {asked['ask'].format(**put)}"
+        boxes.append(_ask(text, [option for option, _ in options], answer))
+        html += _listed(f"<p>{text}</p>", [_folded(*option) for option in options])
+    _show(widgets.VBox(boxes), html)
+
+
+def feedback(lesson: str, network: object = "") -> None:
+    """Asks how long a lesson took, what was unclear, and why the network, if any, was chosen."""
+    asked = {"minutes": "minutes spent", "unclear": "what was unclear?"}
+    asked |= {"why": f"why did you choose {network}?"} if network else {}
+    told = answers("feedback").get(lesson, {})
+    look = {"continuous_update": False, "rows": 1, "layout": {"width": "95%"}}
+    fields = [widgets.Textarea(told.get(k, ""), placeholder=asked[k], **look) for k in asked]
+
+    def keep(name: str, change: dict) -> None:
+        told.update({name: change["new"], "network": str(network)})
+        note("feedback", lesson, told)
+
+    for name, field in zip(asked, fields, strict=True):
+        field.observe(partial(keep, name), "value")
+    _show(widgets.VBox(fields), f"A kernel asks here: {'; '.join(asked.values())}")
+
+
+def report(path: str | Path | None = None) -> Path:
+    """Writes and shows a page of Markdown on what a learner did; returns its path.
+
+    By default it stands beside the answers; if no file holds these, give a path (`ValueError`).
+    """
+    if not (path or _path()):
+        raise ValueError("No file holds the answers (NATLIB_ANSWERS is empty): give a path.")
+    made = {name: made for name, made in answers("predict").items() if "happened" in made}
+    right = sum(answer["predicted"] == answer["happened"] for answer in made.values())
+    page = Template(PAGE.read_text("utf-8"), trim_blocks=True)
+    text = page.render(now=datetime.now(), asked=questions(), kept=_kept, made=made, right=right)
+    write_text(path := Path(path or _path().with_name("report.md")), text)
+    display(Markdown(text))
+    return path
