@@ -23,7 +23,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate, layers
 from natlib.deploy import LatencyTable, measure_in_turn
-from natlib.teach import plots, plots_lessons
+from natlib.teach import learn, plots, plots_lessons
 from natlib.teach.source import show_source
 import numpy as np
 import pandas as pd
@@ -177,6 +177,7 @@ matrix = block.kernel_matrices["5to3"].detach()
 print(
     f"Largest distance of the matrix from the identity: {(matrix - torch.eye(9)).abs().max():.2f}"
 )
+learn.predict("narrow")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The 3x3 kernels resemble the centres and are not the same: training has moved
@@ -198,11 +199,13 @@ for expand in pocket.expands:
     maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
     rows[f"expand {expand}"] = maps[::8]
 narrow, wide = rows["expand 1"], rows["expand 4"][:2]
-print(f"Largest difference of the first two columns: {(narrow - wide).abs().max():.1e}")
+apart = (narrow - wide).abs().max()
+print(f"Largest difference of the first two columns: {apart:.1e}")
 figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
+learn.outcome("narrow", sum(apart > limit * wide.abs().max() for limit in (1e-5, 0.1)))
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The columns agree: up to its projection, which mixes all channels, a narrow
@@ -262,6 +265,7 @@ plots.show(figure, "The same feature maps at three resolutions: coarser, but mos
 
 # %%
 show_source(evaluate.recalibrate)
+learn.predict("stale")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Let us measure the top-1 error of some subnets twice: with the statistics of the supernet (*stale*
@@ -278,10 +282,12 @@ for arch in map(pocket.decode, X):
     with torch.no_grad():
         predicted = net.extract(arch)(inputs).argmax(dim=1)
     stale.append(100 * (predicted != some.labels).float().mean().item())
-figure = plots_lessons.plot_recalibration(stale, 100 * (1 - fresh.mean(axis=1)), names)
-lost = np.subtract(stale, 100 * (1 - fresh.mean(axis=1)))
+own = 100 * (1 - fresh.mean(axis=1))
+lost, rho = np.subtract(stale, own), pd.Series(stale).corr(pd.Series(own), "spearman")
 alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
-plots.show(figure, alt)
+plots.show(plots_lessons.plot_recalibration(stale, own, names), alt)
+happened = 0 if lost.max() < 2 else 1 + (rho < 0.95)
+learn.outcome("stale", happened, f"Rank correlation of the two: {rho:.2f}.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The weights are the same in both measurements. With stale statistics not only
@@ -321,6 +327,7 @@ figure = plots_lessons.plot_layer_costs(layer_costs)
 plots.show(
     figure, "MAdds and parameters of each layer of M1: MAdds all along, parameters at the end."
 )
+learn.predict("latency")
 layer_costs.set_index("layer").sum()
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -348,6 +355,8 @@ measured = measure_in_turn(subnets, pictures)
 figure = plots_lessons.plot_latency(latencies.latency_ms(X), measured)
 alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_title(loc="left")
 plots.show(figure, alt)
+rho = pd.Series(measured).corr(pd.Series(latencies.latency_ms(X)), "spearman")
+learn.outcome("latency", sum(rho > limit for limit in (0.5, 0.8, 0.95)), f"Rho is {rho:.2f}.")
 latencies.about
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -471,3 +480,12 @@ else:
 #   Networks*, CVPR 2018, [arXiv:1709.01507](https://arxiv.org/abs/1709.01507); Yu, Huang:
 #   *Universally Slimmable Networks and Improved Training Techniques*, ICCV 2019,
 #   [arXiv:1903.05134](https://arxiv.org/abs/1903.05134) (training all sizes at once, recalibration).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("01")
+learn.feedback("01")

@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, Interpolant, RBFEnsemble, rank_metrics, thermometer
-from natlib.teach import plots, plots_lessons
+from natlib.teach import learn, plots, plots_lessons
 from natlib.teach.source import show_source
 from natlib.teach.tables import TABLES, load_table
 import numpy as np
@@ -140,6 +140,7 @@ print(f"largest difference: {abs(by_hand - library).max():.1e} points")
 
 # %%
 show_source(Interpolant.solve, RBFEnsemble.fit)
+learn.predict("members")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Two things are new. A member that sees half the genes cannot tell some subnets apart (`same`); they
@@ -162,6 +163,9 @@ for n_members in (1, 5, 50, 500):
 pd.DataFrame(scores).T.rename_axis("members").round(2)
 
 # %%
+single, tau_500 = scores[1], scores[500]["kendall"]
+edges = (single["kendall"] + single["best kendall"]) / 2, single["best kendall"]
+learn.outcome("members", sum(tau_500 > edge for edge in edges), f"Tau {tau_500:.2f}.")
 models = {
     "one member, half the genes": RBFEnsemble(n_members=1),
     "500 members": RBFEnsemble(),
@@ -173,6 +177,7 @@ alt = "Predicted against measured errors of held-out subnets; Kendall's tau is "
     f"{rank_metrics(y[held_out], p)['kendall']:.2f} for {name}" for name, p in guesses.items()
 )
 plots.show(figure, alt)
+learn.predict("spoilt")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** One member is a lottery ticket (compare its worst with its best seed); the
@@ -199,6 +204,8 @@ spoilt = {
 }
 best = {name: y[held_out][np.argsort(p)[:20]].mean() for name, p in spoilt.items()}
 table = pd.DataFrame({name: rank_metrics(y[held_out], p) for name, p in spoilt.items()}).T
+_, in_order, close = best.values()
+learn.outcome("spoilt", 2 if in_order == close else int(close < in_order))
 table.assign(**{"mean error of its 20 favourites": best}).round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -263,9 +270,10 @@ pd.DataFrame(
 # | `forest` | random forest, the mean of 200 decision trees | integers |
 # | `svr` | support vector regression | thermometer code |
 # | `mlp` | neural network with one hidden layer | thermometer code |
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# What each assumes, and when it is good (the references at the end say more on each):
+#
+# ### What each assumes
+#
+# And when it is good (the references at the end say more on each):
 #
 # - *RBF ensemble*: a smooth function, exact measurements. Good where noise is small; nothing to tune.
 # - *Ridge*: every column adds its share, whatever the others say. So it knows no *interactions*, such
@@ -537,3 +545,12 @@ print("Your turn." if found is None else f"tau = {found:.3f}, as scipy says")
 #   Goodman, Banzhaf, Boddeti: *NSGANetV2: Evolutionary Multi-Objective Surrogate-Assisted Neural
 #   Architecture Search*, ECCV 2020, [arXiv:2007.10396](https://arxiv.org/abs/2007.10396) (the NAT
 #   authors' search before NAT, with several surrogates).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("02")
+learn.feedback("02")
