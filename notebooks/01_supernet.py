@@ -323,7 +323,10 @@ blocks = paper.blocks(networks["M1"])
 rows = [(block.name, *block_cost(block)) for block in blocks]
 rows.append(("classifier", *classifier_cost(blocks[-1].c_out, num_classes=1000)))
 layer_costs = pd.DataFrame(rows, columns=["layer", "params", "madds"])
-figure = plots_lessons.plot_layer_costs(layer_costs)
+figure, axes = plots.new_figure(["MAdds (M)", "parameters (M)"], 2, (8, 5), sharey=True)
+for ax, cost_of, color in zip(axes, ("madds", "params"), plots.COLORS, strict=False):
+    ax.barh(layer_costs.layer, layer_costs[cost_of] / 1e6, color=color)
+axes[0].invert_yaxis()
 plots.show(
     figure, "MAdds and parameters of each layer of M1: MAdds all along, parameters at the end."
 )
@@ -352,10 +355,12 @@ archs = [pocket.decode(x) for x in X]
 subnets = [layers.fold_batch_norm(net.extract(arch)) for arch in archs]
 pictures = [torch.randn(1, 3, arch.resolution, arch.resolution) for arch in archs]
 measured = measure_in_turn(subnets, pictures)
-figure = plots_lessons.plot_latency(latencies.latency_ms(X), measured)
-alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_title(loc="left")
-plots.show(figure, alt)
-rho = pd.Series(measured).corr(pd.Series(latencies.latency_ms(X)), "spearman")
+predicted = latencies.latency_ms(X)
+rho = pd.Series(measured).corr(pd.Series(predicted), "spearman")
+panels = {f"rank correlation (Spearman): {rho:.2f}": (measured, predicted)}
+labels = ("measured end to end (ms)", "predicted by look-up (ms)")
+figure = plots_lessons.plot_panels(panels, labels, sharex=True)
+plots.show(figure, f"Predicted and measured latency of 30 subnets: {list(panels)[0]}.")
 learn.outcome("latency", sum(rho > limit for limit in (0.5, 0.8, 0.95)), f"Rho is {rho:.2f}.")
 latencies.about
 
@@ -376,7 +381,8 @@ X = pocket.sample(12, rng=3)
 live = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress=False)
 live = pd.DataFrame({"top1_err": 100 * (1 - live.mean(axis=1)), "madds": table.madds(X)})
 panels = {"animals: 100 recorded": archive, "source: 12 measured now": live}
-figure = plots_lessons.plot_accuracy(panels)
+panels = {title: (t.madds / 1e6, 100 - t.top1_err) for title, t in panels.items()}
+figure = plots_lessons.plot_panels(panels, plots_lessons.ACCURACY)
 plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )
@@ -392,7 +398,22 @@ plots.show(
 # running kernel you see the picture as it was when the notebook ran.)
 
 # %%
-plots_lessons.StageSliders(networks["M1"], cost, stage=2)
+from ipywidgets import SelectionSlider
+
+
+def draw(depth, kernel, expand):
+    M1, title = networks["M1"], "M1, its stage 3 changed"
+    stages = [*M1.stages()[:2], [(kernel, expand)] * depth, *M1.stages()[3:]]
+    layers, depths = zip(*sum(stages, []), strict=True), tuple(map(len, stages))
+    x = paper.encode(Architecture(M1.resolution, M1.width, depths, *layers))
+    note = f"{cost.madds(x)[0] / 1e6:.1f} M MAdds, {cost.params(x)[0]:,} parameters"
+    figure = plots.draw_architecture({title: paper.decode(x)}, paper, {title: note})
+    return figure, f"{title}: {depth} layers, kernel {kernel}, expand ratio {expand}; {note}."
+
+
+ways = {"depth": ((2, 3, 4), 3), "kernel": (paper.kernels, 5), "expand": (paper.expands, 4)}
+sliders = [SelectionSlider(description=n, options=o, value=v) for n, (o, v) in ways.items()]
+plots.Redrawn(draw, *sliders)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## With an official ImageNet checkpoint

@@ -343,7 +343,7 @@ regrets.round(4)
 
 # %%
 labels = ("networks looked at", "regret (share of the true hypervolume)")
-figure = plots_lessons.plot_bands(curves, labels, yscale="log")
+figure = plots.plot_bands(curves, labels, yscale="log")
 ends = "; ".join(f"{name} {regrets[name][methods[5]]:.3f}" for name in tables)
 alt = f"Regret against look-ups on four tables, ten seeds; medians of NAT's inner loop: {ends}."
 plots.show(figure, alt)
@@ -368,7 +368,7 @@ def attained(runs):
 shown = [0, 1, 4, 5]
 found = {methods[i]: {methods[i]: attained(recording["pocket"][i])} for i in shown}
 labels = ("MAdds at most (M)", "best error found (%)")
-figure = plots_lessons.plot_bands(found, labels, ylim=(F_all[:, 0].min() - 0.3, 14))
+figure = plots.plot_bands(found, labels, ylim=(F_all[:, 0].min() - 0.3, 14))
 for ax in figure.axes:
     ax.step(true_front[:, 1] / 1e6, true_front[:, 0], where="pre", color="black", lw=1)
 plots.show(figure, "Attained errors by MAdds, ten seeds, of four searches, with the true front.")
@@ -423,7 +423,7 @@ for name, table in tables.items():
     rows[name]["hypervolume"] = np.ptp(final[name][methods[5]].to_numpy()[pairs], axis=1).mean()
 found = pd.DataFrame(rows).T
 share, chance = found.iloc[:, :4].mean().mean(), found["random pair"].mean()
-happened = (share >= 0.1) + (share > 0.9 * chance)
+happened = sum(share > edge for edge in (0.1, 0.9 * chance))
 learn.outcome("seeds", happened, f"{share:.0%}; at random {chance:.0%}.")
 found.round(3)
 
@@ -452,7 +452,8 @@ def draw(limit):
     F = search.nsga3(bench, bench.measure, limits=[np.inf, limit * 1e6], **options).F
     assert (F[:, 1] <= limit * 1e6).all(), "A limit was broken: nsga3 must not return such subnets."
     alt = f"The {len(F)} subnets found with at most {limit} M MAdds, the largest with "
-    figure = plots_lessons.plot_candidates(F_all[::20], F, limit=limit)
+    figure = plots.plot_front(F, before=F_all[::20], names=("some of all", "found"))
+    figure.axes[0].axvline(limit, color="black", linestyle="--")
     return figure, f"{alt}{F[:, 1].max() / 1e6:.2f} M."
 
 
@@ -480,13 +481,15 @@ front = X_few[search.non_dominated(F_few)]
 promised = search.nsga3(bench, promises(learned), front, **options)
 chosen = search.choose_candidates(promised.F, F_few, profile.candidates, promised.X, X_few)
 alt = f"The archive, the population found, and {len(chosen)} candidates numbered as chosen."
-plots.show(plots_lessons.plot_candidates(F_few, promised.F, chosen), alt)
+names = ("measured", "predicted")
+figure = plots.plot_front(promised.F, before=F_few, names=names, chosen=chosen, prefix="")
+plots.show(figure, alt)
 truth = bench.measure(promised.X[chosen])[:, 0]
 print(f"promised {promised.F[chosen, 0].mean():.2f}% on average, measured {truth.mean():.2f}%")
 pd.DataFrame({"promised (%)": promised.F[chosen, 0], "measured (%)": truth}).round(2).T
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Compare the order of choice with the gaps of the black front. A search prefers
+# **What do you notice?** Compare the order of choice with the gaps of the measured front. A search prefers
 # what the surrogate overrates, so what it promises tends to be too good. That is why candidates are
 # *measured* before anything is believed; they join the archive, and the surrogate learns again. (The
 # other way round, a lucky measurement in the archive can make good predictions look dominated. Where

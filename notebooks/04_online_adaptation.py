@@ -193,7 +193,8 @@ for name, net in (("averaged", run.net), ("not averaged", run.learner)):
     error = 100 - 100 * evaluate(net, archive.X[::4], task, **how).mean()
     print(f"of every fourth, weights {name}: {error:.2f}%")
 gain = before - archive.errors.mean()
-learn.outcome("first_adaptation", (gain <= 0.2) + (gain < -0.2), f"It changed by {-gain:+.2f}.")
+happened = sum(gain < points for points in (0.2, -0.2))
+learn.outcome("first_adaptation", happened, f"It changed by {-gain:+.2f} points.")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Again and again
@@ -326,7 +327,7 @@ for alone in ("from scratch", "fine-tuned alone"):
 
 # %%
 share = (wins.distribution > wins.uniform).mean()
-happened = sum(share <= limit for limit in (0.8, 0.6)) + (share < 0.4)
+happened = sum(share < limit for limit in (0.8, 0.6, 0.4))
 learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)}.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}

@@ -90,9 +90,13 @@ pd.DataFrame(sizes, index=["train", "valid", "test"]).T.assign(
 )
 
 # %%
-pictures = {task.name: (task.train.images, task.train.labels) for task in tasks.values()}
-figure = plots_lessons.plot_montage(pictures)
-plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in tasks.values())}.")
+pictures = {}
+for task in tasks.values():
+    by_class = np.argsort(task.train.labels, kind="stable")
+    some = by_class[np.linspace(0, len(by_class) - 1, 6).astype(int)]
+    pictures[task.name] = np.transpose(task.train.images[some], (0, 2, 3, 1))
+figure = plots.plot_rows(pictures, [""] * 6)
+plots.show(figure, f"Six pictures of each of: {', '.join(pictures)}.")
 learn.predict("counted")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -212,8 +216,12 @@ mobile.style.format({"top1": "{:.1f}", "params": "{:.1f}", "madds": "{:.0f}"}, n
 
 # %%
 best = mobile.loc[mobile.top1.idxmax()]
+figure, [ax] = plots.new_figure(size=(9, 4.5), labels=("MAdds (M)", "ImageNet top-1 accuracy (%)"))
+for (name, group), look in zip(mobile.groupby("family", sort=False), plots.LOOKS, strict=True):
+    ax.plot(group.madds, group.top1, lw=1.5 * (name == "NAT"), label=name, **look)
+figure.legend(loc="outside right")
 plots.show(
-    plots_lessons.plot_mobile(mobile),
+    figure,
     "ImageNet top-1 against MAdds: the line of NAT-M1 to M4 lies above the other networks or on "
     f"Once-for-all's; the most accurate up to 600M is {best.network} with {best.top1:g}%.",
 )

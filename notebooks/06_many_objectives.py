@@ -400,11 +400,17 @@ ObjectiveExplorer(twelve, objectives=[recorded[0], "madds", *recorded[1:-1]])
 # decide what stands beside the smallest.
 
 # %%
-from natlib.teach.plots_lessons import plot_methods
+import seaborn as sns
 
 three = pd.read_csv(data.DATA / "archives" / "three.csv")
 alt = f"Error against parameters and latency: {len(three) - 4} networks of NAT, 4 fixed ones."
-plots.show(plot_methods(three, ["params", "latency_ms"]), alt)
+figure, axes = plots.new_figure(["", ""], 2, (8, 3.6))
+look = {"hue": "method", "style": "method", "palette": plots.COLORS[:2], "s": 40}
+for ax, cost in zip(axes, ("params", "latency_ms"), strict=True):
+    points = three.assign(params=three.params / 1e6)
+    sns.scatterplot(points, x=cost, y="top1_err", ax=ax, **look)
+    ax.set(xlabel=plots.label_of(cost), ylabel=plots.label_of("top1_err"))
+plots.show(figure, alt)
 fixed = three.dropna(subset="nat_err").set_index("madds")[["mean_err", "nat_err"]].round(1)
 fixed.rename(columns={"mean_err": "fixed, error (%)", "nat_err": "NAT, error (%)"})
 
@@ -446,7 +452,7 @@ for name, kept in (("all networks", rows["all"]), ("the true front", on_front)):
 #   pictures are normalised by the same mean and deviation of each colour, and none is mirrored.
 # - The predicted latency is that of one thread and one picture, and a sum over blocks.
 # - The fixed networks are a family of our own, in place of published networks. The paper's radar chart,
-#   twelve objectives beside fixed networks, is left to `data/record_pocket.py radar` and `plot_radar`.
+#   twelve objectives beside fixed networks, is left to `data/record_pocket.py radar`.
 # - The fine-tuned network comes from a supernet that was only warmed up; the gain after a whole
 #   transfer (notebook 04) was not measured here.
 #

@@ -65,25 +65,25 @@ def note_check() -> None:
         note("check", name, f"{datetime.now():%Y-%m-%d %H:%M}")
 
 
-def _listed(text: str, options: list[str]) -> str:
-    return f'{text}<ol type="a"><li>{"</li><li>".join(options)}</li></ol>'
+def _show(view: widgets.Widget, html: str) -> None:
+    """Shows a widget; where no kernel runs, HTML stands for it."""
+    display(view._repr_mimebundle_() | {"text/html": html}, raw=True)
 
 
 def _folded(head: str, text: str, look: str = "") -> str:
     return f"<details{look}><summary>{head}</summary>{text}</details>"
 
 
-def _show(view: widgets.Widget, html: str) -> None:
-    """Shows a widget; where no kernel runs, HTML stands for it."""
-    display(view._repr_mimebundle_() | {"text/html": html}, raw=True)
+def _listed(options: list[str]) -> str:
+    return f'<ol type="a"><li>{"</li><li>".join(options)}</li></ol>'
 
 
-def _ask(text: str, options: list[str], answer: Callable[[int], str]) -> widgets.VBox:
-    """Returns a question with a button for each option, and below it what `answer` returns."""
-    said, buttons = widgets.HTML(), [widgets.Button(description=x) for x in "abcd"[: len(options)]]
-    for i, button in enumerate(buttons):
-        button.on_click(lambda _, i=i: said.set_trait("value", answer(i)))
-    return widgets.VBox([widgets.HTML(_listed(text, options)), widgets.HBox(buttons), said])
+def _ask(text: str, options: list[str], answer: Callable, html: str, said: str = "") -> None:
+    """Asks a question with a button for each option, and says below what `answer` returns."""
+    below, row = widgets.HTML(said), [widgets.Button(description=x) for x in "abcd"[: len(options)]]
+    for i, button in enumerate(row):
+        button.on_click(lambda _, i=i: below.set_trait("value", answer(i)))
+    _show(widgets.VBox([widgets.HTML(text + _listed(options)), widgets.HBox(row), below]), html)
 
 
 def predict(name: str) -> None:
@@ -93,22 +93,20 @@ def predict(name: str) -> None:
     def lock(i: int) -> str:
         if name in _shown and name not in answers("predict"):
             return "Too late: what happened was shown already."
-        note("predict", name, answers("predict").get(name, {"predicted": i}))
-        return f"Locked: {'abcd'[answers('predict')[name]['predicted']]}. Now run the next cell."
+        note("predict", name, made := answers("predict").get(name, {"predicted": i}))
+        return f"Locked: {'abcd'[made['predicted']]}. Now run the next cell."
 
-    head = f"<b>Predict first.</b> {asked['ask']}"
-    box = _ask(head, asked["options"], lock)
-    if name in answers("predict"):
-        box.children[1].children[0].click()  # says what is locked
-    _show(box, _folded(head, _listed("", asked["options"])))
+    head, said = f"<b>Predict first.</b> {asked['ask']}", name in answers("predict") and lock(0)
+    _ask(head, asked["options"], lock, _folded(head, _listed(asked["options"])), said or "")
 
 
 def outcome(name: str, happened: int, told: str = "") -> None:
     """Says which option of a prediction happened, counted from 0, what was found, and why."""
     asked, made = questions()["predict"][name], answers("predict").get(name)
+    happened = int(happened)  # numpy's have no name in JSON
     text = f"{'abcd'[happened]}: {asked['options'][happened]} {told} {asked['why']}"
     if made:
-        note("predict", name, made | {"happened": int(happened)})
+        note("predict", name, made | {"happened": happened})
         text = f"You predicted {'abcd'[made['predicted']]}. It is {text}"
     html = _folded("<b>What happened, and why</b>", text, " open" if made else "")
     display({"text/html": html, "text/plain": text}, raw=True)
@@ -117,8 +115,7 @@ def outcome(name: str, happened: int, told: str = "") -> None:
 
 def quiz(lesson: str) -> None:
     """Asks the questions on a lesson such as "01"; the first answer to each counts."""
-    boxes, html = [], "Open the option that you take."
-    for name, asked in questions()["quiz"][lesson].items():
+    for number, (name, asked) in enumerate(questions()["quiz"][lesson].items(), start=1):
         put = asked.get("numbers", {})  # the exam has others
         given = [[text.format(**put) for text in option] for option in asked["options"]]
         options = random.Random(name).sample(given, len(given))
@@ -128,26 +125,25 @@ def quiz(lesson: str) -> None:
             note("quiz", lesson, {name: is_right} | answers("quiz").get(lesson, {}))
             return f"{'abcd'[i]}, {'right' if is_right else 'no'}: {options[i][1]}"
 
-        text = f"<b>{len(boxes) + 1}.</b> {asked['ask'].format(**put)}"
-        boxes.append(_ask(text, [option for option, _ in options], answer))
-        html += _listed(f"<p>{text}</p>", [_folded(*option) for option in options])
-    _show(widgets.VBox(boxes), html)
+        head = f"<b>{number}.</b> {asked['ask'].format(**put)}"
+        html = head + _listed([_folded(*option) for option in options])
+        _ask(head, [option for option, _ in options], answer, html)
 
 
 def feedback(lesson: str, network: object = "") -> None:
     """Asks how long a lesson took, what was unclear, and why the network, if any, was chosen."""
     asked = {"minutes": "minutes spent", "unclear": "what was unclear?"}
     asked |= {"why": f"why did you choose {network}?"} if network else {}
-    told = answers("feedback").get(lesson, {})
-    look = {"continuous_update": False, "rows": 1, "layout": {"width": "95%"}}
-    fields = [widgets.Textarea(told.get(k, ""), placeholder=asked[k], **look) for k in asked]
+    told, fields = answers("feedback").get(lesson, {}), []
 
     def keep(name: str, change: dict) -> None:
         told.update({name: change["new"], "network": str(network)})
         note("feedback", lesson, told)
 
-    for name, field in zip(asked, fields, strict=True):
-        field.observe(partial(keep, name), "value")
+    for name, text in asked.items():
+        look = {"continuous_update": False, "layout": {"width": "95%"}, "placeholder": text}
+        fields.append(widgets.Textarea(told.get(name, ""), rows=1, **look))
+        fields[-1].observe(partial(keep, name), "value")
     _show(widgets.VBox(fields), f"A kernel asks here: {'; '.join(asked.values())}")
 
 

@@ -21,7 +21,6 @@ import seaborn as sns
 from IPython.display import DisplayHandle, display
 from matplotlib import rc_context, rc_params_from_file
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -190,10 +189,12 @@ def plot_front(
     before: ArrayLike | None = None,
     names: tuple[str, str] = ("before", "after"),
     chosen: Sequence[int] = (),
+    prefix: str = "M",
 ) -> Figure:
     """Shows an archive in its first two objectives, the first upwards, with the front as steps.
 
-    `before` is an archive to compare with, `names` what both are called; `chosen` rows are M1, ...
+    `before` is an archive to compare with, `names` what both are called; `chosen` rows are called
+    M1, M2, ... in their order, or by another prefix.
     """
     figure, [ax] = new_figure(labels=(label_of(objectives[1]), label_of(objectives[0])))
     archives = {"": F} if before is None else {f"{names[0]}: ": before, f"{names[1]}: ": F}
@@ -204,7 +205,7 @@ def plot_front(
     places = in_units(F, objectives)[list(chosen), 1::-1]
     if len(places):
         ax.plot(*places.T, "*", ms=15, color="white", mec="black", label="chosen")
-    name_points(ax, places, [f"M{i + 1}" for i in range(len(places))])
+    name_points(ax, places, [f"{prefix}{i + 1}" for i in range(len(places))])
     ax.legend()
     return figure
 
@@ -213,6 +214,23 @@ def name_points(ax: Axes, places: FloatMatrix, names: Sequence[str]) -> None:
     """Writes names beside points `(n, 2)`."""
     for name, place in zip(names, places, strict=False):
         ax.annotate(name, place, (7, 6), textcoords="offset points", weight="bold")
+
+
+def plot_bands(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]], labels: tuple[str, str], **axes_options
+) -> Figure:
+    """Shows tables in panels, both by name: the mean over columns against the index, and a band."""
+    columns = min(len(panels), 3 if len(panels) > 4 else 2)
+    size, shared = (8, min(4, 5.6 / columns)), {"sharex": True, "sharey": True}
+    figure, axes = new_figure(panels, columns, size, labels, **shared)
+    for ax, tables in zip(axes, panels.values(), strict=True):
+        for (name, table), look in zip(tables.items(), LOOKS, strict=False):
+            ax.plot(table.mean(axis=1), ms=5, label=name, markevery=-(-len(table) // 8), **look)
+            ends = table.min(axis=1), table.max(axis=1)
+            ax.fill_between(table.index, *ends, color=look["color"], alpha=0.18, lw=0)
+        ax.set(**axes_options)
+        ax.legend(fontsize=8)
+    return figure
 
 
 def plot_hypervolume(
@@ -225,22 +243,15 @@ def plot_hypervolume(
     `histories` has one series per seed for each method. A pandas Series says in its index where its
     values stand, such as `history.set_index("evaluations")["hypervolume"]`; others count from 0.
     """
-    figure, [ax] = new_figure(labels=(x_label, y_label))
-    for (name, series), look in zip(histories.items(), LOOKS, strict=False):
+    tables = {}
+    for name, series in histories.items():
         table = pd.concat([pd.Series(s) for s in series], axis=1).sort_index()
-        table = table.interpolate("index", limit_area="inside")
-        label = f"{name} ({len(series)} seed{'s' if len(series) > 1 else ''})"
-        draw_band(ax, table, label, **look)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(title="line: mean, band: all seeds", alignment="left")
+        label = f"{name} ({len(series)} seed{'s' * (len(series) > 1)})"
+        tables[label] = table.interpolate("index", limit_area="inside")
+    figure = plot_bands({"": tables}, (x_label, y_label))
+    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.axes[0].legend(title="line: mean, band: all seeds", alignment="left")
     return figure
-
-
-def draw_band(ax: Axes, table: pd.DataFrame, label: str, **look) -> None:
-    """Draws the mean over the columns of a table as a line, and their range as a band."""
-    ax.plot(table.mean(axis=1), ms=5, label=label, **look)
-    low, high = table.min(axis=1), table.max(axis=1)
-    ax.fill_between(table.index, low, high, color=look["color"], alpha=0.18, lw=0)
 
 
 def plot_modes(results: Mapping[str, ArrayLike], x_label: str = HYPERVOLUME) -> Figure:
@@ -318,9 +329,7 @@ def plot_parallel(
         ax.text(x, -0.03, f"{low[x]:.3g}", ha="center", va="top", fontsize=8)
         ax.text(x, 1.03, f"{high[x]:.3g}", ha="center", va="bottom", fontsize=8)
     N = (np.where(finite[:, None], D, np.nan) - low) / np.where(high > low, high - low, 1)
-    lines = np.stack(np.broadcast_arrays(at, N[finite]), axis=2)
-    look = {"colors": COLORS[0], "alpha": min(0.4, 0.1 + 20 / max(len(D), 1)), "linewidths": 0.8}
-    ax.add_collection(LineCollection(lines, **look))
+    ax.plot(at, N[finite].T, color=COLORS[0], alpha=min(0.4, 0.1 + 20 / max(len(D), 1)), lw=0.8)
     for (name, row), mark in zip((chosen or {}).items(), LOOKS[1:], strict=False):
         ax.plot(at, N[row], mec="white", ms=10, lw=2.5, label=name, **mark)
     slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(at) > 4 else {}
