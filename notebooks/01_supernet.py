@@ -23,7 +23,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate, layers
 from natlib.deploy import LatencyTable, measure_in_turn
-from natlib.teach import learn, plots, plots_lessons
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 import numpy as np
 import pandas as pd
@@ -167,9 +167,11 @@ for name, part in largest.blocks[5].named_children():  # the second layer of sta
 # %%
 show_source(layers.ElasticBlock.depthwise_weight)
 block = net.weight_sets[0].blocks[5]  # the second layer of stage 2
-large, small = (block.depthwise_weight(k, channels=8)[:, 0] for k in (5, 3))
+large, small = (block.depthwise_weight(k, channels=8)[:, 0].detach() for k in (5, 3))
 rows = {"5x5, stored": large, "its centre": large[:, 1:-1, 1:-1], "3x3, used": small}
-figure = plots_lessons.plot_kernels(rows)
+titles, most = [f"channel {c}" for c in range(8)], max(k.abs().max() for k in rows.values())
+figure = plots.plot_rows(rows, titles, cmap="PuOr", vmin=-most, vmax=most)
+figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="weight", aspect=25)
 plots.show(
     figure, "Eight 5x5 kernels, their 3x3 centres, and the 3x3 kernels that the matrix makes."
 )
@@ -196,12 +198,12 @@ inputs = data.to_input(source.valid.images[4:5], 32, source)
 rows = {}
 for expand in pocket.expands:
     arch = Architecture(32, 1.0, (1, 1, 1), kernels=(5, 3, 3), expands=(expand, 1, 1))
-    maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
+    maps = plots.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
     rows[f"expand {expand}"] = maps[::8]
 narrow, wide = rows["expand 1"], rows["expand 4"][:2]
 apart = (narrow - wide).abs().max()
 print(f"Largest difference of the first two columns: {apart:.1e}")
-figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+figure = plots.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
@@ -224,9 +226,9 @@ learn.outcome("narrow", sum(apart > limit * wide.abs().max() for limit in (1e-5,
 rows = {}
 for depth in (1, 2, 3):
     arch = Architecture(32, 1.0, (1, depth, 1), (3,) * (2 + depth), (2,) * (2 + depth))
-    maps = plots_lessons.feature_maps(net.extract(arch), f"blocks.{1 + depth}", inputs)
+    maps = plots.feature_maps(net.extract(arch), f"blocks.{1 + depth}", inputs)
     rows[f"depth {depth}"] = maps[:8]
-figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(8)])
+figure = plots.plot_maps(rows, [f"channel {c}" for c in range(8)])
 plots.show(
     figure, "Output of stage 2 after one to three layers: most channels change only a little."
 )
@@ -245,10 +247,10 @@ rows, table = {}, CostTable(pocket, num_classes=net.num_classes)
 for resolution in (16, 24, 32):
     arch = Architecture(resolution, 1.0, (1, 1, 1), (5, 3, 3), (4, 1, 1))
     small = data.to_input(source.valid.images[4:5], resolution, source)
-    maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", small)
+    maps = plots.feature_maps(net.extract(arch), "blocks.1.depth_conv", small)
     rows[f"{resolution} px"] = maps[::8]
     print(f"{resolution} px: {table.madds(pocket.encode(arch))[0]:,} MAdds")
-figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+figure = plots.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but mostly the same.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -285,7 +287,7 @@ for arch in map(pocket.decode, X):
 own = 100 * (1 - fresh.mean(axis=1))
 lost, rho = np.subtract(stale, own), pd.Series(stale).corr(pd.Series(own), "spearman")
 alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
-plots.show(plots_lessons.plot_recalibration(stale, own, names), alt)
+plots.show(plots.plot_recalibration(stale, own, names), alt)
 happened = 0 if lost.max() < 2 else 1 + (rho < 0.95)
 learn.outcome("stale", happened, f"Rank correlation of the two: {rho:.2f}.")
 
@@ -359,7 +361,7 @@ predicted = latencies.latency_ms(X)
 rho = pd.Series(measured).corr(pd.Series(predicted), "spearman")
 panels = {f"rank correlation (Spearman): {rho:.2f}": (measured, predicted)}
 labels = ("measured end to end (ms)", "predicted by look-up (ms)")
-figure = plots_lessons.plot_panels(panels, labels, sharex=True)
+figure = plots.plot_panels(panels, labels, sharex=True)
 plots.show(figure, f"Predicted and measured latency of 30 subnets: {list(panels)[0]}.")
 learn.outcome("latency", sum(rho > limit for limit in (0.5, 0.8, 0.95)), f"Rho is {rho:.2f}.")
 latencies.about
@@ -382,7 +384,7 @@ live = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress
 live = pd.DataFrame({"top1_err": 100 * (1 - live.mean(axis=1)), "madds": table.madds(X)})
 panels = {"animals: 100 recorded": archive, "source: 12 measured now": live}
 panels = {title: (t.madds / 1e6, 100 - t.top1_err) for title, t in panels.items()}
-figure = plots_lessons.plot_panels(panels, plots_lessons.ACCURACY)
+figure = plots.plot_panels(panels, plots.ACCURACY)
 plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )

@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, Interpolant, RBFEnsemble, rank_metrics, thermometer
-from natlib.teach import learn, plots, plots_lessons
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 from natlib.teach.tables import TABLES, load_table
 import numpy as np
@@ -173,7 +173,7 @@ models = {
 guesses = {name: m.fit(X[known], y[known]).predict(X[held_out]) for name, m in models.items()}
 panels = {name: (y[held_out], guess) for name, guess in guesses.items()}
 labels = ("measured error (%)", "predicted error (%)")
-figure = plots_lessons.plot_panels(panels, labels, **plots_lessons.SHARED)
+figure = plots.plot_panels(panels, labels, sharex=True, sharey=True)
 alt = "Predicted against measured errors of held-out subnets; Kendall's tau is " + ", ".join(
     f"{rank_metrics(y[held_out], p)['kendall']:.2f} for {name}" for name, p in guesses.items()
 )

@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import profiles, search
 from natlib.surrogate import SURROGATES, rank_metrics
-from natlib.teach import learn, plots, plots_lessons
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 from natlib.teach.tables import FOLDER, TABLES, load_table
 import numpy as np
@@ -95,7 +95,7 @@ while (layer < 0).any():
     layer[left[search.non_dominated(F_ten[left])]] = layer.max() + 1
 members = [" ".join(table.index[layer == i]) for i in range(layer.max() + 1)]
 alt = "Ten subnets, A to J, in layers: " + "; ".join(members) + "."
-plots.show(plots_lessons.plot_layers(F_ten, layer), alt)
+plots.show(plots.plot_layers(F_ten, layer), alt)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who survives within a layer?

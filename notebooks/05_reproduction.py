@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib.paper import datasets, miniatures, results
 from natlib.paper.reproduce import REHEARSAL, reproduce
-from natlib.teach import learn, plots, plots_lessons
+from natlib.teach import learn, plots
 import tempfile
 from pathlib import Path
 import numpy as np
@@ -196,7 +196,7 @@ print(
 )
 yours = table[(results.YOURS, "top-1 (%)")].notna().sum()
 plots.show(
-    plots_lessons.plot_reproduction(table),
+    plots.plot_reproduction(table),
     "Top-1 accuracy against MAdds, one panel for each of the eleven data sets: the paper's four "
     f"points rise from left to right everywhere; {yours} points are from your own runs.",
 )
@@ -219,6 +219,7 @@ best = mobile.loc[mobile.top1.idxmax()]
 figure, [ax] = plots.new_figure(size=(9, 4.5), labels=("MAdds (M)", "ImageNet top-1 accuracy (%)"))
 for (name, group), look in zip(mobile.groupby("family", sort=False), plots.LOOKS, strict=True):
     ax.plot(group.madds, group.top1, lw=1.5 * (name == "NAT"), label=name, **look)
+ax.axvline(results.MOBILE_LIMIT, color="black", linestyle=":", label="600M MAdds")
 figure.legend(loc="outside right")
 plots.show(
     figure,

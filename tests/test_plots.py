@@ -17,7 +17,7 @@ from PIL import Image
 from natlib.paper.results import reproduction_table
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
-from natlib.teach import plots, plots_lessons
+from natlib.teach import plots
 
 POCKET = SearchSpace.pocket()
 ARCH = Architecture(24, 1.0, (1, 2, 3), (5, 3, 3, 5, 5, 5), (2, 1, 1, 4, 4, 4))
@@ -36,12 +36,12 @@ FIGURES = {
     "heatmaps": lambda: plots.plot_gene_heatmaps([X, X], POCKET),
     "parallel": lambda: plots.plot_parallel(F, ["top1_err", "madds"], {"mine": 1}),
     "architecture": lambda: plots.draw_architecture({"a": ARCH}, POCKET),
-    "recalibration": lambda: plots_lessons.plot_recalibration([50, 60], [20, 30], ["a", "b"]),
-    "panels": lambda: plots_lessons.plot_panels(PANELS, ("x", "y"), **plots_lessons.SHARED),
+    "recalibration": lambda: plots.plot_recalibration([50, 60], [20, 30], ["a", "b"]),
+    "panels": lambda: plots.plot_panels(PANELS, ("x", "y"), sharex=True, sharey=True),
     "bands": lambda: plots.plot_bands({"p": {"a": SCORES, "b": SCORES}}, ("n", "tau")),
-    "layers": lambda: plots_lessons.plot_layers(F, [0, 1, 2, 0]),
+    "layers": lambda: plots.plot_layers(F, [0, 1, 2, 0]),
     "candidates": lambda: plots.plot_front(F, before=F, chosen=[3, 1], prefix=""),
-    "reproduction": lambda: plots_lessons.plot_reproduction(reproduction_table()),
+    "reproduction": lambda: plots.plot_reproduction(reproduction_table()),
 }
 
 
@@ -187,18 +187,12 @@ def test_an_architecture_is_drawn_with_kernel_as_colour_and_expand_as_height():
     assert [text.get_text() for text in figure.legends[0].texts] == ["kernel 3", "kernel 5"]
 
 
-def test_kernels_and_maps_stand_in_rows():
-    kernels = {"large": torch.randn(4, 5, 5, requires_grad=True), "small": torch.randn(4, 3, 3)}
-    figure = plots_lessons.plot_kernels(kernels)
-    shown = figure.axes[5].images[0]
-    np.testing.assert_array_equal(shown.get_array(), kernels["small"][1])
-    assert shown.get_clim() == figure.axes[0].images[0].get_clim()
-    assert figure.axes[0].get_ylabel() == "large"
-    assert figure.axes[3].get_title("left") == "channel 3"
+def test_maps_stand_in_rows():
     maps = {"a": torch.randn(1, 6, 6), "b": torch.randn(3, 4, 4)}
-    figure = plots_lessons.plot_maps(maps, ["x", "y", "z"])
+    figure = plots.plot_maps(maps, ["x", "y", "z"])
     assert [len(ax.images) for ax in figure.axes] == [1, 0, 0, 1, 1, 1]
-    assert figure.axes[3].get_ylabel() == "b\n4x4 px"
+    assert figure.axes[0].get_title("left") == "x" and figure.axes[3].get_ylabel() == "b\n4x4 px"
+    np.testing.assert_array_equal(figure.axes[4].images[0].get_array(), maps["b"][1])
 
 
 def test_feature_maps_are_those_of_the_layer_and_leave_no_hook():
@@ -206,8 +200,8 @@ def test_feature_maps_are_those_of_the_layer_and_leave_no_hook():
     inputs = torch.randn(2, 3, 24, 24)
     with torch.no_grad():
         expected = subnet.blocks[0](subnet.first_conv(inputs))[0]
-    assert torch.equal(plots_lessons.feature_maps(subnet, "blocks.0", inputs), expected)
-    before_excitation = plots_lessons.feature_maps(subnet, "blocks.2.depth_conv", inputs)
+    assert torch.equal(plots.feature_maps(subnet, "blocks.0", inputs), expected)
+    before_excitation = plots.feature_maps(subnet, "blocks.2.depth_conv", inputs)
     assert (before_excitation >= -0.4).all(), "h-swish, before the layers that work in place"
     assert not subnet.blocks[0]._forward_hooks
 
@@ -246,9 +240,9 @@ def test_a_picture_is_drawn_anew_when_a_slider_moves(shown):
     assert shown == [("chosen: 1", "chosen: 1"), ("chosen: 2", "chosen: 2")]
 
 
-@pytest.mark.parametrize("options", [{}, plots_lessons.SHARED])
+@pytest.mark.parametrize("options", [{}, {"sharex": True, "sharey": True}])
 def test_panels_show_their_points_and_shared_axes_a_diagonal(options):
-    first, second = plots_lessons.plot_panels(PANELS, ("x", "y"), **options).axes
+    first, second = plots.plot_panels(PANELS, ("x", "y"), **options).axes
     assert [ax.get_title("left") for ax in (first, second)] == ["a", "b"]
     assert first.lines[-1].get_xydata().tolist() == [[3, 80], [5, 70]]
     assert len(second.lines) == (2 if options else 1)

@@ -1,6 +1,4 @@
-"""For notebooks: figures, the explorer, the machine check, and self-checks of exercises."""
-
-from importlib import import_module
+"""For notebooks: figures, questions, the explorer, the machine check, and checks of exercises."""
 
 from natlib.teach.machine import check
 
@@ -8,9 +6,9 @@ __all__ = ["check", "report", "show"]
 
 
 def __getattr__(name: str) -> object:
-    """Imports `show` or `report` where it is asked for: the machine check needs neither."""
+    """Imports `report` or `show` where it is asked for: the machine check needs neither."""
     if name in ("report", "show"):
-        return getattr(
-            import_module(f"natlib.teach.{'plots' if name == 'show' else 'learn'}"), name
-        )
+        from natlib.teach import learn, plots
+
+        return learn.report if name == "report" else plots.show
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ import json
 import os
 import random
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
@@ -36,7 +36,7 @@ def questions() -> dict[str, dict]:
 
 def _path() -> Path | None:
     place = os.environ.get("NATLIB_ANSWERS", Path.home() / ".natlib" / "answers.json")
-    return Path(place) if place else None
+    return Path(place).expanduser() if place else None
 
 
 def answers(kind: str) -> dict:
@@ -65,25 +65,19 @@ def note_check() -> None:
         note("check", name, f"{datetime.now():%Y-%m-%d %H:%M}")
 
 
-def _show(view: widgets.Widget, html: str) -> None:
-    """Shows a widget; where no kernel runs, HTML stands for it."""
-    display(view._repr_mimebundle_() | {"text/html": html}, raw=True)
+def _ask(text: str, options: Sequence, answer: Callable, comments: Sequence = (), said="") -> None:
+    """Shows a question with a button for each option, and below what `answer` returns of it.
 
-
-def _folded(head: str, text: str, look: str = "") -> str:
-    return f"<details{look}><summary>{head}</summary>{text}</details>"
-
-
-def _listed(options: list[str]) -> str:
-    return f'<ol type="a"><li>{"</li><li>".join(options)}</li></ol>'
-
-
-def _ask(text: str, options: list[str], answer: Callable, html: str, said: str = "") -> None:
-    """Asks a question with a button for each option, and says below what `answer` returns."""
+    Where no kernel runs, HTML stands for it, in which comments on the options unfold.
+    """
+    folded = map("<details><summary>{}</summary>{}</details>".format, options, comments)
+    items = ("</li>\n<li>".join(texts) for texts in (options, [*folded] or options))
+    live, html = (f'{text}\n<ol type="a">\n<li>{listed}</li></ol>' for listed in items)
     below, row = widgets.HTML(said), [widgets.Button(description=x) for x in "abcd"[: len(options)]]
     for i, button in enumerate(row):
         button.on_click(lambda _, i=i: below.set_trait("value", answer(i)))
-    _show(widgets.VBox([widgets.HTML(text + _listed(options)), widgets.HBox(row), below]), html)
+    view = widgets.VBox([widgets.HTML(live), widgets.HBox(row), below])
+    display(view._repr_mimebundle_() | {"text/html": html}, raw=True)
 
 
 def predict(name: str) -> None:
@@ -96,20 +90,20 @@ def predict(name: str) -> None:
         note("predict", name, made := answers("predict").get(name, {"predicted": i}))
         return f"Locked: {'abcd'[made['predicted']]}. Now run the next cell."
 
-    head, said = f"<b>Predict first.</b> {asked['ask']}", name in answers("predict") and lock(0)
-    _ask(head, asked["options"], lock, _folded(head, _listed(asked["options"])), said or "")
+    said = lock(0) if name in answers("predict") else ""
+    _ask(f"<b>Predict first.</b> {asked['ask']}", asked["options"], lock, said=said)
 
 
 def outcome(name: str, happened: int, told: str = "") -> None:
     """Says which option of a prediction happened, counted from 0, what was found, and why."""
     asked, made = questions()["predict"][name], answers("predict").get(name)
-    happened = int(happened)  # numpy's have no name in JSON
+    happened = int(happened)  # JSON knows no numbers of numpy
     text = f"{'abcd'[happened]}: {asked['options'][happened]} {told} {asked['why']}"
     if made:
-        note("predict", name, made | {"happened": happened})
+        note("predict", name, made | {"happened": happened, "right": made["predicted"] == happened})
         text = f"You predicted {'abcd'[made['predicted']]}. It is {text}"
-    html = _folded("<b>What happened, and why</b>", text, " open" if made else "")
-    display({"text/html": html, "text/plain": text}, raw=True)
+    head = f"<details{' open' if made else ''}><summary><b>What happened, and why</b></summary>"
+    display({"text/html": f"{head}{text}</details>", "text/plain": text}, raw=True)
     _shown.add(name)
 
 
@@ -125,9 +119,8 @@ def quiz(lesson: str) -> None:
             note("quiz", lesson, {name: is_right} | answers("quiz").get(lesson, {}))
             return f"{'abcd'[i]}, {'right' if is_right else 'no'}: {options[i][1]}"
 
-        head = f"<b>{number}.</b> {asked['ask'].format(**put)}"
-        html = head + _listed([_folded(*option) for option in options])
-        _ask(head, [option for option, _ in options], answer, html)
+        shown, comments = zip(*options, strict=True)
+        _ask(f"<b>{number}.</b> {asked['ask'].format(**put)}", shown, answer, comments)
 
 
 def feedback(lesson: str, network: object = "") -> None:
@@ -144,20 +137,20 @@ def feedback(lesson: str, network: object = "") -> None:
         look = {"continuous_update": False, "layout": {"width": "95%"}, "placeholder": text}
         fields.append(widgets.Textarea(told.get(name, ""), rows=1, **look))
         fields[-1].observe(partial(keep, name), "value")
-    _show(widgets.VBox(fields), f"A kernel asks here: {'; '.join(asked.values())}")
+    html = f"A kernel asks here: {'; '.join(asked.values())}"
+    display(widgets.VBox(fields)._repr_mimebundle_() | {"text/html": html}, raw=True)
 
 
 def report(path: str | Path | None = None) -> Path:
-    """Writes and shows a page of Markdown on what a learner did; returns its path.
+    """Writes and shows a page of Markdown on what a learner did, by default beside the answers.
 
-    By default it stands beside the answers; if no file holds these, give a path (`ValueError`).
+    Returns its path. Where no file holds the answers, a path must be given (`ValueError`).
     """
     if not (path or _path()):
         raise ValueError("No file holds the answers (NATLIB_ANSWERS is empty): give a path.")
-    made = {name: made for name, made in answers("predict").items() if "happened" in made}
-    right = sum(answer["predicted"] == answer["happened"] for answer in made.values())
+    answers("predict")  # reads the file
     page = Template(PAGE.read_text("utf-8"), trim_blocks=True)
-    text = page.render(now=datetime.now(), asked=questions(), kept=_kept, made=made, right=right)
+    text = page.render(now=datetime.now(), asked=questions(), kept=_kept)
     write_text(path := Path(path or _path().with_name("report.md")), text)
     display(Markdown(text))
     return path
