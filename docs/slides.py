@@ -9,7 +9,7 @@ A cell's metadata say what it is on the slides, as in JupyterLab's property insp
 - a fragment of text is one paragraph, and what follows it begins a sub-slide;
 - each picture gets a sub-slide, and so does an explorer;
 - code begins a sub-slide after a picture, and where it does not fit below what is there;
-- exercises and references are left out.
+- exercises, references and the quiz are left out.
 
 Links to other notebooks lead to their decks; links to other files of the project are left out.
 """
@@ -33,7 +33,7 @@ PICTURE = "picture"  # tag of a cell of which only the picture is shown
 EXPLORER = '<div id="natlib-'  # in its HTML
 DECK = Path(__file__).parent / "deck"
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?!https?:)(?P<target>[^)]+)\)")  # to a file
-LEFT_OUT = re.compile(r"#+ (exercises|references)\b", re.IGNORECASE)
+LEFT_OUT = re.compile(r"#+ (exercises|references|quiz)\b", re.IGNORECASE)
 
 
 def arrange(notebook: NotebookNode) -> NotebookNode:

@@ -171,6 +171,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "rehearse": ("write a miniature of each, to rehearse with", main_of("natlib.paper.miniatures")),
     "explore": ("write an archive as one HTML file to choose in", run_explore),
     "challenge": ("rank what a class found", main_of("notebooks.challenge")),
+    "exam": ("write an exam with other numbers than the quiz", main_of("notebooks.exam")),
     "notebooks": ("execute the notebooks; copies go to build/", main_of("notebooks.execute")),
     "handout": ("make a folder for a class, without the solutions", main_of("notebooks.handout")),
     "check": ("look whether this machine is ready for the course", run_check),

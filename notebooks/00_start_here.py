@@ -23,7 +23,7 @@ import natlib
 from natlib import data
 from natlib.profiles import get_profile
 from natlib.search import non_dominated
-from natlib.teach import explorer, plots
+from natlib.teach import explorer, learn, plots
 from natlib.teach.source import show_source
 import pandas as pd
 
@@ -136,6 +136,13 @@ for name in data.TARGETS:
 # most probable class is not the right one, in percent; *MAdds*, our first measure of cost, are the
 # multiply-adds (a product, added to a sum) that a subnet spends on one picture. Both are *objectives*: each should be small. In
 # code, `F` is the matrix of objectives, one row for each subnet and one column for each objective.
+#
+# Before some figures the course asks what you expect. Take an option, which locks it, and run the next cell:
+# it says what happened, and why. Nothing waits for you; README.md says where answers are kept.
+
+# %% slideshow={"slide_type": "subslide"}
+learn.predict("front")
+learn.predict("halving")
 
 # %%
 archive = pd.read_csv(data.DATA / "archives" / "pocket_animals.csv")
@@ -143,6 +150,12 @@ F = archive[["top1_err", "madds"]].to_numpy()
 best = archive[non_dominated(F)].sort_values("madds")
 figure = plots.plot_front(F)
 plots.show(figure, f"Error against MAdds of {len(F)} recorded subnets; {len(best)} form the front.")
+happened = sum(len(best) >= number for number in (10, 50, 200))
+learn.outcome("front", happened, f"{len(best)} of {len(F)} form the front.")
+cheap = archive[archive.madds <= archive.madds.max() / 2]
+lost = cheap.top1_err.min() - archive.top1_err.min()
+happened = sum(lost >= points for points in (1, 3, 6))
+learn.outcome("halving", happened, f"It errs {lost:.1f} points more.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** You cannot have the least error and the fewest MAdds at once. The lower left
@@ -214,3 +227,12 @@ print("Your turn." if guess is None else f"Near enough: it needs {share:.0f}% of
 #   [arXiv:1808.05377](https://arxiv.org/abs/1808.05377).
 # - *Further reading:* White, Safari, Sukthanker, Ru, Elsken, Zela, Dey, Hutter: *Neural Architecture
 #   Search: Insights from 1000 Papers*, 2023, [arXiv:2301.08727](https://arxiv.org/abs/2301.08727).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("00")
+learn.feedback("00")

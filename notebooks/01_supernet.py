@@ -23,7 +23,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import Architecture, CostTable, SearchSpace, Supernet, data, evaluate, layers
 from natlib.deploy import LatencyTable, measure_in_turn
-from natlib.teach import plots, plots_lessons
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 import numpy as np
 import pandas as pd
@@ -168,9 +168,11 @@ for name, part in largest.blocks[5].named_children():  # the second layer of sta
 # %%
 show_source(layers.ElasticBlock.depthwise_weight)
 block = net.weight_sets[0].blocks[5]  # the second layer of stage 2
-large, small = (block.depthwise_weight(k, channels=8)[:, 0] for k in (5, 3))
+large, small = (block.depthwise_weight(k, channels=8)[:, 0].detach() for k in (5, 3))
 rows = {"5x5, stored": large, "its centre": large[:, 1:-1, 1:-1], "3x3, used": small}
-figure = plots_lessons.plot_kernels(rows)
+titles, most = [f"channel {c}" for c in range(8)], max(k.abs().max() for k in rows.values())
+figure = plots.plot_rows(rows, titles, cmap="PuOr", vmin=-most, vmax=most)
+figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="weight", aspect=25)
 plots.show(
     figure, "Eight 5x5 kernels, their 3x3 centres, and the 3x3 kernels that the matrix makes."
 )
@@ -178,6 +180,7 @@ matrix = block.kernel_matrices["5to3"].detach()
 print(
     f"Largest distance of the matrix from the identity: {(matrix - torch.eye(9)).abs().max():.2f}"
 )
+learn.predict("narrow")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The 3x3 kernels resemble the centres and are not the same: training has moved
@@ -196,14 +199,16 @@ inputs = data.to_input(source.valid.images[4:5], 32, source)
 rows = {}
 for expand in pocket.expands:
     arch = Architecture(32, 1.0, (1, 1, 1), kernels=(5, 3, 3), expands=(expand, 1, 1))
-    maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
+    maps = plots.feature_maps(net.extract(arch), "blocks.1.depth_conv", inputs)
     rows[f"expand {expand}"] = maps[::8]
 narrow, wide = rows["expand 1"], rows["expand 4"][:2]
-print(f"Largest difference of the first two columns: {(narrow - wide).abs().max():.1e}")
-figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+apart = (narrow - wide).abs().max()
+print(f"Largest difference of the first two columns: {apart:.1e}")
+figure = plots.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(
     figure, "Feature maps at three expand ratios: the narrow layers hold the first channels."
 )
+learn.outcome("narrow", sum(apart > limit * wide.abs().max() for limit in (1e-5, 0.1)))
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The columns agree: up to its projection, which mixes all channels, a narrow
@@ -222,9 +227,9 @@ plots.show(
 rows = {}
 for depth in (1, 2, 3):
     arch = Architecture(32, 1.0, (1, depth, 1), (3,) * (2 + depth), (2,) * (2 + depth))
-    maps = plots_lessons.feature_maps(net.extract(arch), f"blocks.{1 + depth}", inputs)
+    maps = plots.feature_maps(net.extract(arch), f"blocks.{1 + depth}", inputs)
     rows[f"depth {depth}"] = maps[:8]
-figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(8)])
+figure = plots.plot_maps(rows, [f"channel {c}" for c in range(8)])
 plots.show(
     figure, "Output of stage 2 after one to three layers: most channels change only a little."
 )
@@ -243,10 +248,10 @@ rows, table = {}, CostTable(pocket, num_classes=net.num_classes)
 for resolution in (16, 24, 32):
     arch = Architecture(resolution, 1.0, (1, 1, 1), (5, 3, 3), (4, 1, 1))
     small = data.to_input(source.valid.images[4:5], resolution, source)
-    maps = plots_lessons.feature_maps(net.extract(arch), "blocks.1.depth_conv", small)
+    maps = plots.feature_maps(net.extract(arch), "blocks.1.depth_conv", small)
     rows[f"{resolution} px"] = maps[::8]
     print(f"{resolution} px: {table.madds(pocket.encode(arch))[0]:,} MAdds")
-figure = plots_lessons.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
+figure = plots.plot_maps(rows, [f"channel {c}" for c in range(0, 64, 8)])
 plots.show(figure, "The same feature maps at three resolutions: coarser, but mostly the same.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -263,6 +268,7 @@ plots.show(figure, "The same feature maps at three resolutions: coarser, but mos
 
 # %%
 show_source(evaluate.recalibrate)
+learn.predict("stale")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Let us measure the top-1 error of some subnets twice: with the statistics of the supernet (*stale*
@@ -279,10 +285,12 @@ for arch in map(pocket.decode, X):
     with torch.no_grad():
         predicted = net.extract(arch)(inputs).argmax(dim=1)
     stale.append(100 * (predicted != some.labels).float().mean().item())
-figure = plots_lessons.plot_recalibration(stale, 100 * (1 - fresh.mean(axis=1)), names)
-lost = np.subtract(stale, 100 * (1 - fresh.mean(axis=1)))
+own = 100 * (1 - fresh.mean(axis=1))
+lost, rho = np.subtract(stale, own), pd.Series(stale).corr(pd.Series(own), "spearman")
 alt = f"Eight subnets lose {lost.min():.0f} to {lost.max():.0f} points with stale statistics."
-plots.show(figure, alt)
+plots.show(plots.plot_recalibration(stale, own, names), alt)
+happened = 0 if lost.max() < 2 else 1 + (rho < 0.95)
+learn.outcome("stale", happened, f"Rank correlation of the two: {rho:.2f}.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The weights are the same in both measurements. With stale statistics not only
@@ -318,10 +326,14 @@ blocks = paper.blocks(networks["M1"])
 rows = [(block.name, *block_cost(block)) for block in blocks]
 rows.append(("classifier", *classifier_cost(blocks[-1].c_out, num_classes=1000)))
 layer_costs = pd.DataFrame(rows, columns=["layer", "params", "madds"])
-figure = plots_lessons.plot_layer_costs(layer_costs)
+figure, axes = plots.new_figure(["MAdds (M)", "parameters (M)"], 2, (8, 5), sharey=True)
+for ax, cost_of, color in zip(axes, ("madds", "params"), plots.COLORS, strict=False):
+    ax.barh(layer_costs.layer, layer_costs[cost_of] / 1e6, color=color)
+axes[0].invert_yaxis()
 plots.show(
     figure, "MAdds and parameters of each layer of M1: MAdds all along, parameters at the end."
 )
+learn.predict("latency")
 layer_costs.set_index("layer").sum()
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -346,9 +358,13 @@ archs = [pocket.decode(x) for x in X]
 subnets = [layers.fold_batch_norm(net.extract(arch)) for arch in archs]
 pictures = [torch.randn(1, 3, arch.resolution, arch.resolution) for arch in archs]
 measured = measure_in_turn(subnets, pictures)
-figure = plots_lessons.plot_latency(latencies.latency_ms(X), measured)
-alt = "Predicted and measured latency of 30 subnets. " + figure.axes[0].get_title(loc="left")
-plots.show(figure, alt)
+predicted = latencies.latency_ms(X)
+rho = pd.Series(measured).corr(pd.Series(predicted), "spearman")
+panels = {f"rank correlation (Spearman): {rho:.2f}": (measured, predicted)}
+labels = ("measured end to end (ms)", "predicted by look-up (ms)")
+figure = plots.plot_panels(panels, labels, sharex=True)
+plots.show(figure, f"Predicted and measured latency of 30 subnets: {list(panels)[0]}.")
+learn.outcome("latency", sum(rho > limit for limit in (0.5, 0.8, 0.95)), f"Rho is {rho:.2f}.")
 latencies.about
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -368,7 +384,8 @@ X = pocket.sample(12, rng=3)
 live = evaluate.evaluate(net, X, source, n_images=500, calibration=500, progress=False)
 live = pd.DataFrame({"top1_err": 100 * (1 - live.mean(axis=1)), "madds": table.madds(X)})
 panels = {"animals: 100 recorded": archive, "source: 12 measured now": live}
-figure = plots_lessons.plot_accuracy(panels)
+panels = {title: (t.madds / 1e6, 100 - t.top1_err) for title, t in panels.items()}
+figure = plots.plot_panels(panels, plots.ACCURACY)
 plots.show(
     figure, "Accuracy against MAdds: costlier subnets tend to be better, with a wide spread."
 )
@@ -384,7 +401,22 @@ plots.show(
 # running kernel you see the picture as it was when the notebook ran.)
 
 # %%
-plots_lessons.StageSliders(networks["M1"], cost, stage=2)
+from ipywidgets import SelectionSlider
+
+
+def draw(depth, kernel, expand):
+    M1, title = networks["M1"], "M1, its stage 3 changed"
+    stages = [*M1.stages()[:2], [(kernel, expand)] * depth, *M1.stages()[3:]]
+    layers, depths = zip(*sum(stages, []), strict=True), tuple(map(len, stages))
+    x = paper.encode(Architecture(M1.resolution, M1.width, depths, *layers))
+    note = f"{cost.madds(x)[0] / 1e6:.1f} M MAdds, {cost.params(x)[0]:,} parameters"
+    figure = plots.draw_architecture({title: paper.decode(x)}, paper, {title: note})
+    return figure, f"{title}: {depth} layers, kernel {kernel}, expand ratio {expand}; {note}."
+
+
+ways = {"depth": ((2, 3, 4), 3), "kernel": (paper.kernels, 5), "expand": (paper.expands, 4)}
+sliders = [SelectionSlider(description=n, options=o, value=v) for n, (o, v) in ways.items()]
+plots.Redrawn(draw, *sliders)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## With an official ImageNet checkpoint
@@ -472,3 +504,12 @@ else:
 #   Networks*, CVPR 2018, [arXiv:1709.01507](https://arxiv.org/abs/1709.01507); Yu, Huang:
 #   *Universally Slimmable Networks and Improved Training Techniques*, ICCV 2019,
 #   [arXiv:1903.05134](https://arxiv.org/abs/1903.05134) (training all sizes at once, recalibration).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("01")
+learn.feedback("01")

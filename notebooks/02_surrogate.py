@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import SearchSpace, data
 from natlib.surrogate import SURROGATES, Interpolant, RBFEnsemble, rank_metrics, thermometer
-from natlib.teach import plots, plots_lessons
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 from natlib.teach.tables import TABLES, load_table
 import numpy as np
@@ -140,6 +140,7 @@ print(f"largest difference: {abs(by_hand - library).max():.1e} points")
 
 # %%
 show_source(Interpolant.solve, RBFEnsemble.fit)
+learn.predict("members")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Two things are new. A member that sees half the genes cannot tell some subnets apart (`same`); they
@@ -152,27 +153,32 @@ show_source(Interpolant.solve, RBFEnsemble.fit)
 
 # %%
 order = np.random.default_rng(0).permutation(len(X))
-learn, held_out = order[:100], order[100:]
+known, held_out = order[:100], order[100:]
 scores = {}
 for n_members in (1, 5, 50, 500):
-    models = [RBFEnsemble(n_members, seed=seed).fit(X[learn], y[learn]) for seed in range(5)]
+    models = [RBFEnsemble(n_members, seed=seed).fit(X[known], y[known]) for seed in range(5)]
     judged = pd.DataFrame([rank_metrics(y[held_out], m.predict(X[held_out])) for m in models])
     worst, best = judged.kendall.min(), judged.kendall.max()
     scores[n_members] = {**judged.mean(), "worst kendall": worst, "best kendall": best}
 pd.DataFrame(scores).T.rename_axis("members").round(2)
 
 # %%
+best, many = scores[1]["best kendall"], scores[500]["kendall"]
+learn.outcome("members", sum(many > x for x in (0.9 * best, best)), f"Tau is {many:.2f}.")
 models = {
     "one member, half the genes": RBFEnsemble(n_members=1),
     "500 members": RBFEnsemble(),
     "Gaussian process": SURROGATES["gp"](space, 0),
 }
-guesses = {name: m.fit(X[learn], y[learn]).predict(X[held_out]) for name, m in models.items()}
-figure = plots_lessons.plot_predictions(y[held_out], guesses)
+guesses = {name: m.fit(X[known], y[known]).predict(X[held_out]) for name, m in models.items()}
+panels = {name: (y[held_out], guess) for name, guess in guesses.items()}
+labels = ("measured error (%)", "predicted error (%)")
+figure = plots.plot_panels(panels, labels, sharex=True, sharey=True)
 alt = "Predicted against measured errors of held-out subnets; Kendall's tau is " + ", ".join(
     f"{rank_metrics(y[held_out], p)['kendall']:.2f} for {name}" for name, p in guesses.items()
 )
 plots.show(figure, alt)
+learn.predict("spoilt")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** One member is a lottery ticket (compare its worst with its best seed); the
@@ -200,6 +206,8 @@ spoilt = {
 }
 best = {name: y[held_out][np.argsort(p)[:20]].mean() for name, p in spoilt.items()}
 table = pd.DataFrame({name: rank_metrics(y[held_out], p) for name, p in spoilt.items()}).T
+_, in_order, close = best.values()
+learn.outcome("spoilt", 2 if in_order == close else int(close < in_order))
 table.assign(**{"mean error of its 20 favourites": best}).round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -236,8 +244,8 @@ ways = {
 }
 
 
-def tau(name, learn, held_out, seed=0):
-    model = SURROGATES[name](space, seed).fit(X[learn], y[learn])
+def tau(name, known, held_out, seed=0):
+    model = SURROGATES[name](space, seed).fit(X[known], y[known])
     return rank_metrics(y[held_out], model.predict(X[held_out]))["kendall"]
 
 
@@ -264,9 +272,10 @@ pd.DataFrame(
 # | `forest` | random forest, the mean of 200 decision trees | integers |
 # | `svr` | support vector regression | thermometer code |
 # | `mlp` | neural network with one hidden layer | thermometer code |
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# What each assumes, and when it is good (the references at the end say more on each):
+#
+# ### What each assumes
+#
+# And when it is good (the references at the end say more on each):
 #
 # - *RBF ensemble*: a smooth function, exact measurements. Good where noise is small; nothing to tune.
 # - *Ridge*: every column adds its share, whatever the others say. So it knows no *interactions*, such
@@ -299,7 +308,7 @@ curves = {
 panels = {name: {"rbf": curves["rbf"], name: curves[name]} for name in curves if name != "rbf"}
 labels = ("architectures learned from", "Kendall's tau on the held-out ones")
 sizes = list(means.columns)
-figure = plots_lessons.plot_bands(panels, labels, xscale="log", xticks=sizes, xticklabels=sizes)
+figure = plots.plot_bands(panels, labels, xscale="log", xticks=sizes, xticklabels=sizes)
 for ax in figure.axes:
     ax.axhline(halves["kendall"], color="black", linestyle=":", lw=1)
     ax.minorticks_off()
@@ -405,9 +414,9 @@ results.pivot_table(index=["table", "model"], columns="size", values="kendall").
 held = {}
 for name, table in tables.items():
     error, rows = table.columns["top1_err"], np.random.default_rng(0).permutation(len(table.X))
-    learn, ask = rows[:100], rows[100:1100]
-    gp = SURROGATES["gp_onehot"](table, 0).fit(table.X[learn], error[learn])
-    rbf = RBFEnsemble().fit(table.X[learn], error[learn])
+    known, ask = rows[:100], rows[100:1100]
+    gp = SURROGATES["gp_onehot"](table, 0).fit(table.X[known], error[known])
+    rbf = RBFEnsemble().fit(table.X[known], error[known])
     _, sd = gp[-1].regressor_.predict(table.features(table.X[ask]), return_std=True)
     members = [member((table.X[ask] - rbf.center_) / rbf.scale_) for member in rbf.members_]
     spreads = {"Gaussian process": (gp, sd * gp[-1].transformer_.scale_)}
@@ -538,3 +547,12 @@ print("Your turn." if found is None else f"tau = {found:.3f}, as scipy says")
 #   Goodman, Banzhaf, Boddeti: *NSGANetV2: Evolutionary Multi-Objective Surrogate-Assisted Neural
 #   Architecture Search*, ECCV 2020, [arXiv:2007.10396](https://arxiv.org/abs/2007.10396) (the NAT
 #   authors' search before NAT, with several surrogates).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("02")
+learn.feedback("02")

@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import profiles, search
 from natlib.surrogate import SURROGATES, rank_metrics
-from natlib.teach import plots, plots_lessons
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 from natlib.teach.tables import FOLDER, TABLES, load_table
 import numpy as np
@@ -95,7 +95,7 @@ while (layer < 0).any():
     layer[left[search.non_dominated(F_ten[left])]] = layer.max() + 1
 members = [" ".join(table.index[layer == i]) for i in range(layer.max() + 1)]
 alt = "Ten subnets, A to J, in layers: " + "; ".join(members) + "."
-plots.show(plots_lessons.plot_layers(F_ten, layer), alt)
+plots.show(plots.plot_layers(F_ten, layer), alt)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who survives within a layer?
@@ -221,16 +221,14 @@ for m in (2, 3, 5, 12):
 # These *operators*, sorting and survival are those of the library pymoo. What natlib adds are the
 # encodings, their repair and our directions. Here are the lines that run, without docstrings: pymoo
 # *asks* for the objectives of a generation's children, is *told* them, and lets the better half live.
-
-# %%
-show_source(search.operators, search.nsga3)
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# (`_judge` asks `evaluate`. Limits come later.) The first population, generation 0, is `X_start`, in NAT
+# (`_judge` asks `evaluate`. Limits come later.)
+#
+# The first population, generation 0, is `X_start`, in NAT
 # the front of the archive, filled up with random subnets of all sizes. To see something happen we begin
 # without an archive, and measure all that the search asks for: about a quarter of the whole bench.
 
 # %%
+show_source(search.operators, search.nsga3)
 populations, shown = {}, (0, 1, 3, 6, 12, 20)
 watch = {"callback": lambda generation, X, F: populations.update({generation: F})}
 options = {"population": profile.population, "generations": profile.generations, "seed": 0}
@@ -243,12 +241,33 @@ for ax, F in zip(axes, map(populations.get, shown), strict=True):
     ax.plot(F[:, 1] / 1e6, F[:, 0], "o", ms=4, alpha=0.7)
 plots.show(figure, f"Populations at generations {shown}, and the true front in black.")
 print(f"share of the true front's hypervolume: {bench.reached(found.F):.3f}")
+learn.predict("population")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The population moves towards small values until it lies in a thin line, and
 # the line lies close to the true front. But that took two thousand measurements. NAT can afford a
 # hundred.
 #
+# With fewer, does the size of the population matter? We give each 400 look-ups, as many generations as that
+# is enough for, and five seeds, and ask what all that was looked at lacks of the true front's hypervolume:
+
+
+# %%
+def lacks(size, seed):
+    def measure(X):
+        seen.append(bench.measure(X))
+        return seen[-1]
+
+    seen = []
+    search.nsga3(bench, measure, population=size, generations=400 // size - 1, seed=seed)
+    return 1 - bench.reached(np.vstack(seen))
+
+
+gaps = pd.DataFrame({size: [lacks(size, seed) for seed in range(5)] for size in (10, 50, 200)})
+learn.outcome("population", gaps.mean().argmin())
+gaps.describe().loc[["mean", "min", "max"]].round(4)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A hundred measurements
 #
 # One number for a whole front is its *hypervolume*: the share of a box that it dominates. The box
@@ -324,7 +343,7 @@ regrets.round(4)
 
 # %%
 labels = ("networks looked at", "regret (share of the true hypervolume)")
-figure = plots_lessons.plot_bands(curves, labels, yscale="log")
+figure = plots.plot_bands(curves, labels, yscale="log")
 ends = "; ".join(f"{name} {regrets[name][methods[5]]:.3f}" for name in tables)
 alt = f"Regret against look-ups on four tables, ten seeds; medians of NAT's inner loop: {ends}."
 plots.show(figure, alt)
@@ -349,7 +368,7 @@ def attained(runs):
 shown = [0, 1, 4, 5]
 found = {methods[i]: {methods[i]: attained(recording["pocket"][i])} for i in shown}
 labels = ("MAdds at most (M)", "best error found (%)")
-figure = plots_lessons.plot_bands(found, labels, ylim=(F_all[:, 0].min() - 0.3, 14))
+figure = plots.plot_bands(found, labels, ylim=(F_all[:, 0].min() - 0.3, 14))
 for ax in figure.axes:
     ax.step(true_front[:, 1] / 1e6, true_front[:, 0], where="pre", color="black", lw=1)
 plots.show(figure, "Attained errors by MAdds, ten seeds, of four searches, with the true front.")
@@ -372,6 +391,7 @@ for name, n in [(name, n) for name in TABLES for n in (10, 100, 1000)]:
         front = r[search.non_dominated(np.column_stack([a[r], cost[r]]))]
         rows.append((name, n, (b - a)[front].mean() - (b - a).mean()))
 luck = pd.DataFrame(rows, columns=["table", "networks looked at", "luck"])
+learn.predict("seeds")
 luck.pivot_table(index="table", columns="networks looked at", values="luck").round(2)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
@@ -390,21 +410,22 @@ luck.pivot_table(index="table", columns="networks looked at", values="luck").rou
 # so on; for two networks drawn at random; and the mean difference of the two hypervolumes.
 
 # %%
-from itertools import combinations
-
 rows = {}
 for name, table in tables.items():
     F, knees = table.measure(table.X), []
     for r in recording[name][5]:
         front = r[search.non_dominated(F[r])]
         knees.append(table.X[front[search.knee_points(F[front], 4)]])
-    pairs = np.array(list(combinations(range(len(knees)), 2)))
+    pairs = np.transpose(np.triu_indices(len(knees), 1))
     differ = np.mean([knees[i] != knees[j] for i, j in pairs], axis=(0, 2))
-    volume = 1 - final[name][methods[5]].to_numpy()
     rows[name] = dict(zip(["M1", "M2", "M3", "M4"], differ, strict=True))
     rows[name]["random pair"] = 1 - np.mean([1 / n for n in table.shape])
-    rows[name]["hypervolume"] = abs(np.subtract(*volume[pairs.T])).mean()
-pd.DataFrame(rows).T.round(3)
+    rows[name]["hypervolume"] = np.ptp(final[name][methods[5]].to_numpy()[pairs], axis=1).mean()
+found = pd.DataFrame(rows).T
+share, chance = found.iloc[:, :4].mean().mean(), found["random pair"].mean()
+happened = sum(share > edge for edge in (0.1, 0.9 * chance))
+learn.outcome("seeds", happened, f"{share:.0%}; at random {chance:.0%}.")
+found.round(3)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** The hypervolumes differ by one to three hundredths; the networks mostly in a
@@ -431,7 +452,8 @@ def draw(limit):
     F = search.nsga3(bench, bench.measure, limits=[np.inf, limit * 1e6], **options).F
     assert (F[:, 1] <= limit * 1e6).all(), "A limit was broken: nsga3 must not return such subnets."
     alt = f"The {len(F)} subnets found with at most {limit} M MAdds, the largest with "
-    figure = plots_lessons.plot_candidates(F_all[::20], F, limit=limit)
+    figure = plots.plot_front(F, before=F_all[::20], names=("some of all", "found"))
+    figure.axes[0].axvline(limit, color="black", linestyle="--")
     return figure, f"{alt}{F[:, 1].max() / 1e6:.2f} M."
 
 
@@ -443,18 +465,15 @@ plots.Redrawn(draw, SelectionSlider(options=range(1, 9), value=2, description="M
 # A hundred promising subnets, and time to measure a few. `choose_candidates` takes, one after
 # another, the one that would *add most hypervolume* to the archive's measured front: a point in a
 # wide gap adds more than one beside a point that is there already. What is in the archive is left
-# out:
-
-# %%
-show_source(search.choose_candidates, search._greedy)
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# out. Below is its source.
+#
 # `HV` is pymoo's hypervolume, here of a box up to 1.1 times the worst values. (With more than three
 # objectives it takes long, and IGD+ judges instead, the indicator of notebook 06.) We measure as many
 # subnets of the bench as the profile does at first (`profile.archive`), let a surrogate learn from them
 # alone, and then look up what the candidates really are.
 
 # %%
+show_source(search.choose_candidates, search._greedy)
 X_few = even_sample(0, profile.archive)
 F_few = bench.measure(X_few)
 learned = SURROGATES["gp_onehot"](bench, 0).fit(X_few, F_few[:, 0])
@@ -462,13 +481,15 @@ front = X_few[search.non_dominated(F_few)]
 promised = search.nsga3(bench, promises(learned), front, **options)
 chosen = search.choose_candidates(promised.F, F_few, profile.candidates, promised.X, X_few)
 alt = f"The archive, the population found, and {len(chosen)} candidates numbered as chosen."
-plots.show(plots_lessons.plot_candidates(F_few, promised.F, chosen), alt)
+names = ("measured", "predicted")
+figure = plots.plot_front(promised.F, before=F_few, names=names, chosen=chosen, prefix="")
+plots.show(figure, alt)
 truth = bench.measure(promised.X[chosen])[:, 0]
 print(f"promised {promised.F[chosen, 0].mean():.2f}% on average, measured {truth.mean():.2f}%")
 pd.DataFrame({"promised (%)": promised.F[chosen, 0], "measured (%)": truth}).round(2).T
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** Compare the order of choice with the gaps of the black front. A search prefers
+# **What do you notice?** Compare the order of choice with the gaps of the measured front. A search prefers
 # what the surrogate overrates, so what it promises tends to be too good. That is why candidates are
 # *measured* before anything is believed; they join the archive, and the surrogate learns again. (The
 # other way round, a lucky measurement in the archive can make good predictions look dominated. Where
@@ -567,3 +588,12 @@ print("Your turn." if squares is None else f"Right: a hypervolume of {share:.4f}
 #   Search*, UAI 2019, [arXiv:1902.07638](https://arxiv.org/abs/1902.07638).
 # - Lu, Sreekumar, Goodman, Banzhaf, Deb, Boddeti: *Neural Architecture Transfer*, TPAMI 2021,
 #   [arXiv:2005.05859](https://arxiv.org/abs/2005.05859).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("03")
+learn.feedback("03")

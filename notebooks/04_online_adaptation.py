@@ -24,7 +24,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import data, search, train, transfer
 from natlib.profiles import get_profile
-from natlib.teach import plots
+from natlib.teach import learn, plots
 from natlib.teach.source import show_source
 from natlib.transfer import adapt, fill_archive, measure_again, search_candidates, start, warm_up
 import numpy as np
@@ -125,14 +125,7 @@ plots.show(plots.plot_front(archive.F, run.settings.objectives), alt)
 #
 # We keep a twin of the run that will search as much but never adapt. It starts from the same
 # weights and the same archive, so whatever differs later is due to adaptation.
-
-# %%
-from copy import deepcopy
-
-twin = deepcopy(run)
-twin.settings = replace(twin.settings, mode="none")
-
-# %% [markdown] slideshow={"slide_type": "slide"}
+#
 # ## Step 2a to 2c · Search
 #
 # A surrogate learns error from architecture (notebook 02): in the profiles `quick` and `gpu` a Gaussian
@@ -146,8 +139,12 @@ twin.settings = replace(twin.settings, mode="none")
 # 06. The line above a step, `@in_turn`, names the step that comes after it.
 
 # %%
+from copy import deepcopy
+
 from natlib.transfer import archive_table, propose
 
+twin = deepcopy(run)
+twin.settings = replace(twin.settings, mode="none")
 show_source(propose, search_candidates)
 search_candidates(run)
 print(f"surrogate on the new ones: Kendall tau {run.history[-1]['kendall']:+.2f}")
@@ -170,6 +167,7 @@ alt = (
     "Shares of resolutions, depths, kernels and expand ratios: column 0 uniform, column 1 the best."
 )
 plots.show(figure, alt)
+learn.predict("first_adaptation")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # Column 0 is how the warm-up draws, column 1 the archive's best. (The picture adds the genes of all
@@ -194,6 +192,9 @@ how = {"n_images": profile.validation, "calibration": profile.calibration, "prog
 for name, net in (("averaged", run.net), ("not averaged", run.learner)):
     error = 100 - 100 * evaluate(net, archive.X[::4], task, **how).mean()
     print(f"of every fourth, weights {name}: {error:.2f}%")
+gain = before - archive.errors.mean()
+happened = sum(gain < points for points in (0.2, -0.2))
+learn.outcome("first_adaptation", happened, f"It changed by {-gain:+.2f} points.")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Again and again
@@ -270,6 +271,7 @@ gap = (networks.valid_top1 - networks.test_top1).mean()
 assert len(networks) == 4, "Four networks were asked for: run the report cell again."
 assert abs(gap) < 5, f"Valid and test differ by {gap:.1f} points: was test data used to choose?"
 print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} points.")
+learn.predict("distribution")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # They were *chosen* for their validation accuracy, so part of it is luck, and luck does not repeat
@@ -322,6 +324,11 @@ for alone in ("from scratch", "fine-tuned alone"):
     gain = by_seed.xs("distribution", level="mode") - by_seed.xs(alone, level="mode")
     for name, row in gain.iterrows():
         print(f"{name}: M1 to M4 minus {alone}: {row.min():+.1f} to {row.max():+.1f} points")
+
+# %%
+share = (wins.distribution > wins.uniform).mean()
+happened = sum(share < limit for limit in (0.8, 0.6, 0.4))
+learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)}.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # Read it with care. That adaptation beats *none* is partly because it trains more. *Uniform* is the
@@ -496,3 +503,12 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #   [arXiv:1805.08974](https://arxiv.org/abs/1805.08974); Lindauer, Hutter: *Best Practices for
 #   Scientific Research on Neural Architecture Search*, JMLR 21, 2020,
 #   [arXiv:1909.02453](https://arxiv.org/abs/1909.02453).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("04")
+learn.feedback("04")

@@ -24,9 +24,10 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib.paper import datasets, miniatures, results
 from natlib.paper.reproduce import REHEARSAL, reproduce
-from natlib.teach import plots, plots_lessons
+from natlib.teach import learn, plots
 import tempfile
 from pathlib import Path
+import numpy as np
 import pandas as pd
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -89,9 +90,14 @@ pd.DataFrame(sizes, index=["train", "valid", "test"]).T.assign(
 )
 
 # %%
-pictures = {task.name: (task.train.images, task.train.labels) for task in tasks.values()}
-figure = plots_lessons.plot_montage(pictures)
-plots.show(figure, f"Six pictures of each of: {', '.join(task.name for task in tasks.values())}.")
+pictures = {}
+for task in tasks.values():
+    by_class = np.argsort(task.train.labels, kind="stable")
+    some = by_class[np.linspace(0, len(by_class) - 1, 6).astype(int)]
+    pictures[task.name] = np.transpose(task.train.images[some], (0, 2, 3, 1))
+figure = plots.plot_rows(pictures, [""] * 6)
+plots.show(figure, f"Six pictures of each of: {', '.join(pictures)}.")
+learn.predict("counted")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # Rows that are called *rehearsal* show generated stripes; the others, real pictures that were found
@@ -117,6 +123,8 @@ low, high = networks.difference_percent.min(), networks.difference_percent.max()
 print(f"Our MAdds differ from the published ones by {low:.2f}% to {high:.2f}%.")
 rounded = (networks.counted_params / 1e6 - networks.params).abs().max()
 print(f"Parameters differ by {rounded:.3f} million at most; published ones have one decimal.")
+happened = 0 if max(-low, high) < 0.05 else 3 if low < -40 else 1 if high < 0 else 2
+learn.outcome("counted", happened)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Parameters agree to about the published decimal, but we always count fewer
@@ -186,14 +194,13 @@ assert not_run[(results.YOURS, "top-1 (%)")].isna().all(), "A figure stands wher
 print(
     f"44 published results, {len(networks)} networks counted, {48 - len(not_run)} rows are yours."
 )
-
-# %%
 yours = table[(results.YOURS, "top-1 (%)")].notna().sum()
 plots.show(
-    plots_lessons.plot_reproduction(table),
+    plots.plot_reproduction(table),
     "Top-1 accuracy against MAdds, one panel for each of the eleven data sets: the paper's four "
     f"points rise from left to right everywhere; {yours} points are from your own runs.",
 )
+learn.predict("mobile")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The mobile setting
@@ -209,11 +216,20 @@ mobile.style.format({"top1": "{:.1f}", "params": "{:.1f}", "madds": "{:.0f}"}, n
 
 # %%
 best = mobile.loc[mobile.top1.idxmax()]
+figure, [ax] = plots.new_figure(size=(9, 4.5), labels=("MAdds (M)", "ImageNet top-1 accuracy (%)"))
+for (name, group), look in zip(mobile.groupby("family", sort=False), plots.LOOKS, strict=True):
+    ax.plot(group.madds, group.top1, lw=1.5 * (name == "NAT"), label=name, **look)
+ax.axvline(results.MOBILE_LIMIT, color="black", linestyle=":", label="600M MAdds")
+figure.legend(loc="outside right")
 plots.show(
-    plots_lessons.plot_mobile(mobile),
+    figure,
     "ImageNet top-1 against MAdds: the line of NAT-M1 to M4 lies above the other networks or on "
     f"Once-for-all's; the most accurate up to 600M is {best.network} with {best.top1:g}%.",
 )
+nat, other = (mobile[mobile.family == family] for family in ("NAT", "Once-for-all"))
+beside = np.interp(other.madds, nat.madds, nat.top1) - other.top1.to_numpy()
+happened = sum(beside.mean() >= points for points in (0, 1, 3))
+learn.outcome("mobile", happened, f"By {beside[0]:+.1f} and {beside[1]:+.1f} points.")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** NAT and Once-for-all are close together, and well above the rest. They share
@@ -231,16 +247,13 @@ plots.show(
 # NAT's GPU-day does not include pre-training its supernet.
 
 # %%
-import numpy as np
-
 paper, cost = results.published_results(), pd.read_csv(results.PAPER / "search_cost.csv")
 gain = {"pets": 2.8, "aircraft": 2.7, "cars": 2.1, "food101": 2.0, "flowers102": 1.4}
 gain = pd.Series(gain | {"cifar10": 0.1, "cifar100": -0.6})  # in points
-nat, other = (mobile[mobile.family == family] for family in ("NAT", "Once-for-all"))
 said = {"results": len(paper), "sets": paper.dataset.nunique(), "networks": len(networks)}
 said |= {"network_sets": networks.dataset.nunique(), "low": low, "high": high, "gain": gain}
 said |= {"beyond": (paper.madds > 600).sum(), "mean_gain": gain.mean(), "n_gains": len(gain)}
-said["beside"] = np.interp(other.madds, nat.madds, nat.top1) - other.top1.to_numpy()
+said["beside"] = beside
 said["size_rho"] = gain.corr(sets.train + sets.valid, "spearman")
 said |= {"cost": cost.set_index("method").gpu_days, "ahead": (gain > 0).sum()}
 known = cost.dropna(subset="gpu_days").sort_values("gpu_days", ascending=False)
@@ -427,3 +440,12 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 #   ImageNet?*, ICML 2019, [arXiv:1902.10811](https://arxiv.org/abs/1902.10811); Pineau et al.:
 #   *Improving Reproducibility in Machine Learning Research*, JMLR 22, 2021,
 #   [arXiv:2003.12206](https://arxiv.org/abs/2003.12206).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("05")
+learn.feedback("05")

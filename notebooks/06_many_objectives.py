@@ -24,7 +24,7 @@
 from natlib import SearchSpace, data
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
-from natlib.teach import plots
+from natlib.teach import learn, plots
 from natlib.teach.explorer import METHODS, ObjectiveExplorer, choose, objectives_of, why_empty
 import numpy as np
 import pandas as pd
@@ -65,22 +65,15 @@ ends = {}
 for name, row in zip(objectives, front[F[front].argmin(axis=0)], strict=True):
     ends.setdefault(row, []).append(name)
 best_in = {f"best in {', '.join(names)}": row for row, names in ends.items()}
-figure = plots.plot_parallel(F, objectives, chosen=best_in)
-plots.show(
-    figure,
+marked = "; ".join(f"{archive.architecture[row]}, {name}" for name, row in best_in.items())
+alt = (
     f"Parallel coordinates of {len(F)} subnets in error, MAdds, parameters and latency. Marked are "
-    "those that are best in one of them: "
-    + "; ".join(f"{archive.architecture[row]}, {name}" for name, row in best_in.items()),
 )
-
-# %%
-figure = plots.plot_correlations(F, objectives)
+plots.show(plots.plot_parallel(F, objectives, chosen=best_in), f"{alt}the best in one: {marked}.")
 ranks = archive[objectives].corr("spearman").round(2)
-plots.show(
-    figure,
-    f"Rank correlations: error and MAdds {ranks.top1_err.madds}, error and latency "
-    f"{ranks.top1_err.latency_ms}, MAdds and latency {ranks.madds.latency_ms}.",
-)
+alt = f"Rank correlations: error and MAdds {ranks.top1_err.madds}, error and latency "
+alt += f"{ranks.top1_err.latency_ms}, MAdds and latency {ranks.madds.latency_ms}."
+plots.show(plots.plot_correlations(F, objectives), alt)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** Two costs that agree strongly are nearly one objective (exercise 4 drops
@@ -267,6 +260,7 @@ for i in (0, len(task.test) // 2):
     Image.fromarray(task.test.images[i].permute(1, 2, 0).numpy()).save(pictures[-1])
 command = [sys.executable, data.DATA.parent / "examples" / "predict.py", path, *pictures]
 print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+learn.predict("time")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How fast is it?
@@ -282,7 +276,10 @@ X = np.array([space.encode(arch) for arch in archs])
 times = pd.DataFrame({"architecture": map(str, archs), "MAdds (M)": run.costs["madds"](X) / 1e6})
 times["predicted (ms)"] = table.latency_ms(X)
 times["exported (ms)"] = [latency_ms(take_home(arch)) for arch in archs]
-times.assign(ms_per_M=times["exported (ms)"] / times["MAdds (M)"]).round(3)
+price = times["exported (ms)"] / times["MAdds (M)"]
+happened = {0: 1, len(price) - 1: 3}.get(price.argmax(), 2)
+learn.outcome("time", 0 if price.max() < 1.2 * price.min() else happened)
+times.assign(ms_per_M=price).round(3)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # **What do you notice?** If MAdds were time, the last column (milliseconds per million MAdds) would be
@@ -318,6 +315,7 @@ guess = torch.randn(len(labels), eleven.num_classes, generator=torch.Generator()
 for where, logits in {"all 49": guess, "its task": eleven.within(guess, labels)}.items():
     right = (logits.argmax(dim=1) == labels).numpy()[None]
     parts[f"guess among {where}, error (%)"] = eleven.errors(right, labels)[0].round(1)
+learn.predict("twelve")
 parts
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
@@ -334,7 +332,8 @@ study = pd.read_csv(data.DATA / "archives" / "many.csv")
 recorded = objectives_of(study)
 twelve = study.query("seed == 0 and method == 'NSGA-III'").reset_index(drop=True)
 F_many = twelve[recorded].to_numpy()
-print(f"{non_dominated(F_many).sum()} of {len(F_many)} are on the front of twelve objectives")
+share = non_dominated(F_many).mean()
+learn.outcome("twelve", sum(share > part for part in (1 / 3, 2 / 3)), f"{share:.0%} of them are.")
 marked = {"least mean error": F_many[:, :-1].mean(1).argmin()}
 marked["weighted Chebyshev"] = choose(F_many, np.ones(12))
 alt = f"Parallel coordinates of {len(F_many)} subnets in eleven errors and MAdds. Marked: "
@@ -401,11 +400,17 @@ ObjectiveExplorer(twelve, objectives=[recorded[0], "madds", *recorded[1:-1]])
 # decide what stands beside the smallest.
 
 # %%
-from natlib.teach.plots_lessons import plot_methods
+import seaborn as sns
 
 three = pd.read_csv(data.DATA / "archives" / "three.csv")
 alt = f"Error against parameters and latency: {len(three) - 4} networks of NAT, 4 fixed ones."
-plots.show(plot_methods(three, ["params", "latency_ms"]), alt)
+figure, axes = plots.new_figure(["", ""], 2, (8, 3.6))
+look = {"hue": "method", "style": "method", "palette": plots.COLORS[:2], "s": 40}
+for ax, cost in zip(axes, ("params", "latency_ms"), strict=True):
+    points = three.assign(params=three.params / 1e6)
+    sns.scatterplot(points, x=cost, y="top1_err", ax=ax, **look)
+    ax.set(xlabel=plots.label_of(cost), ylabel=plots.label_of("top1_err"))
+plots.show(figure, alt)
 fixed = three.dropna(subset="nat_err").set_index("madds")[["mean_err", "nat_err"]].round(1)
 fixed.rename(columns={"mean_err": "fixed, error (%)", "nat_err": "NAT, error (%)"})
 
@@ -447,7 +452,7 @@ for name, kept in (("all networks", rows["all"]), ("the true front", on_front)):
 #   pictures are normalised by the same mean and deviation of each colour, and none is mirrored.
 # - The predicted latency is that of one thread and one picture, and a sum over blocks.
 # - The fixed networks are a family of our own, in place of published networks. The paper's radar chart,
-#   twelve objectives beside fixed networks, is left to `data/record_pocket.py radar` and `plot_radar`.
+#   twelve objectives beside fixed networks, is left to `data/record_pocket.py radar`.
 # - The fine-tuned network comes from a supernet that was only warmed up; the gain after a whole
 #   transfer (notebook 04) was not measured here.
 #
@@ -491,3 +496,12 @@ for name, kept in (("all networks", rows["all"]), ("the true front", on_front)):
 # - Ishibuchi, Masuda, Tanigaki, Nojima: *Modified Distance Calculation in Generational Distance and
 #   Inverted Generational Distance*, EMO 2015 (IGD+).
 # - *ONNX*: [onnx.ai](https://onnx.ai), [onnxruntime.ai](https://onnxruntime.ai).
+#
+# ## Quiz and feedback
+#
+# Six questions, with a comment on each option: your first answer counts. Below them is room for what those
+# who teach should know. `natlib.teach.report()` writes all that you predicted and answered on one page.
+
+# %% slideshow={"slide_type": "skip"}
+learn.quiz("06")
+learn.feedback("06", network=explorer.architecture)

@@ -60,13 +60,14 @@ def execute(name: str) -> Path:
 
 
 def prepare() -> None:
-    """Sets what kernels inherit: all cores, this environment, and natlib of this folder."""
+    """Sets what kernels inherit: cores, this environment, natlib of this folder, no answers."""
     os.environ.setdefault("OMP_NUM_THREADS", str(joblib.cpu_count()))
     # Matrices that numpy solves here are small: its threads would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # before kernels of the same name elsewhere
     os.environ.pop("JUPYTER_PATH", None)
     os.environ["PYTHONPATH"] = str(NOTEBOOKS.parent)
+    os.environ["NATLIB_ANSWERS"] = ""  # copies hold nobody's answers
 
 
 def minutes(name: str) -> str:

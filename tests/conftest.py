@@ -9,6 +9,7 @@ from hypothesis import settings
 from tests.helpers import transfer_worker
 
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["NATLIB_ANSWERS"] = ""  # tests change nobody's answers
 settings.register_profile("natlib", deadline=None)  # a busy machine is no failure
 settings.load_profile("natlib")
 

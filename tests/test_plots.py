@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 import torch
 from IPython.display import DisplayHandle
+from ipywidgets import SelectionSlider
 from matplotlib import colors
 from nbclient import NotebookClient
 from PIL import Image
 
-from natlib.cost import CostTable
-from natlib.paper.results import mobile_setting, reproduction_table
+from natlib.paper.results import reproduction_table
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
-from natlib.teach import plots, plots_lessons
+from natlib.teach import plots
 
 POCKET = SearchSpace.pocket()
 ARCH = Architecture(24, 1.0, (1, 2, 3), (5, 3, 3, 5, 5, 5), (2, 1, 1, 4, 4, 4))
@@ -25,9 +25,7 @@ F = np.array([[30, 1e6], [20, 2e6], [25, 3e6], [10, 4e6]])
 X = POCKET.sample(30, 0)
 Y = np.random.default_rng(0).uniform(5, 14, 30)
 SCORES = pd.DataFrame({0: [0.5, 0.6], 1: [0.7, 1.0]}, index=[20, 40])
-COSTS = pd.DataFrame({"layer": ["stem", "head"], "params": [1e3, 2e3], "madds": [3e6, 5e6]})
-METHODS = COSTS.assign(method=["NAT", "fixed"], top1_err=[20.0, 30.0])
-RADAR = pd.DataFrame([[0, 0.5, 1], [1, 0.2, 0]], ["NAT", "fixed"], ["cats", "dogs", "MAdds"])
+PANELS = {"a": ([3, 5], [80, 70]), "b": ([1, 2], [1, 3])}
 PICTURES = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
 CLASSES = torch.arange(12) % 3
 
@@ -38,18 +36,12 @@ FIGURES = {
     "heatmaps": lambda: plots.plot_gene_heatmaps([X, X], POCKET),
     "parallel": lambda: plots.plot_parallel(F, ["top1_err", "madds"], {"mine": 1}),
     "architecture": lambda: plots.draw_architecture({"a": ARCH}, POCKET),
-    "recalibration": lambda: plots_lessons.plot_recalibration([50, 60], [20, 30], ["a", "b"]),
-    "layer costs": lambda: plots_lessons.plot_layer_costs(COSTS),
-    "accuracy": lambda: plots_lessons.plot_accuracy({"t": COSTS.assign(top1_err=20.0)}),
-    "latency": lambda: plots_lessons.plot_latency([1, 2, 3], [2, 4, 5]),
-    "predictions": lambda: plots_lessons.plot_predictions(Y, {"a": Y, "b": Y}),
-    "bands": lambda: plots_lessons.plot_bands({"p": {"a": SCORES, "b": SCORES}}, ("n", "tau")),
-    "layers": lambda: plots_lessons.plot_layers(F, [0, 1, 2, 0]),
-    "candidates": lambda: plots_lessons.plot_candidates(F, F, [3, 1], limit=2.5),
-    "reproduction": lambda: plots_lessons.plot_reproduction(reproduction_table()),
-    "mobile": lambda: plots_lessons.plot_mobile(mobile_setting()),
-    "methods": lambda: plots_lessons.plot_methods(METHODS, ["params", "madds"]),
-    "radar": lambda: plots_lessons.plot_radar({"a": RADAR, "b": RADAR, "c": 1 - RADAR}),
+    "recalibration": lambda: plots.plot_recalibration([50, 60], [20, 30], ["a", "b"]),
+    "panels": lambda: plots.plot_panels(PANELS, ("x", "y"), sharex=True, sharey=True),
+    "bands": lambda: plots.plot_bands({"p": {"a": SCORES, "b": SCORES}}, ("n", "tau")),
+    "layers": lambda: plots.plot_layers(F, [0, 1, 2, 0]),
+    "candidates": lambda: plots.plot_front(F, before=F, chosen=[3, 1], prefix=""),
+    "reproduction": lambda: plots.plot_reproduction(reproduction_table()),
 }
 
 
@@ -113,14 +105,6 @@ def test_images_stand_under_the_name_of_their_class():
         for place in range(4):
             picture = strip[:, place * 10 : place * 10 + 8]
             assert any((picture == image).all() for image in own)
-
-
-def test_a_montage_has_a_row_for_each_task_with_every_class():
-    figure = plots_lessons.plot_montage({"a": (PICTURES, CLASSES), "b": (PICTURES, CLASSES)}, n=3)
-    assert [figure.axes[i].get_ylabel() for i in (0, 3)] == ["a", "b"]
-    for label, ax in enumerate(figure.axes[:3]):
-        own = PICTURES[label == CLASSES].permute(0, 2, 3, 1).numpy()
-        assert any((np.asarray(ax.images[0].get_array()) == image).all() for image in own)
 
 
 def test_front_is_a_staircase_through_what_is_not_dominated():
@@ -203,18 +187,12 @@ def test_an_architecture_is_drawn_with_kernel_as_colour_and_expand_as_height():
     assert [text.get_text() for text in figure.legends[0].texts] == ["kernel 3", "kernel 5"]
 
 
-def test_kernels_and_maps_stand_in_rows():
-    kernels = {"large": torch.randn(4, 5, 5, requires_grad=True), "small": torch.randn(4, 3, 3)}
-    figure = plots_lessons.plot_kernels(kernels)
-    shown = figure.axes[5].images[0]
-    np.testing.assert_array_equal(shown.get_array(), kernels["small"][1])
-    assert shown.get_clim() == figure.axes[0].images[0].get_clim()
-    assert figure.axes[0].get_ylabel() == "large"
-    assert figure.axes[3].get_title("left") == "channel 3"
+def test_maps_stand_in_rows():
     maps = {"a": torch.randn(1, 6, 6), "b": torch.randn(3, 4, 4)}
-    figure = plots_lessons.plot_maps(maps, ["x", "y", "z"])
+    figure = plots.plot_maps(maps, ["x", "y", "z"])
     assert [len(ax.images) for ax in figure.axes] == [1, 0, 0, 1, 1, 1]
-    assert figure.axes[3].get_ylabel() == "b\n4x4 px"
+    assert figure.axes[0].get_title("left") == "x" and figure.axes[3].get_ylabel() == "b\n4x4 px"
+    np.testing.assert_array_equal(figure.axes[4].images[0].get_array(), maps["b"][1])
 
 
 def test_feature_maps_are_those_of_the_layer_and_leave_no_hook():
@@ -222,21 +200,13 @@ def test_feature_maps_are_those_of_the_layer_and_leave_no_hook():
     inputs = torch.randn(2, 3, 24, 24)
     with torch.no_grad():
         expected = subnet.blocks[0](subnet.first_conv(inputs))[0]
-    assert torch.equal(plots_lessons.feature_maps(subnet, "blocks.0", inputs), expected)
-    before_excitation = plots_lessons.feature_maps(subnet, "blocks.2.depth_conv", inputs)
+    assert torch.equal(plots.feature_maps(subnet, "blocks.0", inputs), expected)
+    before_excitation = plots.feature_maps(subnet, "blocks.2.depth_conv", inputs)
     assert (before_excitation >= -0.4).all(), "h-swish, before the layers that work in place"
     assert not subnet.blocks[0]._forward_hooks
 
 
-def test_points_and_bars_are_in_units():
-    madds, params = FIGURES["layer costs"]().axes
-    assert [bar.get_width() for bar in madds.patches] == [3, 5]
-    assert [bar.get_width() for bar in params.patches] == [1, 2]
-    assert (madds.get_xlabel(), params.get_xlabel()) == ("MAdds (M)", "parameters (thousand)")
-    [ax] = FIGURES["accuracy"]().axes
-    assert ax.lines[0].get_xydata().tolist() == [[3.0, 80.0], [5.0, 80.0]]
-    [ax] = FIGURES["latency"]().axes
-    assert ax.get_title("left").endswith("1.00") and "(ms)" in ax.get_xlabel()
+def test_chosen_points_are_named_in_their_order():
     [ax] = FIGURES["candidates"]().axes
     places = {text.get_text(): text.xy for text in ax.texts}
     np.testing.assert_allclose([places["1"], places["2"]], [[4, 10], [2, 20]])
@@ -262,22 +232,25 @@ def shown(monkeypatch):
     return pictures
 
 
-def test_stage_sliders_change_one_stage_and_redraw(shown):
-    cost = CostTable(POCKET, 10)
-    widget = plots_lessons.StageSliders(ARCH, cost, stage=2)
+def test_a_picture_is_drawn_anew_when_a_slider_moves(shown):
+    slider = SelectionSlider(options=[0, 1, 2], value=1)
+    widget = plots.Redrawn(lambda row: (plots.plot_front(F), f"chosen: {row}"), slider)
     widget._ipython_display_()
-    for slider, value in zip(widget.sliders, (1, 3, 2), strict=True):
-        slider.value = value
-    assert len(shown) == 4 and all(text == alt for text, alt in shown)
-    assert "stage 3 has 3 layers of kernel 5 and expand ratio 4" in shown[0][0]
-    changed = Architecture(24, 1.0, (1, 2, 1), (5, 3, 3, 3), (2, 1, 1, 2))
-    madds = cost.madds(POCKET.encode(changed))[0] / 1e6
-    assert f"has 1 layers of kernel 3 and expand ratio 2: {madds:.2f} M MAdds" in shown[3][0]
+    slider.value = 2
+    assert shown == [("chosen: 1", "chosen: 1"), ("chosen: 2", "chosen: 2")]
+
+
+@pytest.mark.parametrize("options", [{}, {"sharex": True, "sharey": True}])
+def test_panels_show_their_points_and_shared_axes_a_diagonal(options):
+    first, second = plots.plot_panels(PANELS, ("x", "y"), **options).axes
+    assert [ax.get_title("left") for ax in (first, second)] == ["a", "b"]
+    assert first.lines[-1].get_xydata().tolist() == [[3, 80], [5, 70]]
+    assert len(second.lines) == (2 if options else 1)
 
 
 def test_bands_show_mean_and_range_over_columns_in_each_panel():
     panels = {"first": {"a": SCORES}, "second": {"a": SCORES, "b": SCORES - 0.2}}
-    figure = plots_lessons.plot_bands(panels, ("n", "tau"), xscale="log")
+    figure = plots.plot_bands(panels, ("n", "tau"), xscale="log")
     first, second = figure.axes
     assert [ax.get_title("left") for ax in figure.axes] == ["first", "second"]
     np.testing.assert_allclose(line(first, "a"), [[20, 0.6], [40, 0.8]])

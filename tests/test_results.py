@@ -28,7 +28,7 @@ from natlib.paper.results import (
     styled,
     write_table,
 )
-from natlib.teach.plots_lessons import plot_mobile, plot_reproduction
+from natlib.teach.plots import plot_reproduction
 
 NETWORKS = json.loads((PAPER / "published_subnets.json").read_text("utf-8"))
 with (PAPER / "results.csv").open(encoding="utf-8") as results_file:
@@ -169,8 +169,6 @@ def test_figures(tmp_path):
     shown = [ax for ax in figure.axes if ax.get_title("left")]
     assert [ax.get_title("left") for ax in shown] == list(dict.fromkeys(r["dataset"] for r in ROWS))
     assert len(shown[0].lines[0].get_xdata()) == 4
-    [ax] = plot_mobile(mobile_setting()).axes
-    assert ax.get_xlabel() and ax.get_ylabel()
 
 
 def test_the_ledger_is_whole():

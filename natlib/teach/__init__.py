@@ -1,14 +1,14 @@
-"""For notebooks: figures, the explorer, the machine check, and self-checks of exercises."""
+"""For notebooks: figures, questions, the explorer, the machine check, and checks of exercises."""
 
 from natlib.teach.machine import check
 
-__all__ = ["check", "show"]
+__all__ = ["check", "report", "show"]
 
 
 def __getattr__(name: str) -> object:
-    """Imports `show` where it is asked for: the machine check needs no figures."""
-    if name == "show":
-        from natlib.teach.plots import show
+    """Imports `report` or `show` where it is asked for: the machine check needs neither."""
+    if name in ("report", "show"):
+        from natlib.teach import learn, plots
 
-        return show
+        return learn.report if name == "report" else plots.show
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

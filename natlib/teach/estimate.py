@@ -6,7 +6,6 @@ import sys
 import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 
 import pandas as pd
 import torch
@@ -51,8 +50,7 @@ def estimate(run: Transfer, trials: int = 3) -> pd.DataFrame:
 
 def seconds_each(work: Callable[[int], object], trials: int) -> float:
     """Returns the least seconds of `work(1)` to `work(trials)`, after an untimed `work(0)`."""
-    numbers = count()
-    times = timeit.repeat(lambda: work(next(numbers)), number=1, repeat=trials + 1)
+    times = [timeit.timeit(lambda i=i: work(i), number=1) for i in range(trials + 1)]
     return min(times[1:])  # what else the machine does only makes it longer
 
 

@@ -43,25 +43,20 @@ def choose(
 ) -> int | None:
     """Chooses one architecture among those that keep the limits; no other of these dominates it.
 
-    Objectives are first scaled so that the whole archive's front reaches from 0 (ideal) to 1
-    (nadir); limits do not change this scale, so a limit moves the choice only if it excludes it.
-    Let `w` be the weights divided by their sum, and `f` the scaled objectives:
+    Objectives are scaled so that the whole archive's front reaches from 0 (ideal) to 1 (nadir),
+    whatever the limits exclude. With weights `w`, divided by their sum, and objectives `f`:
 
     - `"chebyshev"`: least `max_j w_j f_j`, Miettinen's weighted achievement function.
-    - `"pseudo"`: the pseudo-weights `(1 - f_j) / sum_k (1 - f_k)` say how good a point is in one
-      objective compared with the others; the point whose pseudo-weights are closest to `w`.
-    - `"knee"`: largest `prod_j (1.1 - f_j)`, the hypervolume that the point by itself dominates, as
-      `natlib.search.knee_points` ranks them (in a box up to 1). Weights do not count.
-    - `"reference"`: least `max_j (f_j - r_j)`, Wierzbicki's achievement function; `r` holds the
-      values wished for, the reference point, scaled alike. Weights do not count.
+    - `"pseudo"`: the pseudo-weights `(1 - f_j) / sum_k (1 - f_k)`, what a point is relatively good
+      at, that are closest to `w`.
+    - `"knee"`: largest `prod_j (1.1 - f_j)`, as `natlib.search.knee_points` ranks; no weights.
+    - `"reference"`: least `max_j (f_j - r_j)`, Wierzbicki's achievement function; no weights, but a
+      reference point `r`, in the units of `F`, by default the ideal.
 
-    Ties go to the least sum of scaled objectives, then to the first row. Where no row keeps the
-    limits, the result is `None`, otherwise the row.
-
-    `F` is `(n, n_objectives)`, rows with NaN are never chosen; weights are at least zero, and all
-    zero counts as all equal; limits are the lowest and highest value of each, `(n_objectives, 2)`;
-    the reference point, `(n_objectives,)`, is in the units of `F`, by default the ideal. A weight
-    that is negative or missing, or another method, is a `ValueError`.
+    `F` is `(n, n_objectives)`, rows with NaN are never chosen; limits are the lowest and highest
+    value of each, `(n_objectives, 2)`. Returns the row, of equals that with the least sum of scaled
+    objectives, then the first; `None` where none keeps the limits. All weights zero are all equal;
+    a weight that is negative or missing, or another method, is a `ValueError`.
     """
     F, w = np.asarray(F, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if w.shape != F.shape[1:] or not np.all(w >= 0):
@@ -174,19 +169,9 @@ class ObjectiveExplorer:
 
     Show it as the last line of a cell; shown in several cells, all of them follow. It runs in the
     page, also without a kernel; with one, it and the sliders `weights` and `limits`, by objective,
-    the latter in the units of the labels, follow each other.
-
-    Args:
-        archive: A table with a column `architecture` (published strings) and one column for each
-            objective, or its CSV file, or a run folder.
-        objectives: The columns to use; by default all that have the name of an objective.
-        space: The search space; by default the one that the strings belong to.
-        on_export: Called with the chosen `Architecture` when *export* is pressed; what it returns,
-            such as the path of a file, is shown. Without it there is no such button.
-        pictures: How many pictures errors were measured on; so it can say how sure the choice is.
-
-    Raises:
-        FileNotFoundError, ValueError: As `read_archive` and `objectives_of` say.
+    the latter in the units of the labels, follow each other. `archive` is a table with a column
+    `architecture` (published strings) and one for each objective, or its CSV file, or a run folder;
+    `read_archive` and `objectives_of` say what is refused. What `on_export` returns is shown.
     """
 
     def __init__(
@@ -195,8 +180,8 @@ class ObjectiveExplorer:
         *,
         objectives: Sequence[str] | None = None,  # by default all columns of such a name
         space: SearchSpace | None = None,  # by default the one that the strings belong to
-        on_export: Callable[[Architecture], object] | None = None,
-        pictures: int = 0,
+        on_export: Callable[[Architecture], object] | None = None,  # called by the button *export*
+        pictures: int = 0,  # that errors were measured on; so it says how sure the choice is
     ) -> None:
         self.table = read_archive(archive)
         self.objectives = list(objectives or objectives_of(self.table))

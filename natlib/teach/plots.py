@@ -1,4 +1,4 @@
-"""The figures that several notebooks show, and how they are shown.
+"""The figures of the notebooks, and how they are shown.
 
 Everywhere `F` holds objectives, all minimised, `(n, n_objectives)`, and `objectives` names its
 columns; `D` is `F` in the units of the labels, and `X` holds canonical encodings, `(n, n_var)`.
@@ -13,25 +13,28 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
+from string import ascii_uppercase
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 from IPython.display import DisplayHandle, display
 from matplotlib import rc_context, rc_params_from_file
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
 
+from natlib import PROJECT
+from natlib.paper.results import COUNTED, PUBLISHED, YOURS
 from natlib.search import non_dominated
 from natlib.space import Architecture, IntMatrix, SearchSpace
 
 STYLE = rc_params_from_file(Path(__file__).with_name("natlib.mplstyle"), use_default_template=False)
-MAP = Path(__file__).parents[2] / "notebooks" / "map.svg"
 COLORS = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LOOKS = [{"color": c, "marker": m} for c, m in zip(COLORS, MARKERS, strict=True)]
@@ -44,6 +47,7 @@ UNITS = {
     "latency_ms": ("latency (ms)", 1.0),
 }
 HYPERVOLUME = "hypervolume (share of the box)"
+ACCURACY = (UNITS["madds"][0], "top-1 accuracy (%)")
 FloatMatrix = NDArray[np.float64]
 
 
@@ -73,9 +77,8 @@ def front_of(points: FloatMatrix) -> FloatMatrix:
 def picture(figure: Figure, alt: str) -> tuple[dict, dict]:
     """Returns the MIME bundle of a figure and its metadata, both with the alt text.
 
-    The picture is there twice, as HTML and as PNG: JupyterLab and the default template of
-    nbconvert drop the alt text of a PNG, and not every front end shows HTML.
-    An alt text, for those who cannot see the picture, must not be empty (`ValueError`).
+    The picture is there twice: JupyterLab and nbconvert drop the alt text of a PNG, and not every
+    front end shows HTML. Without an alt text, for those who cannot see it, it is a `ValueError`.
     """
     if not alt.strip():
         raise ValueError("The figure has no alt text: say in a sentence what it shows.")
@@ -98,7 +101,7 @@ def show(figure: Figure, alt: str) -> None:
 
 def show_map() -> None:
     """Shows the map of the course, `notebooks/map.svg`, with the description that it carries."""
-    svg = MAP.read_text(encoding="utf-8")
+    svg = (PROJECT / "notebooks" / "map.svg").read_text("utf-8")
     alt = unescape(re.search("<dc:description>(.+?)</dc:description>", svg)[1])
     img = _img("image/svg+xml", base64.b64encode(svg.encode()).decode(), 883, alt)
     data = {"text/html": img, "image/svg+xml": svg, "text/plain": alt}
@@ -108,8 +111,8 @@ def show_map() -> None:
 class Redrawn:
     """Sliders, shown by the last line of a cell, and a picture that is drawn anew as they move.
 
-    The picture is an ordinary output of the cell, so that a saved notebook shows the last one to
-    readers without a kernel. `draw` takes the sliders' values and returns figure and alt text.
+    A saved notebook shows the last one to readers without a kernel. `draw` takes the sliders'
+    values and returns figure and alt text.
     """
 
     def __init__(self, draw: Callable[..., tuple[Figure, str]], *sliders: widgets.Widget) -> None:
@@ -190,10 +193,12 @@ def plot_front(
     before: ArrayLike | None = None,
     names: tuple[str, str] = ("before", "after"),
     chosen: Sequence[int] = (),
+    prefix: str = "M",
 ) -> Figure:
     """Shows an archive in its first two objectives, the first upwards, with the front as steps.
 
-    `before` is an archive to compare with, `names` what both are called; `chosen` rows are M1, ...
+    `before` is an archive to compare with, `names` what both are called; `chosen` rows are called
+    M1, M2, ... in their order, or by another prefix.
     """
     figure, [ax] = new_figure(labels=(label_of(objectives[1]), label_of(objectives[0])))
     archives = {"": F} if before is None else {f"{names[0]}: ": before, f"{names[1]}: ": F}
@@ -204,7 +209,7 @@ def plot_front(
     places = in_units(F, objectives)[list(chosen), 1::-1]
     if len(places):
         ax.plot(*places.T, "*", ms=15, color="white", mec="black", label="chosen")
-    name_points(ax, places, [f"M{i + 1}" for i in range(len(places))])
+    name_points(ax, places, [f"{prefix}{i + 1}" for i in range(len(places))])
     ax.legend()
     return figure
 
@@ -213,6 +218,23 @@ def name_points(ax: Axes, places: FloatMatrix, names: Sequence[str]) -> None:
     """Writes names beside points `(n, 2)`."""
     for name, place in zip(names, places, strict=False):
         ax.annotate(name, place, (7, 6), textcoords="offset points", weight="bold")
+
+
+def plot_bands(
+    panels: Mapping[str, Mapping[str, pd.DataFrame]], labels: tuple[str, str], **axes_options
+) -> Figure:
+    """Shows tables in panels, both by name: the mean over columns against the index, and a band."""
+    columns = min(len(panels), 3 if len(panels) > 4 else 2)
+    size, shared = (8, min(4, 5.6 / columns)), {"sharex": True, "sharey": True}
+    figure, axes = new_figure(panels, columns, size, labels, **shared)
+    for ax, tables in zip(axes, panels.values(), strict=True):
+        for (name, table), look in zip(tables.items(), LOOKS, strict=False):
+            ax.plot(table.mean(axis=1), ms=5, label=name, markevery=-(-len(table) // 8), **look)
+            ends = table.min(axis=1), table.max(axis=1)
+            ax.fill_between(table.index, *ends, color=look["color"], alpha=0.18, lw=0)
+        ax.set(**axes_options)
+        ax.legend(fontsize=8)
+    return figure
 
 
 def plot_hypervolume(
@@ -225,22 +247,15 @@ def plot_hypervolume(
     `histories` has one series per seed for each method. A pandas Series says in its index where its
     values stand, such as `history.set_index("evaluations")["hypervolume"]`; others count from 0.
     """
-    figure, [ax] = new_figure(labels=(x_label, y_label))
-    for (name, series), look in zip(histories.items(), LOOKS, strict=False):
+    tables = {}
+    for name, series in histories.items():
         table = pd.concat([pd.Series(s) for s in series], axis=1).sort_index()
-        table = table.interpolate("index", limit_area="inside")
-        label = f"{name} ({len(series)} seed{'s' if len(series) > 1 else ''})"
-        draw_band(ax, table, label, **look)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(title="line: mean, band: all seeds", alignment="left")
+        label = f"{name} ({len(series)} seed{'s' * (len(series) > 1)})"
+        tables[label] = table.interpolate("index", limit_area="inside")
+    figure = plot_bands({"": tables}, (x_label, y_label))
+    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.axes[0].legend(title="line: mean, band: all seeds", alignment="left")
     return figure
-
-
-def draw_band(ax: Axes, table: pd.DataFrame, label: str, **look) -> None:
-    """Draws the mean over the columns of a table as a line, and their range as a band."""
-    ax.plot(table.mean(axis=1), ms=5, label=label, **look)
-    low, high = table.min(axis=1), table.max(axis=1)
-    ax.fill_between(table.index, low, high, color=look["color"], alpha=0.18, lw=0)
 
 
 def plot_modes(results: Mapping[str, ArrayLike], x_label: str = HYPERVOLUME) -> Figure:
@@ -258,11 +273,7 @@ def plot_modes(results: Mapping[str, ArrayLike], x_label: str = HYPERVOLUME) -> 
 
 
 def plot_gene_heatmaps(populations: Sequence[IntMatrix], space: SearchSpace) -> Figure:
-    """Shows how the choices of the best architectures `X` move from iteration to iteration.
-
-    A heat map for each decision: the share of each choice (row) among the layers, stages or
-    architectures of each iteration (column).
-    """
+    """Shows, for each decision, the share of each choice (row) among the `X` of an iteration."""
     shares = [_choice_shares(X, space) for X in populations]
     names = [name for name, share in shares[0].items() if len(share) > 1]
     tables = {name: pd.concat([share[name] for share in shares], axis=1)[::-1] for name in names}
@@ -318,9 +329,7 @@ def plot_parallel(
         ax.text(x, -0.03, f"{low[x]:.3g}", ha="center", va="top", fontsize=8)
         ax.text(x, 1.03, f"{high[x]:.3g}", ha="center", va="bottom", fontsize=8)
     N = (np.where(finite[:, None], D, np.nan) - low) / np.where(high > low, high - low, 1)
-    lines = np.stack(np.broadcast_arrays(at, N[finite]), axis=2)
-    look = {"colors": COLORS[0], "alpha": min(0.4, 0.1 + 20 / max(len(D), 1)), "linewidths": 0.8}
-    ax.add_collection(LineCollection(lines, **look))
+    ax.plot(at, N[finite].T, color=COLORS[0], alpha=min(0.4, 0.1 + 20 / max(len(D), 1)), lw=0.8)
     for (name, row), mark in zip((chosen or {}).items(), LOOKS[1:], strict=False):
         ax.plot(at, N[row], mec="white", ms=10, lw=2.5, label=name, **mark)
     slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(at) > 4 else {}
@@ -360,4 +369,70 @@ def draw_architecture(
     ax.set_xticks(at.mean(axis=1), [f"stage {stage + 1}" for stage in range(space.n_stages)])
     kernels = {f"kernel {k}": Patch(fc=KERNEL_COLORS[k], ec=INK) for k in space.kernels}
     figure.legend(kernels.values(), kernels, loc="outside upper right", ncols=len(kernels))
+    return figure
+
+
+@torch.no_grad()
+def feature_maps(subnet: nn.Module, layer: str, inputs: Tensor) -> Tensor:
+    """Returns what a layer of a subnet in `eval` mode makes of one input, `(channels, h, w)`."""
+    kept = []  # of copies, because the layers that follow may work in place
+    keep = lambda module, args, output: kept.append(output[0].clone())  # noqa: E731
+    with subnet.get_submodule(layer).register_forward_hook(keep):
+        subnet(inputs)
+    return kept[0]
+
+
+def plot_maps(rows: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
+    """Shows feature maps `(n, h, w)` in grey, each scaled by itself: a row for each set of them."""
+    rows = {f"{name}\n{maps.shape[1]}x{maps.shape[2]} px": maps for name, maps in rows.items()}
+    return plot_rows(rows, titles, cmap="gray")
+
+
+def plot_recalibration(stale: ArrayLike, fresh: ArrayLike, names: Sequence[str]) -> Figure:
+    """Shows errors of named subnets with the supernet's batch-norm statistics and their own."""
+    size, at = (7, 1.3 + 0.3 * len(names)), np.arange(len(names))[::-1]
+    figure, [ax] = new_figure(size=size, labels=(UNITS["top1_err"][0], ""))
+    ax.hlines(at, fresh, stale, color=FAINT, lw=2)
+    ax.plot(stale, at, MARKERS[1], color=COLORS[1], ms=8, label="statistics of the supernet")
+    ax.plot(fresh, at, MARKERS[0], color=COLORS[0], ms=8, label="its own statistics")
+    ax.set(xlim=(0, 100), yticks=at, yticklabels=names)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    return figure
+
+
+def plot_panels(panels: Mapping[str, tuple], labels: tuple[str, str], **options) -> Figure:
+    """Shows points `(x, y)`, one panel for each title; axes that are shared get a diagonal."""
+    figure, axes = new_figure(panels, len(panels), (8, 3.5), labels, **options)
+    for ax, (x, y), look in zip(axes, panels.values(), LOOKS, strict=False):
+        if options:
+            ax.axline((np.mean(x), np.mean(x)), slope=1, color=FAINT, linestyle="--")
+        ax.plot(x, y, lw=0, alpha=0.6, ms=5, **look)
+    return figure
+
+
+def plot_layers(F: ArrayLike, layer: Sequence[int]) -> Figure:
+    """Shows points A, B, ... and the layers of non-dominated sorting, from 0, that they are in."""
+    points, layer = np.asarray(F)[:, 1::-1] * [1e-6, 1], np.asarray(layer)
+    figure, [ax] = new_figure(labels=(UNITS["madds"][0], UNITS["top1_err"][0]))
+    for i in np.unique(layer):
+        members = points[layer == i][np.argsort(points[layer == i, 0])]
+        ax.step(*members.T, where="post", label=f"layer {i + 1}", **LOOKS[i % len(LOOKS)])
+    name_points(ax, points, ascii_uppercase)
+    ax.legend()
+    return figure
+
+
+def plot_reproduction(table: pd.DataFrame) -> Figure:
+    """Draws each data set of `natlib.paper.reproduction_table`: paper, networks, your runs."""
+    groups = dict(list(table.groupby(("", "data set"), sort=False)))
+    figure, axes = new_figure([*groups, ""], 4, (11.2, 2.4), ACCURACY)
+    for ax, group in zip(axes, groups.values(), strict=False):
+        paper, yours = group[group[("", "network")].str.startswith("NAT-M")], group[YOURS]
+        ax.plot(paper[PUBLISHED]["MAdds (M)"], paper[PUBLISHED]["top-1 (%)"], "-o", label="paper")
+        x, y = group[COUNTED]["MAdds (M)"], group[PUBLISHED]["top-1 (%)"]
+        ax.plot(x, y, "s", ms=9, mfc="none", label="published network,\nMAdds counted here")
+        x, y, error = yours["MAdds (M)"], yours["top-1 (%)"], yours["standard error"]
+        ax.errorbar(x, y, error, fmt="D", label="your run\n(± standard error)")
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="center")
+    axes[-1].set_axis_off()
     return figure

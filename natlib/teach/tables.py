@@ -4,8 +4,6 @@ A `TableSpace` has what `nsga3`, surrogates and the choice of candidates need of
 look-up takes the place of a measurement. `data/README.md` says where the figures come from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,11 +28,8 @@ OBJECTIVES |= {"pocket": ("top1_err", "madds")}
 class TableSpace:
     """All networks of a space, and what was measured of each.
 
-    Args:
-        name: Of the table.
-        genes: The choices of each gene; numbers are levels, texts are categories. A network is one
-            integer for each, which counts its choices from 0; all of them exist.
-        columns: Figures of all networks by name, `(size,)`, in the order of `X`.
+    `genes` has the choices of each: numbers are levels, texts are categories. A network is one
+    integer for each, from 0; all exist. `columns` are figures by name, `(size,)`, in `X`'s order.
     """
 
     def __init__(self, name: str, genes: dict[str, tuple], columns: dict[str, NDArray]) -> None:
@@ -111,9 +106,8 @@ def _pocket(arrays: dict[str, NDArray]) -> TableSpace:
         "top1_err_b": 100 * wrong_b / pictures[1],
         "test_err": 100 * wrong / pictures[2],
     }
-    return TableSpace(
-        "pocket", genes, columns | {k: arrays[k] for k in ("madds", "params", "latency_ms")}
-    )
+    columns |= {name: arrays[name] for name in ("madds", "params", "latency_ms")}
+    return TableSpace("pocket", genes, columns)
 
 
 def _nasbench201(arrays: dict[str, NDArray], data_set: str) -> TableSpace:

@@ -21,7 +21,7 @@
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
 from natlib import CostTable, SearchSpace, data, search
 from natlib.surrogate import SURROGATES
-from natlib.teach import plots, plots_lessons
+from natlib.teach import plots
 from natlib.teach.checks import nsga3 as checks
 import numpy as np
 import pandas as pd
@@ -138,7 +138,7 @@ found = layers(ten)
 alt = "Ten subnets, A to J, in layers: " + "; ".join(
     " ".join(np.array(list("ABCDEFGHIJ"))[found == k]) for k in range(found.max() + 1)
 )
-plots.show(plots_lessons.plot_layers(ten, found), alt)
+plots.show(plots.plot_layers(ten, found), alt)
 
 # %% [markdown] tags=["solution"]
 # The matrix of pairs costs n² comparisons once; peeling then only looks at its rows. A loop over
