@@ -57,7 +57,8 @@ def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], 
             written = getattr(say, "cases", {}).items()
             cases(ask, {getattr(say, name): tries for name, tries in written})
             cases(ask, judge(ask, say) or {})
-            passed(say.passed)
+            print(f"Passed: {say.passed}")
+            learn.note_check(judge.__name__)
 
         del run.__wrapped__  # so that help shows the argument
         return run
@@ -206,9 +207,3 @@ def _fits(found: Any, expected: Any, tolerance: float) -> bool:
         return found in value if rule == "in" else not _fits(found, value, tolerance)
     numeric = isinstance(expected, int | float | list | np.number | np.ndarray)
     return same(found, expected, tolerance) if numeric else found == expected
-
-
-def passed(message: str) -> None:
-    """Prints the one line of a check that was passed."""
-    print(f"Passed: {message}")
-    learn.note_check()
