@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 from docs.book import WIDGET, without_widgets
 from natlib.__main__ import main
-from natlib.teach import checks, learn
+from natlib.teach import learn
 from natlib.teach import report as report_of_teach
 from notebooks import exam
 
@@ -181,16 +181,12 @@ def test_every_option_of_the_quiz_has_its_comment_and_the_first_answer_counts(sh
         assert data["text/html"].count("<details>") == len(comments)
 
 
-def check_something():
-    checks.passed("all is well.")
-
-
 def test_a_check_is_noted_when_it_is_passed_first(shown, tmp_path, monkeypatch):
-    check_something()
+    learn.note_check("check_something")
     first = kept(tmp_path / "me" / "answers.json")["check"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", first["check_something"])
     learn.note("check", "check_something", "earlier")
-    check_something()
+    learn.note_check("check_something")
     assert kept(tmp_path / "me" / "answers.json")["check"] == {"check_something": "earlier"}
 
 
