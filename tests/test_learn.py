@@ -226,7 +226,7 @@ def test_the_report_says_what_was_done(shown, tmp_path):
     learn.outcome("stale", 2)
     learn.quiz("01")
     click(shown[-1], 0)
-    check_something()
+    learn.note_check("check_something")
     learn.feedback("06", network="02 0 500 265 120")
     for field, text in zip(view(shown[-1]).children, ("95", "SVR", "It is\nsmall."), strict=True):
         field.value = text
