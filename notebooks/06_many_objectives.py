@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 6 · Many objectives, one choice, and a network to take home
 #
-# About 2 minutes of computing on a laptop, CPU; about 90 minutes to teach.
+# About 2 minutes of computing on a laptop, CPU; about 90 minutes to teach (planned).
 #
 # **You will be able to**
 #

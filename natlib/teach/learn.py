@@ -88,7 +88,7 @@ def predict(name: str) -> None:
         if name in _shown and name not in answers("predict"):
             return "Too late: what happened was shown already."
         note("predict", name, made := answers("predict").get(name, {"predicted": i}))
-        return f"Locked: {'abcd'[made['predicted']]}. Now run the next cell."
+        return f"Locked: {'abcd'[made['predicted']]}. Now run the cells below."
 
     said = lock(0) if name in answers("predict") else ""
     _ask(f"<b>Predict first.</b> {asked['ask']}", asked["options"], lock, said=said)
