@@ -10,7 +10,7 @@
 # # 4 · Online adaptation: the whole transfer
 #
 # About 4 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
-# About 120 minutes to teach.
+# About 120 minutes to teach (planned).
 #
 # **You will be able to**
 #
