@@ -57,23 +57,24 @@ class Cell(NamedTuple):
     exercise: str = ""
     defines: tuple[str, ...] = ()  # the functions that an answer is to define
 
-    @cache
-    def names(self) -> tuple[set[str], set[str]]:
-        """Returns the names that the cell defines or changes, and those that it uses."""
-        made, used = set(), set()
-        try:
-            statements = ast.parse(plain(self.source)).body
-        except (SyntaxError, ValueError):
-            return set(self.defines), used
-        for statement in statements:
-            inside = isinstance(statement, ast.FunctionDef | ast.ClassDef)
-            made |= {statement.name} if inside else set()
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                    used.add(node.id)
-                elif not inside:
-                    made |= _made_by(node)
-        return made, used
+
+@cache
+def names_of(cell: Cell) -> tuple[set[str], set[str]]:
+    """Returns the names that a cell defines or changes, and those that it uses."""
+    made, used = set(), set()
+    try:
+        statements = ast.parse(plain(cell.source)).body
+    except (SyntaxError, ValueError):
+        return set(cell.defines), used
+    for statement in statements:
+        inside = isinstance(statement, ast.FunctionDef | ast.ClassDef)
+        made |= {statement.name} if inside else set()
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                used.add(node.id)
+            elif not inside:
+                made |= _made_by(node)
+    return made, used
 
 
 def _made_by(node: ast.AST) -> set[str]:
@@ -95,9 +96,9 @@ def plain(source: str) -> str:
 def needed(cells: Sequence[Cell], names: set[str]) -> list[Cell]:
     """Returns the cells, in order, that define some names, and what those need in turn."""
     chosen: set[int] = set()
-    while more := {i for i, cell in enumerate(cells) if cell.names()[0] & names} - chosen:
+    while more := {i for i, cell in enumerate(cells) if names_of(cell)[0] & names} - chosen:
         chosen |= more
-        names = names.union(*(cells[i].names()[1] for i in more))
+        names = names.union(*(names_of(cells[i])[1] for i in more))
     return [cells[i] for i in sorted(chosen)]
 
 
@@ -105,7 +106,7 @@ def by_answers(cells: Sequence[Cell]) -> list[Cell]:
     """Returns the given cells that use an answer, or what such a cell has made."""
     names, found = {name for cell in cells for name in cell.defines}, []
     for cell in cells:
-        made, used = cell.names()
+        made, used = names_of(cell)
         if cell.kind == "given" and used & names:
             found.append(cell)
             names |= made
@@ -328,7 +329,7 @@ def judged(cells: Sequence[Cell], answers: dict, names: dict, job: dict) -> Iter
         for cell in cells[:place]:
             before += begun.get(cell.exercise, []) if cell.kind == "answer" else []
             before += [cell] if cell in ours else []
-        found = judge(needed(before, check.names()[1]), check, names, job)
+        found = judge(needed(before, names_of(check)[1]), check, names, job)
         if found["verdict"] in ("stopped", "tampered"):
             begun.pop(check.exercise, None)  # no later exercise is to suffer from it
         yield {"exercise": check.exercise} | found
@@ -346,7 +347,7 @@ def main() -> None:
     first = [cell for cell in cells if cell.kind == "given" and cell not in late]
     others = [*theirs, *(cell for cell in cells if cell not in first)]
     names = {"__name__": "__main__", "get_ipython": _Quiet, "display": print}
-    for cell in needed(first, set().union(*(cell.names()[1] for cell in others))):
+    for cell in needed(first, set().union(*(names_of(cell)[1] for cell in others))):
         run(cell, names)
     for submission, answers in job["submissions"].items():
         for verdict in judged(cells, answers, names, job):

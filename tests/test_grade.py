@@ -2,14 +2,13 @@
 
 import csv
 import os
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_output
 
 from natlib.__main__ import main
-from notebooks import generate, grade, judge
+from notebooks import generate
 
 if not generate.scripts():
     pytest.skip("a hand-out has no solutions", allow_module_level=True)

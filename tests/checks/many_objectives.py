@@ -122,6 +122,17 @@ def by_front(F):
     return (F - front.min(axis=0)) / np.ptp(front, axis=0)
 
 
+def on_front(archive, table, error="top1_err"):
+    rows = archive.assign(ms=latencies(archive, table)).sort_values(["ms", error])
+    lowest = rows[error].cummin().shift(fill_value=np.inf)
+    return set(rows.architecture[rows[error] < lowest])
+
+
+def on_front_by_mask(archive, table):
+    F = np.column_stack([archive.top1_err, latencies(archive, table)])
+    return {name for name, best in zip(archive.architecture, non_dominated(F), strict=True) if best}
+
+
 RIGHT = {
     "check_chebyshev": [choose, lambda F, w: (scaled(F) * (w / w.sum())).max(axis=1).argmin()],
     "check_pseudo_weights": [pseudo],
@@ -138,6 +149,8 @@ RIGHT = {
     ],
     "check_with_latency": [lambda a, t: a.assign(latency_ms=latencies(a, t))],
     "check_knee": [lambda F: choose(F, np.ones(F.shape[1]), method="knee")],
+    "check_probability": [lambda: 2**-11, lambda: np.float32(2 / 4096), lambda: 1 / 2048],
+    "check_front_on": [on_front, on_front_by_mask, lambda a, t: {*map(str, on_front(a, t))}],
 }
 WRONG = {
     "check_chebyshev": [
@@ -218,5 +231,31 @@ WRONG = {
         ("scaled by all", lambda F: volume(F, scale=scaled), "only the front"),
         ("not scaled", lambda F: volume(F, scale=lambda F: F), "Scale to"),
         ("least sum", lambda F: int(by_front(F).sum(axis=1).argmin()), "larger volume"),
+    ],
+    "check_probability": [
+        ("one direction", lambda: 2**-12, "too little"),
+        ("one objective", lambda: 0.5, "too much"),
+        ("any objective", lambda: 1 - 2**-12, "too much"),
+        ("percent", lambda: 0.0488, "too much"),
+    ],
+    "check_front_on": [
+        ("all", lambda a, t: set(a.architecture), "worse in both"),
+        (
+            "the best",
+            lambda a, t: {a.sort_values("top1_err").architecture.iloc[0]},
+            "worse in both",
+        ),
+        (
+            "the fastest",
+            lambda a, t: {a.architecture.iloc[latencies(a, t).argmin()]},
+            "worse in both",
+        ),
+        (
+            "a mask",
+            lambda a, t: non_dominated(np.c_[a.top1_err, latencies(a, t)]),
+            "set of the strings",
+        ),
+        ("a list", lambda a, t: sorted(on_front(a, t)), "set of the strings"),
+        ("rows", lambda a, t: {0, 1}, "set of the strings"),
     ],
 }

@@ -135,6 +135,7 @@ RIGHT = {
     "check_survivors": [survive],
     "check_close_holes": [holes_by_loop],
     "check_activation": [activation],
+    "check_directions": [lambda: 1352078, lambda: np.int64(1352078), lambda: 1352078.0],
 }
 WRONG = {
     "check_hypervolume": [
@@ -176,5 +177,10 @@ WRONG = {
         ("after the stride", lambda s, X: activation(s, X, before=False), "stride"),
         ("skipped layers", lambda s, X: activation(s, X, skipped=True), "skipped"),
         ("kernels", lambda s, X: activation(s, X, tensor="patches"), "padding"),
+    ],
+    "check_directions": [
+        ("p of eleven", lambda: 646646, "too few"),
+        ("population", lambda: 100, "too few"),
+        ("no minus one", lambda: 2704156, "too many"),
     ],
 }

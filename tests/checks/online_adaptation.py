@@ -115,6 +115,12 @@ RIGHT = {
     "check_misranked_share": [by_pairs],
     "check_paired_differences": [differences],
     "check_sign_test": [coin, lambda d: min(1, twice_one_sided(d))],
+    "check_expected_trainings": [
+        lambda: 4,
+        lambda: 108 / 27,
+        lambda: np.float32(4),
+        lambda: np.array(4.0),
+    ],
 }
 WRONG = {
     "check_adaptation_rate": [
@@ -171,6 +177,12 @@ WRONG = {
         ("share of wins", lambda d: np.mean(d > 0), "equally likely"),
         ("draw counts as loss", draws_as_losses, "draw"),
         ("64 bits", in_64_bits, "too large"),
+    ],
+    "check_expected_trainings": [
+        ("a step", lambda: 36 / 27, "too few"),
+        ("uniform", lambda: 108 / 7, "too many"),
+        ("one imaginary observation", lambda: 108 / 21, "too many"),
+        ("never", lambda: 0, "too few"),
     ],
 }
 

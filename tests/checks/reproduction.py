@@ -180,6 +180,7 @@ RIGHT = {
     "check_training_hours": [hours],
     "check_own_task": [task_by(class_and_number), task_by(lambda f: str(f).rsplit("_", 1)[0], 3)],
     "check_neighbour_accuracy": [nearest],
+    "check_pictures": [lambda: 40800, lambda: 40800.0, lambda: np.float32(40800)],
 }
 WRONG = {
     "check_dominated": [
@@ -248,5 +249,11 @@ WRONG = {
         ("farthest", farthest, "least"),
         ("in bytes", in_bytes, "unsigned bytes"),
         ("neighbours in valid", lambda a, b: nearest(b, b), "predictions come from train"),
+    ],
+    "check_pictures": [
+        ("one variance", lambda: 20400, "too few"),
+        ("one standard error", lambda: 10200, "too few"),
+        ("in percent", lambda: 4.08e8, "too many"),
+        ("nothing", lambda: None, "None"),
     ],
 }

@@ -51,11 +51,26 @@ def front(archive, columns, signs=(1, 1)):
     return set(archive.architecture[non_dominated(F)])
 
 
+def best_error(table, limit, strict=False, empty=100.0):
+    kept = table[table.madds < limit] if strict else table[table.madds <= limit]
+    return kept.top1_err.min() if len(kept) else empty
+
+
+def behind(archive, drawn, limit, **options):
+    return best_error(drawn, limit, **options) - best_error(archive, limit, **options)
+
+
 RIGHT = {
     "check_dominated": [lambda: {"F", "C"}, lambda: ["C", "F"]],
     "check_best_within": [best_by_loop],
     "check_weighted_sum": [choice(scaled), lambda F, w: np.argmin((w * scaled(F)).sum(axis=1))],
     "check_front_of": [staircase],
+    "check_shortfall": [
+        behind,
+        lambda a, d, m: np.float32(behind(a, d, m)),
+        lambda a, d, m: min([*d.query("madds <= @m").top1_err, 100]) - best_error(a, m),
+        lambda a, d, m: d.top1_err.where(d.madds <= m, 100).min() - best_error(a, m),
+    ],
 }
 WRONG = {
     "check_dominated": [
@@ -91,5 +106,13 @@ WRONG = {
         ("dominated ones", lambda a, e, c: {*a.architecture} - front(a, [e, c]), "cheapest"),
         ("a mask", lambda a, e, c: non_dominated(a[[e, c]].to_numpy()), "set of strings"),
         ("all but duplicates", lambda a, e, c: {*a.drop_duplicates(e).architecture}, "minimised"),
+    ],
+    "check_shortfall": [
+        ("no limit for the drawn", lambda a, d, m: d.top1_err.min() - best_error(a, m), "limit"),
+        ("no limit", lambda a, d, m: d.top1_err.min() - a.top1_err.min(), "nothing away"),
+        ("the other way round", lambda a, d, m: -behind(a, d, m), "what is subtracted"),
+        ("limit excluded", lambda a, d, m: behind(a, d, m, strict=True), "exactly"),
+        ("nothing is NaN", lambda a, d, m: behind(a, d, m, empty=np.nan), "not finite"),
+        ("nothing is no error", lambda a, d, m: behind(a, d, m, empty=0), "100%"),
     ],
 }

@@ -122,6 +122,12 @@ RIGHT = {
     "check_within": [within],
     "check_overrated": [gap],
     "check_features": [good_features],
+    "check_one_mistake": [
+        lambda: 0.8,
+        lambda: np.float32(0.8),
+        lambda: 1 - 2 * 19 / 190,
+        lambda: np.array(152 / 190),
+    ],
 }
 WRONG = {
     "check_kendall": [
@@ -166,5 +172,10 @@ WRONG = {
         ("one vector", lambda X: np.log(COST.madds(X)), "rows"),
         ("centred", lambda X: good_features(X) - good_features(X).mean(axis=0), "by itself"),
         ("not finite", lambda X: np.where(X > 0, X, np.inf), "not finite"),
+    ],
+    "check_one_mistake": [
+        ("pairs that count once", lambda: 1 - 19 / 190, "too large"),
+        ("one pair", lambda: 1 - 2 / 190, "too large"),
+        ("opposite", lambda: -0.8, "too small"),
     ],
 }

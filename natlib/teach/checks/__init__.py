@@ -12,6 +12,7 @@ sentence with the cases that call for it, arguments first and the right answer l
 """
 
 import copy
+import functools
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,35 @@ def says(check: Callable) -> SimpleNamespace:
     text = Path(__file__).with_name("sentences.toml").read_text(encoding="utf-8")
     module = check.__module__.rpartition(".")[2]
     return SimpleNamespace(**tomllib.loads(text)[module][check.__name__])
+
+
+def check(what: str = "The answer", shape: Any = None) -> Callable[[Callable], Callable]:
+    """Makes a check of a function `(ask, say)` that may return a table of cases."""
+
+    def made(judge: Callable) -> Callable[[object], None]:
+        @functools.wraps(judge)
+        def run(answer: object) -> None:
+            say = says(judge)
+            cases(
+                answer if shape is None else asking(answer, what, shape), judge(answer, say) or {}
+            )
+            passed(say.passed)
+
+        return run
+
+    return made
+
+
+def typed(module: str, name: str) -> Callable:
+    """Returns the check of a number: its table has the lowest and the highest right one."""
+
+    def judge(ask: Callable, say: SimpleNamespace) -> None:
+        found = float(numbers(ask(), (), "The answer"))
+        require(found >= say.right[0], say.below, found=found)
+        require(found <= say.right[1], say.above, found=found)
+
+    judge.__module__, judge.__name__ = module, name
+    return check()(judge)
 
 
 def require(condition: object, message: str, **values: Any) -> None:

@@ -1,6 +1,7 @@
 """Checks of the exercises of notebook 06: choice on a front, and the distance between fronts."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from scipy.stats import spearmanr
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
-from natlib.teach.checks import asking, cases, passed, require, same, says, unlike
+from natlib.teach.checks import asking, cases, check, passed, require, same, says, typed, unlike
 from natlib.teach.explorer import choose
+
+check_probability = typed(__name__, "check_probability")
 
 
 def _random_front(n: int, n_objectives: int, seed: int) -> np.ndarray:
@@ -166,3 +169,18 @@ def check_knee(knee: Callable[[np.ndarray], int]) -> None:
     }
     cases(ask, table)
     passed("the same knees as natlib.teach.explorer.choose.")
+
+
+@check()
+def check_front_on(ask: Callable, say: SimpleNamespace) -> None:
+    """Judges the front of error and latency, with tables in which only the resolution counts."""
+    names, space = (
+        ["03 0 320 142 242", "00 0 320 142 242", "02 0 320 142 242"],
+        SearchSpace.pocket(),
+    )
+    archive = pd.DataFrame({"architecture": names, "top1_err": [7.0, 9, 8]}, index=[2, 0, 1])
+    for n, *ms in ((3, 1, 2, 3, 4, 5), (2, 1, 2, 9, 4, 5), (1, 9, 9, 9, 4, 5)):
+        blocks = np.reshape(ms, (5, 1, 1, 1)) * np.ones((7, 1)) * np.eye(1, 10)
+        found = ask(archive.copy(), LatencyTable(space, space.resolutions, blocks, {}))
+        require(isinstance(found, set) and found <= {*names}, say.form, kind=type(found).__name__)
+        require(found == {*names[:n]}, say.front, ms=ms, found=sorted(found))

@@ -12,8 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from natlib.search import gene_distribution
 from natlib.space import SearchSpace
-from natlib.teach.checks import asking, cases, passed, require, says
+from natlib.teach.checks import asking, cases, passed, require, says, typed
 from natlib.train import cosine
+
+check_expected_trainings = typed(__name__, "check_expected_trainings")
 
 
 def check_adaptation_rate(adaptation_rate: Callable[..., float]) -> None:

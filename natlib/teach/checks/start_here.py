@@ -1,12 +1,13 @@
 """Checks of the exercises of notebook 00: reading fronts, limits, weights."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from natlib.search import non_dominated
-from natlib.teach.checks import cases, passed, require, says
+from natlib.teach.checks import cases, check, passed, require, says
 
 
 def six_subnets() -> pd.DataFrame:
@@ -105,3 +106,15 @@ def check_front_of(front_of: Callable[[pd.DataFrame, str, str], set[str]]) -> No
     }
     cases(ask, table)
     passed("the front of any two columns.")
+
+
+@check("The shortfall", ())
+def check_shortfall(ask: Callable, say: SimpleNamespace) -> dict:
+    """Judges by how many points the best drawn subnet errs more than the best of all."""
+    rows = _archive()
+    return {
+        say.none: (rows, rows.iloc[[1, 4]], 350, 0),
+        say.limit: (rows, rows.iloc[[0, 2, 5]], 350, 0.5),
+        say.exact: (rows, rows.iloc[[3, 4]], 400, 0),
+        say.nothing: (rows, rows.iloc[[0, 2]], 350, 91),
+    }

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from natlib.cost import CostTable, block_cost
 from natlib.layers import ElasticBlock
 from natlib.space import Block, SearchSpace
 from natlib.supernet import Supernet
-from natlib.teach.checks import asking, cases, passed, require, says, unlike
+from natlib.teach.checks import asking, cases, check, passed, require, says, typed, unlike
+
+check_factor = typed(__name__, "check_factor")
 
 
 def check_count(count: Callable[..., int]) -> None:
@@ -114,3 +117,13 @@ def check_without_matrices(without_matrices: Callable[[Supernet], Supernet]) -> 
     require(not matrices, say.matrices, n=len(matrices), some=", ".join(matrices[:1]))
     require(not others, say.others, n=len(others), some=others[:1])
     passed("all matrices are identities, and nothing else has changed.")
+
+
+@check("The share", ())
+def check_share_that_fits(ask: Callable, say: SimpleNamespace) -> dict:
+    """Judges the share of all architectures, estimated from draws that are uniform in depth."""
+    space, paper, fits = SearchSpace.pocket(), SearchSpace.paper(), np.array([True, False])
+    X = np.array([[2, 0, *[3, 0, 0] * 3], [4, 0, 1, 2, 0, *[6, 0, 0] * 2]])
+    large = (paper, np.tile(paper.encode(paper.largest()), (2, 1)), fits, 1 / 2)
+    weights = [(space, X, fits, 1 / 7), (space, X, ~fits, 6 / 7)]
+    return {say.drawn: (space, X, fits, unlike(1 / 2)), say.weights: weights, say.large: large}
