@@ -5,14 +5,18 @@
 FOLDER holds a folder for each learner, with the exercises of the hand-out in it, anywhere below; or
 notebooks themselves, whose names then say whose they are, such as `ada_03_nsga3.ipynb`. From each the
 cells of answers are taken by their ids (`notebooks/generate.py`). Outputs, and code in checks, count
-for nothing. Beside FOLDER a folder is made with `grades.csv`, a row for each submission, and a page of
-feedback for each.
+for nothing. Beside FOLDER a folder FOLDER-graded is made, with `grades.csv`, a row for each submission,
+and a page of feedback for each.
 
-Answers are run (`notebooks/judge.py`), and this is no sandbox. Grade strangers in a container:
+Answers are run (`notebooks/judge.py`), and this is no sandbox: what it refuses, code that means harm can
+get around. Grade strangers in a container without a network (notebooks/instructor.md tells how to make
+the image `natlib`); what code can reach there are submissions and grades:
 
-    docker run --rm --network none --memory 6g --pids-limit 200 --cap-drop ALL \\
-        -v "$PWD/submissions:/submissions:ro" -v "$PWD/graded:/graded" natlib \\
-        python -m natlib grade /submissions --out /graded/grades
+    mkdir -p graded
+    docker run --rm --network none --memory 6g --pids-limit 200 --cap-drop ALL --read-only \
+        --tmpfs /tmp --env HOME=/tmp --user "$(id -u):$(id -g)" \
+        --volume "$PWD/submissions:/submissions:ro" --volume "$PWD/graded:/graded" \
+        natlib python -m natlib grade /submissions --out /graded
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ how to grade in a container. It needs Linux.
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import json
 import linecache
@@ -39,7 +40,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 REFUSED = (  # audit events, by how they begin
     "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.bind", "socket.send",
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.kill",
-    "pty.", "ctypes.", "gc.get_",
+    "pty.", "gc.get_",
 )  # fmt: skip
 CHANGING = tuple(f"os.{do}" for do in "remove rename rmdir mkdir link symlink truncate".split())
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -180,7 +181,7 @@ def parts() -> dict[tuple[str, ...], tuple]:
             for name, value in list(vars(module).items()):
                 if callable(value) and name != "_":
                     found[place, name] = value, getattr(value, "__code__", None)
-                if isinstance(value, type) and value.__module__ == place and place not in WATCHED:
+                if isinstance(value, type) and place != "builtins":
                     for inner, item in list(vars(value).items()):
                         found[place, name, inner] = item, getattr(item, "__code__", None)
     return found
@@ -211,8 +212,10 @@ def attempt(cells: Sequence[Cell], check: Cell, names: dict) -> tuple[str, str]:
             trouble = told(error) if cell.exercise == check.exercise else trouble
     if part := changed(before):
         return "tampered", f"Your code changes {part}, on which the check relies: it was not run."
-    call = ast.parse(check.source).body[0].value
-    wanted = {node.id for a in call.args for node in ast.walk(a) if isinstance(node, ast.Name)}
+    changing = set().union(*(names_of(cell)[0] for cell in cells if cell.kind == "given"))
+    wanted = {
+        n for n in names_of(check)[1] if n in changing or not (n in ours or n in vars(builtins))
+    }
     if lacking := sorted(wanted - set(names)):
         return "failed", trouble or f"There is no {lacking[0]}: the cell does not define it."
     try:

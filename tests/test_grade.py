@@ -2,13 +2,15 @@
 
 import csv
 import os
+from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_output
 
 from natlib.__main__ import main
-from notebooks import generate
+from notebooks import generate, grade, handout
 
 if not generate.scripts():
     pytest.skip("a hand-out has no solutions", allow_module_level=True)
@@ -16,8 +18,7 @@ linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="grading need
 
 STEM = "00_start_here"
 SOLUTION = generate.to_notebook(generate.SOLUTIONS / f"{STEM}.py")
-IDS = ("00.1", "00.2", "00.3", "00.4")
-POINTS = dict(zip(IDS, (1, 2, 3, 3), strict=True))
+IDS = ("00.1", "00.2", "00.3", "00.4")  # and no more of the notebook
 RIGHT = {
     "00.1": "def dominated():\n    return ['F', 'C']",
     "00.2": """
@@ -75,6 +76,31 @@ NETWORK = """
             pass
         return set(archive.architecture[non_dominated(archive[[error, cost]].to_numpy())])
 """
+READS = f"""
+    def dominated():
+        return open("{generate.SOLUTIONS / STEM}.py").read()
+"""
+WRITES = f"""
+    import os, pathlib
+    def dominated():
+        for do in (lambda: pathlib.Path("{Path(__file__).parent}/mine").touch(),
+                   lambda: os.remove("{__file__}")):
+            try:
+                do()
+            except PermissionError:
+                pass
+"""
+STARTS = """
+    import subprocess
+    def dominated():
+        return subprocess.run(["echo", "C", "F"], capture_output=True, text=True).stdout.split()
+"""
+LOOKS = """
+    import os
+    def dominated():
+        with open(f"/proc/{os.getppid()}/environ") as file:
+            return ["C", "F"] if "A_SECRET" in file.read() + str(os.environ) else []
+"""
 WRONG = {
     "00.1": "def dominated():\n    return {'F'}",
     "00.3": "def weighted_sum_choice(F, weights):\n    return int((F @ weights).argmin())",
@@ -82,8 +108,8 @@ WRONG = {
 
 
 def hand_in(answers):
-    """Returns the exercises with some answers in them."""
-    notebook = generate.to_exercise(SOLUTION)
+    """Returns the exercises of a hand-out with some answers in them."""
+    notebook = handout.cleaned(generate.to_exercise(SOLUTION), Path("notebooks/exercises") / STEM)
     for cell in notebook.cells:
         exercise = cell.metadata.get("exercise")
         if "stub" in generate.tags(cell) and exercise in answers:
@@ -144,8 +170,19 @@ SUBMISSIONS = {  # what is handed in, points by exercise, remark
     "changed outputs": (with_outputs, "0 0 0 0", ""),
     "empty": (None, "0 0 0 0", "no notebook"),
 }
+TRICKS = {  # the same of answers that try what they should not
+    "reads solutions": ("00.1", READS, "00.1: tried reading what is closed"),
+    "writes": ("00.1", WRITES, "00.1: tried changing files outside, tried writing outside"),
+    "starts a program": ("00.1", STARTS, "00.1: tried subprocess.Popen"),
+    "=looks for secrets": ("00.1", LOOKS, ""),
+    "leaves": ("00.1", "def dominated():\n    raise SystemExit", ""),
+}
+SUBMISSIONS |= {
+    name: (lambda e=exercise, a=answer: hand_in(RIGHT | {e: a}), "0 2 3 3", remark)
+    for name, (exercise, answer, remark) in TRICKS.items()
+}
 SAYS = {
-    "right": "9 of 9 points",
+    "right": "| 00.1 | Reading a front | 1 of 1 | passed |",
     "wrong": "1 more of the six is",
     "endless loop": "stopped after 4 seconds",
     "memory hog": "more memory than it may take",
@@ -153,6 +190,8 @@ SAYS = {
     "deleted cells": "| 00.2 | A limit | 0 of 2 | no answer |",
     "syntax error": "SyntaxError, line 1",
     "changed outputs": "| 00.1 | Reading a front | 0 of 1 | not begun |",
+    "reads solutions": "PermissionError, line 2",
+    "leaves": "SystemExit, line 2",
 }
 
 
@@ -163,7 +202,9 @@ def graded(tmp_path_factory):
         path = folder / name / "notebooks" / "exercises" / f"{STEM}.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(nbformat.writes(make()) if make else "", encoding="utf-8")
+    os.environ["A_SECRET"] = "in the environment of whoever grades"
     main(["grade", str(folder), "--only", STEM, "--seconds", "4", "--memory", "0.5"])
+    del os.environ["A_SECRET"]
     return folder.with_name("class 1-graded")
 
 
@@ -174,12 +215,12 @@ def table(graded):
 
 @linux
 @pytest.mark.parametrize("name", SUBMISSIONS)
-def test_ten_submissions(graded, name):
-    row, (_, points, remark) = table(graded)[name], SUBMISSIONS[name]
+def test_prepared_submissions(graded, name):
+    row, (_, points, remark) = table(graded)[name.replace("=", "'=")], SUBMISSIONS[name]
     found = " ".join(row[exercise] for exercise in IDS)
     page = (graded / "feedback" / f"{name}.md").read_text("utf-8")
     assert found == points, page
-    assert float(row["total"]) == sum(map(int, points.split())) and row["of"] == "9"
+    assert float(row["total"]) == sum(map(int, points.split()))
     assert remark in row["remarks"] if remark else row["remarks"] == ""
     assert SAYS.get(name, "") in page
 
@@ -189,3 +230,101 @@ def test_nothing_else_is_written(graded):
     assert len(table(graded)) == len(SUBMISSIONS)
     found = {path.relative_to(graded).as_posix() for path in graded.rglob("*") if path.is_file()}
     assert found == {"grades.csv", *(f"feedback/{name}.md" for name in SUBMISSIONS)}
+
+
+@linux
+@pytest.mark.parametrize("stem", [script.stem for script in generate.scripts()])
+def test_our_own_answers_get_all_points(stem, tmp_path):
+    """Of every notebook: so its checks hold in a process of their own, with what they need."""
+    solution, answers = generate.to_notebook(generate.SOLUTIONS / f"{stem}.py"), {}
+    ours, current = generate.to_exercise(solution), []
+    for cell in solution.cells:
+        if "stub" in generate.tags(cell):
+            current = []
+        elif "check" in generate.tags(cell):
+            answers[len(answers)] = "\n\n".join(current)
+            current = []
+        elif "solution" in generate.tags(cell) and cell.cell_type == "code":
+            current.append(cell.source)
+    stubs = [cell for cell in ours.cells if "stub" in generate.tags(cell)]
+    for cell, source in zip(stubs, answers.values(), strict=True):
+        cell.source = source
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / f"ada_{stem}.ipynb").write_text(nbformat.writes(ours), encoding="utf-8")
+    limits = {"seconds": 60, "memory": 2}
+    (row,) = grade.grade(tmp_path / "all", tmp_path / "out", [stem], limits).to_dict("records")
+    page = (tmp_path / "out" / "feedback" / "ada.md").read_text("utf-8")
+    assert row["submission"] == "ada" and row["total"] == row["of"] > 0, page
+    assert pd.isna(row["remarks"])
+
+
+@pytest.mark.parametrize(
+    ("path", "learner"),
+    [
+        ("ada/03_nsga3.ipynb", "ada"),
+        ("ada/course/notebooks/exercises/03_nsga3.ipynb", "ada"),
+        ("Ada Lovelace_17_file/late/03_nsga3(1).ipynb", "Ada Lovelace_17_file"),
+        ("ada_03_nsga3.ipynb", "ada"),
+        ("03_nsga3-Ada Lovelace.ipynb", "Ada Lovelace"),
+        ("03_nsga3.ipynb", "class"),
+    ],
+)
+def test_whose_a_notebook_is(tmp_path, path, learner):
+    path = tmp_path / "class" / path
+    for other in ("ada/build/03_nsga3.ipynb", "ada/notebooks/solutions/03_nsga3.ipynb"):
+        (tmp_path / "class" / other).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "class" / other).touch()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    found = grade.find(tmp_path / "class", ["02_surrogate", "03_nsga3"])
+    assert found[learner]["03_nsga3"] == [path]
+    assert not any(files.get("02_surrogate") for files in found.values())
+
+
+def test_a_lesson_beside_the_exercises_is_no_second_copy(tmp_path):
+    for place in ("notebooks", "notebooks/exercises"):
+        (tmp_path / "ada" / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ada" / place / "03_nsga3.ipynb").touch()
+    (file,) = grade.find(tmp_path, ["03_nsga3"])["ada"]["03_nsga3"]
+    assert file.parent.name == "exercises"
+
+
+def test_answers_are_found_without_ids_and_outputs_and_checks_are_not_read():
+    """As in a notebook that another program wrote anew."""
+    notebook, ours = with_outputs(), generate.to_exercise(SOLUTION)
+    for cell in notebook.cells:
+        cell.id = f"other-{cell.id}"
+        cell.metadata.pop("exercise", None)
+    found = grade.answers_of(notebook, ours)
+    stubs = {c["exercise"]: c["source"] for c in grade.cells_of(ours) if c["kind"] == "answer"}
+    assert found == {exercise: [source] for exercise, source in stubs.items()}
+
+
+@linux
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere"], "nowhere is no folder: name that of the submissions"),
+        (["."], "holds no notebook of the course: 00_start_here,"),
+        ([".", "--only", "77"], "There is no notebook 77: choose from 00_start_here,"),
+        ([".", "--seconds", "0"], "above zero"),
+    ],
+)
+def test_what_cannot_be_graded_is_told_in_a_sentence(tmp_path, monkeypatch, arguments, told):
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(SystemExit, match=told):
+        main(["grade", *arguments])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_points_and_ids_are_those_of_the_exercises():
+    for script in generate.scripts():
+        exercise = generate.to_exercise(generate.to_notebook(script))
+        cells = [c for c in exercise.cells if {"stub", "check"} & set(generate.tags(c))]
+        checks = [c.metadata.exercise for c in cells if "check" in generate.tags(c)]
+        assert len(checks) == len(set(checks)) and all(
+            c.startswith(script.stem[:2]) for c in checks
+        )
+        assert {c.metadata.exercise for c in cells} == set(checks)
+        assert all(c.metadata.points > 0 for c in cells if "check" in generate.tags(c))

@@ -511,9 +511,10 @@ checks.check_pictures(pictures_for_half_a_point)
 # Which of the eleven data sets have so many?
 
 # %%
-from natlib.paper.datasets import DATA_SETS
+from natlib.paper import datasets
 
-tests = pd.Series({name: entry.test for name, entry in DATA_SETS.items()}, name="test pictures")
+rows = {name: entry.test for name, entry in datasets.DATA_SETS.items()}
+tests = pd.Series(rows, name="test pictures")
 tests.sort_values(ascending=False)
 
 # %% [markdown] tags=["solution"]
