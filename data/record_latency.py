@@ -1,10 +1,10 @@
-"""Records how long the blocks of the pocket space take on this machine, for exercises of notebook 06.
+"""Records how long the blocks of the pocket space take on this machine, for notebook 06.
 
     python data/record_latency.py NAME
 
 Writes `data/latency/NAME-cpu.json`, for one thread, and where there is a CUDA card also
-`data/latency/NAME-cuda.json`; one picture at a time, less than a minute. Each file says processor or
-card, threads, version of torch, date and command. Let nothing else run meanwhile.
+`data/latency/NAME-cuda.json`; one picture at a time, less than a minute. Each file says processor
+or card, threads, version of torch, date and command. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
