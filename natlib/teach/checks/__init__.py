@@ -36,10 +36,13 @@ def check(what: str = "The answer", shape: Any = None) -> Callable[[Callable], C
     def made(judge: Callable) -> Callable[[object], None]:
         @functools.wraps(judge)
         def run(answer: object) -> None:
-            say = says(judge)
-            cases(
-                answer if shape is None else asking(answer, what, shape), judge(answer, say) or {}
-            )
+            say, ask = says(judge), answer if shape is None else asking(answer, what, shape)
+            for name, tries in getattr(say, "cases", {}).items():
+                for *given, rule in tries:
+                    low, high = rule["between"]
+                    found = ask(*given)
+                    require(low <= found <= high, getattr(say, name), found=found)
+            cases(ask, judge(ask, say) or {})
             passed(say.passed)
 
         return run
@@ -47,16 +50,13 @@ def check(what: str = "The answer", shape: Any = None) -> Callable[[Callable], C
     return made
 
 
-def typed(module: str, name: str) -> Callable:
-    """Returns the check of a number: its table has the lowest and the highest right one."""
+def tabled(module: str, name: str, what: str = "The answer", shape: Any = None) -> Callable:
+    """Returns the check of a module to which nothing belongs but its table in `sentences.toml`."""
 
-    def judge(ask: Callable, say: SimpleNamespace) -> None:
-        found = float(numbers(ask(), (), "The answer"))
-        require(found >= say.right[0], say.below, found=found)
-        require(found <= say.right[1], say.above, found=found)
+    def judge(ask: Callable, say: SimpleNamespace) -> None: ...
 
     judge.__module__, judge.__name__ = module, name
-    return check()(judge)
+    return check(what, shape)(judge)
 
 
 def require(condition: object, message: str, **values: Any) -> None:

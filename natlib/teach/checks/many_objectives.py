@@ -1,7 +1,6 @@
 """Checks of the exercises of notebook 06: choice on a front, and the distance between fronts."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,10 @@ from scipy.stats import spearmanr
 from natlib.deploy.latency import LatencyTable
 from natlib.search import non_dominated
 from natlib.space import SearchSpace
-from natlib.teach.checks import asking, cases, check, passed, require, same, says, typed, unlike
+from natlib.teach.checks import asking, cases, check, passed, require, same, says, tabled, unlike
 from natlib.teach.explorer import choose
 
-check_probability = typed(__name__, "check_probability")
+check_probability = tabled(__name__, "check_probability", shape=())
 
 
 def _random_front(n: int, n_objectives: int, seed: int) -> np.ndarray:
@@ -172,7 +171,7 @@ def check_knee(knee: Callable[[np.ndarray], int]) -> None:
 
 
 @check()
-def check_front_on(ask: Callable, say: SimpleNamespace) -> None:
+def check_front_on(ask, say):
     """Judges the front of error and latency, with tables in which only the resolution counts."""
     names, space = (
         ["03 0 320 142 242", "00 0 320 142 242", "02 0 320 142 242"],

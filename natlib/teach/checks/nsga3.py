@@ -10,9 +10,9 @@ from natlib.layers import ConvNorm
 from natlib.search import hypervolume, non_dominated
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
-from natlib.teach.checks import asking, cases, numbers, passed, require, says, typed, unlike
+from natlib.teach.checks import asking, cases, numbers, passed, require, says, tabled, unlike
 
-check_directions = typed(__name__, "check_directions")
+check_directions = tabled(__name__, "check_directions", shape=())
 
 
 def check_hypervolume(hypervolume_2d: Callable[..., ArrayLike]) -> None:

@@ -16,10 +16,10 @@ from natlib.data import SPLITS, Split, Task
 from natlib.paper.datasets import DATA_SETS
 from natlib.paper.results import published_networks, published_results
 from natlib.profiles import PROFILES, Profile
-from natlib.teach.checks import asking, cases, passed, require, says, typed
+from natlib.teach.checks import asking, cases, passed, require, says, tabled
 from natlib.teach.estimate import estimated_hours
 
-check_pictures = typed(__name__, "check_pictures")
+check_pictures = tabled(__name__, "check_pictures", shape=())
 
 
 def check_dominated(dominated: Callable[[pd.DataFrame, str], list[tuple[str, str]]]) -> None:

@@ -1,7 +1,6 @@
 """Checks of the exercises of notebook 00: reading fronts, limits, weights."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -109,7 +108,7 @@ def check_front_of(front_of: Callable[[pd.DataFrame, str, str], set[str]]) -> No
 
 
 @check("The shortfall", ())
-def check_shortfall(ask: Callable, say: SimpleNamespace) -> dict:
+def check_shortfall(ask, say):
     """Judges by how many points the best drawn subnet errs more than the best of all."""
     rows = _archive()
     return {

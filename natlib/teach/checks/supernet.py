@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from natlib.cost import CostTable, block_cost
 from natlib.layers import ElasticBlock
 from natlib.space import Block, SearchSpace
 from natlib.supernet import Supernet
-from natlib.teach.checks import asking, cases, check, passed, require, says, typed, unlike
+from natlib.teach.checks import asking, cases, check, passed, require, says, tabled, unlike
 
-check_factor = typed(__name__, "check_factor")
+check_factor = tabled(__name__, "check_factor", shape=())
 
 
 def check_count(count: Callable[..., int]) -> None:
@@ -120,7 +119,7 @@ def check_without_matrices(without_matrices: Callable[[Supernet], Supernet]) -> 
 
 
 @check("The share", ())
-def check_share_that_fits(ask: Callable, say: SimpleNamespace) -> dict:
+def check_share_that_fits(ask, say):
     """Judges the share of all architectures, estimated from draws that are uniform in depth."""
     space, paper, fits = SearchSpace.pocket(), SearchSpace.paper(), np.array([True, False])
     X = np.array([[2, 0, *[3, 0, 0] * 3], [4, 0, 1, 2, 0, *[6, 0, 0] * 2]])

@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from natlib.data import DATA
 from natlib.space import IntMatrix, SearchSpace
 from natlib.surrogate import SURROGATES, rank_metrics, ridge, seeing
-from natlib.teach.checks import asking, cases, numbers, passed, require, same, says, typed, unlike
+from natlib.teach.checks import asking, cases, numbers, passed, require, same, says, tabled, unlike
 
 HELD_OUT, LEARN_FROM, DRAWS, MAX_COLUMNS = 120, 80, 5, 12
 AHEAD = 0.05  # in Kendall's tau
-check_one_mistake = typed(__name__, "check_one_mistake")
+check_one_mistake = tabled(__name__, "check_one_mistake", shape=())
 
 
 def split_rows(n: int) -> tuple[IntMatrix, IntMatrix]:
