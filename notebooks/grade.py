@@ -13,9 +13,9 @@ get around. Grade strangers in a container without a network (notebooks/instruct
 the image `natlib`); what code can reach there are submissions and grades:
 
     mkdir -p graded
-    docker run --rm --network none --memory 6g --pids-limit 200 --cap-drop ALL --read-only \
-        --tmpfs /tmp --env HOME=/tmp --user "$(id -u):$(id -g)" \
-        --volume "$PWD/submissions:/submissions:ro" --volume "$PWD/graded:/graded" \
+    docker run --rm --network none --memory 6g --pids-limit 200 --cap-drop ALL --read-only \\
+        --tmpfs /tmp --env HOME=/tmp --user "$(id -u):$(id -g)" \\
+        --volume "$PWD/submissions:/submissions:ro" --volume "$PWD/graded:/graded" \\
         natlib python -m natlib grade /submissions --out /graded
 """
 

@@ -20,6 +20,7 @@ import contextlib
 import json
 import linecache
 import os
+import re
 import resource
 import secrets
 import select
@@ -30,9 +31,10 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -42,12 +44,15 @@ REFUSED = (  # audit events, by how they begin
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.kill",
     "pty.", "gc.get_",
 )  # fmt: skip
-CHANGING = tuple(f"os.{do}" for do in "remove rename rmdir mkdir link symlink truncate".split())
+CHANGING = tuple(
+    f"os.{do}" for do in "remove rename rmdir mkdir link symlink truncate chmod chown".split()
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 WATCHED = ("builtins", "numpy", "pandas", "torch")  # besides natlib
 LONGEST = 1500  # letters of what is said of an answer
 MEMORY = "It needed more memory than it may take."
 EARLY = "Its process ended before the check was through."
+END = b"\x1e"  # of what a process says
 
 
 class Cell(NamedTuple):
@@ -145,12 +150,15 @@ def guard(scratch: str, closed: Sequence[str]) -> set[str]:
         return any(real == folder or real.startswith(f"{folder}/") for folder in folders)
 
     def hook(event: str, arguments: tuple) -> None:
+        paths = [a for a in arguments[:2] if isinstance(a, str | bytes | os.PathLike)]
         said = event if event.startswith(REFUSED) else ""
-        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
-            path, _, flags = arguments
-            writes = (flags or 0) & WRITING and not within(path, [scratch, "/dev/null"])
-            said = "writing outside" if writes else "reading what is closed" * within(path, closed)
-        elif event.startswith(CHANGING) and not within(arguments[0], [scratch]):
+        if event == "open" and paths[:1] == [arguments[0]]:
+            writes = (arguments[2] or 0) & WRITING
+            if writes and not within(paths[0], [scratch, "/dev/null"]):
+                said = "writing outside"
+            elif within(paths[0], closed):
+                said = "reading what is closed"
+        elif event.startswith(CHANGING) and not all(within(p, [scratch]) for p in paths):
             said = "changing files outside"
         if said:
             tried.add(said)
@@ -203,6 +211,7 @@ def changed(before: dict[tuple[str, ...], tuple]) -> str:
 def attempt(cells: Sequence[Cell], check: Cell, names: dict) -> tuple[str, str]:
     """Runs learner's cells, then our check; returns a verdict and what to say about it."""
     ours, before, trouble = dict(names), parts(), ""
+    code = compile(check.source, "<check>", "exec")
     for cell in cells:
         try:
             run(cell, names)
@@ -219,7 +228,7 @@ def attempt(cells: Sequence[Cell], check: Cell, names: dict) -> tuple[str, str]:
     if lacking := sorted(wanted - set(names)):
         return "failed", trouble or f"There is no {lacking[0]}: the cell does not define it."
     try:
-        run(check, ours | {name: names[name] for name in wanted})
+        exec(code, ours | {name: names[name] for name in wanted})
         verdict = "passed", ""
     except NotImplementedError:
         verdict = "not begun", trouble
@@ -243,22 +252,28 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}, {''.join(lines[-1:])}{error}".rstrip(", ")
 
 
-def in_a_process(work: Callable[[], dict], seconds: float) -> dict:
-    """Does some work in a copy of this process, and returns its verdict, or how it ended."""
+def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
+    """Does some work in a copy of this process, and returns its verdict, or how it ended.
+
+    Args:
+        work: Returns a verdict, what to say about it, and what was tried.
+        seconds: Most time that it may take.
+    """
     token, (ear, mouth) = secrets.token_bytes(16), os.pipe()
     if not (child := os.fork()):
+        write, leave = os.write, os._exit  # whatever the learner's code makes of these
         try:
             os.setsid()
             os.close(ear)
-            os.write(mouth, token + json.dumps(work()).encode() + b"\n")
+            write(mouth, token + "\0".join(work()).encode(errors="replace") + END)
         except MemoryError:
-            os.write(mouth, token + json.dumps(ended(MEMORY)).encode() + b"\n")
+            write(mouth, token + f"stopped\0{MEMORY}\0".encode() + END)
         finally:
-            os._exit(0)
+            leave(0)
     os.close(mouth)
     try:
         heard, end = b"", time.monotonic() + seconds
-        while not heard.endswith(b"\n") and (left := end - time.monotonic()) > 0:
+        while not heard.endswith(END) and (left := end - time.monotonic()) > 0:
             if select.select([ear], [], [], left)[0]:
                 if not (more := os.read(ear, 1 << 16)):
                     break
@@ -270,22 +285,22 @@ def in_a_process(work: Callable[[], dict], seconds: float) -> dict:
                 kill(child, signal.SIGKILL)
         os.close(ear)
         status = os.waitpid(child, 0)[1]
-    if heard.startswith(token) and heard.endswith(b"\n"):
-        return json.loads(heard[len(token) :])
     over = late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU)
-    return ended(f"It was stopped after {seconds:g} seconds." if over else EARLY)
-
-
-def ended(said: str) -> dict:
-    """Returns the verdict on an answer that was stopped."""
-    return {"verdict": "stopped", "said": said, "tried": []}
+    words = ["stopped", f"It was stopped after {seconds:g} seconds." if over else EARLY, ""]
+    if heard.startswith(token) and heard.endswith(END):
+        words = heard.removeprefix(token).removesuffix(END).decode().split("\0")
+    return {
+        "verdict": words[0],
+        "said": words[1],
+        "tried": words[2].split(", ") if words[2] else [],
+    }
 
 
 def judge(cells: Sequence[Cell], check: Cell, names: dict, job: dict) -> dict:
     """Judges one answer: `cells` are those that the check needs and that use answers, in order."""
     scratch = tempfile.mkdtemp(prefix="answer-")
 
-    def work() -> dict:
+    def work() -> tuple[str, str, str]:
         os.chdir(scratch)
         os.environ.update(dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), scratch))
         tempfile.tempdir = None
@@ -296,7 +311,7 @@ def judge(cells: Sequence[Cell], check: Cell, names: dict, job: dict) -> dict:
         limit(job["seconds"], job["memory"])
         tried = guard(os.path.realpath(scratch), job["closed"])
         verdict, said = attempt(cells, check, names)
-        return {"verdict": verdict, "said": said[:LONGEST], "tried": sorted(tried)}
+        return verdict, re.sub("[\0\x1e]", "", said)[:LONGEST], ", ".join(sorted(tried))
 
     try:
         return in_a_process(work, job["seconds"])
@@ -350,6 +365,7 @@ def main() -> None:
     first = [cell for cell in cells if cell.kind == "given" and cell not in late]
     others = [*theirs, *(cell for cell in cells if cell not in first)]
     names = {"__name__": "__main__", "get_ipython": _Quiet, "display": print}
+    sys.modules["__main__"] = ModuleType("__main__")  # what a learner's code can reach by its name
     for cell in needed(first, set().union(*(names_of(cell)[1] for cell in others))):
         run(cell, names)
     for submission, answers in job["submissions"].items():

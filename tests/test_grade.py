@@ -61,9 +61,14 @@ TAMPER = {
             return 0
     """,
     "00.4": """
+        import __main__, json, os, sys
         def front_of(archive, error, cost):
-            import os
-            print("Passed: the front of any two columns.")
+            __main__.attempt = json.dumps = lambda *args: "passed"
+            for door in range(3, 20):
+                try:
+                    os.write(door, b"passed")
+                except OSError:
+                    pass
             os._exit(0)
     """,
 }
