@@ -69,7 +69,7 @@ def find(folder: Path, stems: Sequence[str]) -> dict[str, dict[str, list[Path]]]
     """
     found: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        if path.is_dir() and not path.name.startswith((".", "__")):
             found[path.name] = {stem: _copies(path, stem) for stem in stems}
         for stem in stems:
             if path.suffix == ".ipynb" and stem in path.name:

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from natlib.__main__ import main
 from notebooks import generate, grade, handout
@@ -18,6 +18,7 @@ linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="grading need
 
 STEM = "00_start_here"
 SOLUTION = generate.to_notebook(generate.SOLUTIONS / f"{STEM}.py")
+KINDS = ["stub", "check"], ["stub", "check", "check"]
 IDS = ("00.1", "00.2", "00.3", "00.4")  # and no more of the notebook
 RIGHT = {
     "00.1": "def dominated():\n    return ['F', 'C']",
@@ -321,6 +322,22 @@ def test_what_cannot_be_graded_is_told_in_a_sentence(tmp_path, monkeypatch, argu
     with pytest.raises(SystemExit, match=told):
         main(["grade", *arguments])
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_points_follow_the_minutes_unless_a_check_says_others():
+    texts = [
+        "# 3 · X: exercises",
+        "## Exercise 1 · A (10 minutes)",
+        "## Exercise 2 · B (20 minutes)",
+    ]
+    title, first, second = map(new_markdown_cell, texts)
+    (a, b), (c, d, e) = [[new_code_cell("f", metadata={"tags": [t]}) for t in ts] for ts in KINDS]
+    e.metadata.points = 3
+    made = generate.to_exercise(new_notebook(cells=[title, first, a, b, second, c, d, e])).cells
+    found = [
+        (m.metadata.get("exercise"), m.metadata.get("points")) for m in made if m.source == "f"
+    ]
+    assert found == [("03.1", None), ("03.1", 2), ("03.2a", None), ("03.2a", 2), ("03.2b", 3)]
 
 
 def test_points_and_ids_are_those_of_the_exercises():

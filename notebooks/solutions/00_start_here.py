@@ -298,8 +298,8 @@ pd.DataFrame(rows).T.rename_axis("subnets drawn").round(2)
 
 # %% [markdown] tags=["solution"]
 # Without a limit, and with half of the MAdds, each doubling wins back about a third of what was still given
-# away. From 40 subnets on that is less than the noise of a measurement: an error of 5% on 2,912 pictures has
-# a standard error of 0.4 points. With the tight limit it is another story. Only 63 of the 420 keep it, five
+# away, at the end more. From 40 subnets on it is less than the noise of a measurement: an error of 5% on
+# 2,912 pictures has a standard error of 0.4 points. With the tight limit it is another story. Only 63 of the 420 keep it, five
 # draws find none of them in 44% of the cases, and the 42 points of the first row say mostly that. After 40
 # draws 1.9 points are still missing. So a search is worth most where few subnets qualify, or where each
 # measurement is dear: it can look where the limit is kept. (The archive holds 420 of 86 million subnets; the

@@ -716,12 +716,12 @@ pd.DataFrame(times | {"madds": archive.madds, "layers": pocket.depths(X).sum(axi
 ).round(2)
 
 # %% [markdown] tags=["solution"]
-# Read the tables in this order. If two devices rank the subnets alike (the last one), their fronts need
-# not be the same, because near a front a small difference decides; but the loss is small. If they rank
-# them differently, ask what their time goes with: MAdds, or the number of layers. A processor that computes
-# one layer after another for one picture pays for both. A card that computes a whole layer at once, and has
-# to be told of each, pays for layers and hardly for pixels: there the largest resolution is nearly free, and
-# a subnet for a small processor wastes it.
+# If two devices rank the subnets alike (last table), their fronts need not be the same, because near a
+# front a small difference decides; but then the loss is small. If they rank them differently, ask what
+# their time goes with, MAdds or the number of layers. A processor that works on one small picture pays for
+# both. A card that computes a whole layer at once, and has to be told of each, should pay for layers and
+# hardly for pixels; then its front holds few layers at a large side, and a subnet chosen on the one device
+# wastes what is nearly free on the other. The two last rows of the table say how far this is so here.
 #
 # The mean loss is over ten limits on one archive; look at single limits before you decide. A limit that
 # nothing of A's front keeps counts as an error of 100%, and is the first thing to look for where the loss
