@@ -237,6 +237,8 @@ WRONG = {
         ("one objective", lambda: 0.5, "too much"),
         ("any objective", lambda: 1 - 2**-12, "too much"),
         ("percent", lambda: 0.0488, "too much"),
+        ("a twelfth", lambda: 1 / 12, "too much"),
+        ("eleven", lambda: 2**-13, "too little"),
     ],
     "check_front_on": [
         ("all", lambda a, t: set(a.architecture), "worse in both"),

@@ -182,5 +182,8 @@ WRONG = {
         ("p of eleven", lambda: 646646, "too few"),
         ("population", lambda: 100, "too few"),
         ("no minus one", lambda: 2704156, "too many"),
+        ("without the binomial", lambda: 12**12, "too many"),
+        ("p of two", lambda: 78, "too few"),
+        ("a grid", lambda: 2**11, "too few"),
     ],
 }

@@ -183,6 +183,8 @@ WRONG = {
         ("uniform", lambda: 108 / 7, "too many"),
         ("one imaginary observation", lambda: 108 / 21, "too many"),
         ("never", lambda: 0, "too few"),
+        ("no smoothing of the others", lambda: 108 / 20, "too many"),
+        ("one subnet a step with all", lambda: 36 / 20, "too few"),
     ],
 }
 

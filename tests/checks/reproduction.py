@@ -255,5 +255,7 @@ WRONG = {
         ("one standard error", lambda: 10200, "too few"),
         ("in percent", lambda: 4.08e8, "too many"),
         ("nothing", lambda: None, "None"),
+        ("deviation for variance", lambda: 2 * 0.357 * 400**2, "too many"),
+        ("one point", lambda: 2 * 0.85 * 0.15 * 200**2, "too few"),
     ],
 }

@@ -112,7 +112,7 @@ WRONG = {
         ("no limit", lambda a, d, m: d.top1_err.min() - a.top1_err.min(), "nothing away"),
         ("the other way round", lambda a, d, m: -behind(a, d, m), "what is subtracted"),
         ("limit excluded", lambda a, d, m: behind(a, d, m, strict=True), "exactly"),
-        ("nothing is NaN", lambda a, d, m: behind(a, d, m, empty=np.nan), "not finite"),
+        ("nothing is NaN", lambda a, d, m: behind(a, d, m, empty=np.nan), "not finite|100%"),
         ("nothing is no error", lambda a, d, m: behind(a, d, m, empty=0), "100%"),
     ],
 }

@@ -187,6 +187,7 @@ WRONG = {
         ("parameters", lambda: 1, "too small"),
         ("the smallest", lambda: 3.4643, "too small"),
         ("not begun", lambda: None, "None"),
+        ("four squared", lambda: 16, "too large"),
     ],
     "check_share_that_fits": [
         ("of the drawn", lambda space, X, fits: fits.mean(), "share of the drawn"),

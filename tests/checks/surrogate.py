@@ -177,5 +177,8 @@ WRONG = {
         ("pairs that count once", lambda: 1 - 19 / 190, "too large"),
         ("one pair", lambda: 1 - 2 / 190, "too large"),
         ("opposite", lambda: -0.8, "too small"),
+        ("perfect", lambda: 1, "too large"),
+        ("nothing", lambda: 0, "too small"),
+        ("half the pairs", lambda: 1 - 19 / 95 - 0.1, "too small"),
     ],
 }
