@@ -174,6 +174,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int | None]]] = {
     "exam": ("write an exam with other numbers than the quiz", main_of("notebooks.exam")),
     "notebooks": ("execute the notebooks; copies go to build/", main_of("notebooks.execute")),
     "handout": ("make a folder for a class, without the solutions", main_of("notebooks.handout")),
+    "grade": ("grade what learners hand in", main_of("notebooks.grade")),
     "check": ("look whether this machine is ready for the course", run_check),
 }
 

@@ -218,6 +218,7 @@ print("Your turn." if guess is None else f"Near enough: it needs {share:.0f}% of
 # 2. *A limit* (10 minutes): find the best subnet within it, and see what each halving costs.
 # 3. *Weights* (15 minutes): choose by a weighted sum, and see which subnets it never finds.
 # 4. *How sure is a front?* (15 minutes): compare the fronts of two halves of the validation split.
+# 5. *What is a search worth?* (30 minutes): a small project: what drawing at random gives away.
 #
 # ## References
 #

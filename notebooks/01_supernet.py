@@ -488,6 +488,8 @@ else:
 # 3. *The dearest gene* (10 minutes): which decision costs most when it is raised?
 # 4. *From 7x7 to 5x5 to 3x3* (20 minutes): write the chain of kernel matrices.
 # 5. *Do the matrices matter?* (25 minutes): replace them by identities, and measure how sure you are.
+# 6. *Half the side* (5 minutes): how many times fewer MAdds do half as many pixels a side take?
+# 7. *How much of the space fits a watch?* (30 minutes): a small project: estimate a share by weights.
 #
 # ## References
 #

@@ -528,6 +528,7 @@ print("Your turn." if found is None else f"tau = {found:.3f}, as scipy says")
 # 3. *Ranking within one resolution* (10 minutes): how much of a rank is the easy part?
 # 4. *Are favourites overrated?* (10 minutes): compare promise and measurement.
 # 5. *Beat the ensemble with a dozen columns* (40 minutes): what should a linear model see?
+# 6. *One mistake* (5 minutes): what does tau say of it?
 #
 # ## References
 #

@@ -561,6 +561,7 @@ print("Your turn." if squares is None else f"Right: a hypervolume of {share:.4f}
 # 3. *The survivors of NSGA-II* (25 minutes): write crowding distance and put it into a small search.
 # 4. *Closing holes* (15 minutes): write the repair of a stage.
 # 5. *An objective of your own: activation memory* (45 minutes): count it, search with it, compare.
+# 6. *Directions for twelve objectives* (5 minutes): how many would it take?
 #
 # ## References
 #

@@ -490,6 +490,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #    by pair, and the transfer with training alone.
 # 5. *Is the distribution better than uniform?* (40 minutes): a paired comparison, and the words
 #    that it allows.
+# 6. *How often is what nobody makes trained?* (5 minutes): reckon with the smoothing.
 #
 # ## References
 #

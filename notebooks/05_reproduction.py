@@ -427,6 +427,7 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 # 4. *How many hours?* (15 minutes): estimate a transfer from the throughput of a computer.
 # 5. *Pictures of your own, without a leak* (40 minutes): a task of a folder, and what shared
 #    subjects would do.
+# 6. *Pictures for half a point* (5 minutes): how large must a test split be?
 #
 # ## References
 #

@@ -483,6 +483,8 @@ for name, kept in (("all networks", rows["all"]), ("the true front", on_front)):
 #    the tasks among eleven that decide.
 # 5. *Does latency change the choice?* (40 minutes): measure it twice, and tell a knee that moves
 #    from noise.
+# 6. *Who dominates whom, with twelve objectives?* (5 minutes): reckon, then count.
+# 7. *Two devices, one archive* (30 minutes): a small project: a front for each device.
 #
 # ## References
 #

@@ -2,9 +2,12 @@
 
 A script in `solutions/` is the only source of two notebooks. The solution notebook holds all its
 cells. The exercise notebook leaves out the cells with the tag `solution`, puts an empty cell where
-code is left out that no stub stands for, and folds the cells with the tag `hint`. The id of a cell
-follows from what it holds, so generating again changes nothing. A notebook keeps a digest of what
-was generated: one that somebody has edited since is never overwritten.
+code is left out that no stub stands for, and folds the cells with the tag `hint`. There the cells of
+an answer and its check also carry the id of their exercise, such as "03.2", or "04.5a" where it has
+several checks; the check carries its points, too: one for five minutes, unless its cell in the script
+says `points=3`. The id of a cell itself follows from what it holds, so generating again changes
+nothing. A notebook keeps a digest of what was generated: one that somebody has edited since is never
+overwritten.
 
     python notebooks/generate.py
 """
@@ -16,6 +19,7 @@ import hashlib
 import re
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -29,6 +33,7 @@ NOTEBOOKS = Path(__file__).parent
 SOLUTIONS = NOTEBOOKS / "solutions"
 EXERCISES = NOTEBOOKS / "exercises"
 HEADING = re.compile(r"^## Exercise (?P<number>\d+) · (?P<title>.+) \((?P<minutes>\d+) minutes\)$")
+TITLE = re.compile(r"# (\d+) · ")  # of a notebook with exercises
 HINT = "**Hint.** "
 BLANK = "# your code here"
 FOLDED = "<details><summary>Hint {number}</summary>\n\n{text}\n\n</details>"
@@ -72,7 +77,25 @@ def to_exercise(solution: NotebookNode) -> NotebookNode:
         if "hint" in tags(cell):
             number += 1
             cell.source = FOLDED.format(number=number, text=cell.source.removeprefix(HINT))
+    _give_points(notebook.cells)
     return finish(notebook)
+
+
+def _give_points(cells: list[NotebookNode]) -> None:
+    """Gives answers and checks the id of their exercise, and checks their points."""
+    title = TITLE.match(cells[0].source) if cells else None
+    begins = [i for i, cell in enumerate(cells) if title and heading(cell)]
+    for begin, end in pairwise([*begins, len(cells)]):
+        match, checks = heading(cells[begin]), [c for c in cells[begin:end] if "check" in tags(c)]
+        points = max(1, round(int(match["minutes"]) / 2.5 / max(1, len(checks)))) / 2
+        before = 0  # checks
+        for cell in cells[begin:end]:
+            if {"stub", "check"} & set(tags(cell)):
+                letter = "abcdefgh"[before] if len(checks) > 1 else ""
+                cell.metadata["exercise"] = f"{int(title[1]):02d}.{match['number']}{letter}"
+            if "check" in tags(cell):
+                cell.metadata.setdefault("points", int(points) if points % 1 == 0 else points)
+                before += 1
 
 
 def _leave_places(cells: list[NotebookNode]) -> None:

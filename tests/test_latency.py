@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from natlib.data import DATA
 from natlib.deploy import latency
 from natlib.deploy.latency import LatencyTable, for_run, measure_in_turn, measure_ms
 from natlib.space import Architecture, SearchSpace
@@ -174,6 +175,19 @@ def test_several_processes_share_one_table(net, tmp_path, monkeypatch):
     table = LatencyTable(SMALL, SMALL.resolutions, np.ones((2, 1, 2, 4)), {})
     assert for_run(net, tmp_path, table) is table
     assert LatencyTable.load(tmp_path / "latency.json").same_as(table)
+
+
+# Tables that ship, one for each device
+
+
+@pytest.mark.parametrize("path", sorted((DATA / "latency").glob("*.json")), ids=lambda p: p.stem)
+def test_a_recorded_table_says_where_and_how(path):
+    table = LatencyTable.load(path)
+    assert table.space == SPACE and (table.latency_ms(SPACE.sample(50, 0)) > 0).all()
+    name, _, kind = path.stem.rpartition("-")
+    assert table.about["device"].endswith(f" {kind}")
+    assert table.about["command"] == f"python data/record_latency.py {name}"
+    assert {"cpu", "torch", "threads", "batch_size", "date"} <= set(table.about)
 
 
 # The phone tables that Once-for-all's authors measured

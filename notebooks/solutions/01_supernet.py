@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 1 · The supernet: exercises
 #
-# About 85 minutes of work; every cell runs within seconds on a CPU. They belong to
+# About 120 minutes of work; every cell runs within seconds on a CPU. They belong to
 # [notebook 1](../01_supernet.ipynb). Fill in each function where it says `NotImplementedError`, then
 # run the check below it. The [solutions](../solutions/01_supernet.ipynb) are for afterwards.
 
@@ -361,3 +361,110 @@ checks.check_how_sure(do_they_help)
 # Recalibrating the batch norm may mend part of what a crop spoils; measure without it to find out.) At
 # the paper's scale kernels shrink from 7x7 to 3x3 and training is longer; this experiment says nothing
 # about that.
+
+# %% [markdown]
+# ## Exercise 6 · Half the side (5 minutes)
+#
+# The largest subnet of the pocket space may look at pictures of 32 pixels or of 16. How many times fewer
+# MAdds does it take at 16? First write down what you expect; then count.
+
+
+# %% tags=["stub"]
+def factor() -> float:
+    """Returns the MAdds of the largest pocket subnet at 32 px, divided by those at 16 px."""
+    raise NotImplementedError("Exercise 6: count twice")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `space.largest()` is an architecture, `space.encode` makes a row of integers of it. Its first
+# gene is the resolution.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `CostTable(space, num_classes=10).madds(X)` counts all rows of a matrix.
+
+
+# %% tags=["solution"]
+def factor() -> float:
+    large = space.encode(space.largest())
+    small = large.copy()
+    small[0] = 0
+    at_32, at_16 = CostTable(space, num_classes=10).madds(np.stack([large, small]))
+    return at_32 / at_16
+
+
+# %% tags=["check"]
+checks.check_factor(factor)
+
+# %% [markdown] tags=["solution"]
+# A quarter of the pixels take nearly a quarter of the MAdds (the factor is 3.82), but not quite: what
+# comes after the global pooling, and the squeeze-and-excitation of each layer, sees no pixels any more
+# and costs the same at any resolution. In the smallest subnet they weigh more, and its factor is 3.46.
+# Parameters do not change at all.
+
+# %% [markdown]
+# ## Exercise 7 · How much of the space fits a watch? (30 minutes)
+#
+# A small project. A watch can pay a quarter of the MAdds of the largest subnet. Which share of all
+# *architectures* keeps that limit? Nobody can count them one by one, so draw some. But `space.sample`
+# draws uniformly over *depths* (exercise 1): architectures are not equally likely, deep ones stand for
+# many more others than shallow ones do. Let each drawn row weigh as many architectures as share its
+# depths, resolution and width, and return the share of the weight that fits.
+
+
+# %% tags=["stub"]
+def share_that_fits(space: SearchSpace, X: np.ndarray, fits: np.ndarray) -> float:
+    """Returns which share of all architectures fits, estimated from drawn ones, in [0, 1].
+
+    Args:
+        space: The search space; each layer has `space.n_layer_choices` forms.
+        X: Encodings that `space.sample` drew, `(n, n_var)`.
+        fits: Whether each of them fits, bool `(n,)`.
+    """
+    raise NotImplementedError("Exercise 7: weigh what was drawn")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `space.depths(X)` has the layers of each stage. In how many ways can so many layers be filled?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** With nine forms and twenty layers the weight does not fit into an int64: make the base a
+# `float` before you raise it to a power. An average with weights is `np.average`.
+
+
+# %% tags=["solution"]
+def share_that_fits(space: SearchSpace, X: np.ndarray, fits: np.ndarray) -> float:
+    weights = float(space.n_layer_choices) ** space.depths(X).sum(axis=1)
+    return np.average(fits, weights=weights)
+
+
+# %% tags=["check"]
+checks.check_share_that_fits(share_that_fits)
+
+# %% [markdown]
+# Ask it for the pocket space and for the paper's (1,000 classes), with 5,000 draws and five seeds. How
+# much do the estimates spread, beside those of the share of *drawn* subnets that fit? Where they spread
+# more: how many of the draws carry the weight? (The *effective* number of draws is
+# $(\sum_i w_i)^2 / \sum_i w_i^2$.)
+
+# %% tags=["solution"]
+rows = []
+for name, wide, classes in (("pocket", space, 10), ("paper", paper, 1000)):
+    cost = CostTable(wide, num_classes=classes)
+    limit = cost.madds(wide.encode(wide.largest()))[0] / 4
+    for seed in range(5):
+        X = wide.sample(5000, seed)
+        fits = cost.madds(X) <= limit
+        weights = float(wide.n_layer_choices) ** wide.depths(X).sum(axis=1)
+        effective = weights.sum() ** 2 / (weights**2).sum()
+        drawn, all_of_them = 100 * fits.mean(), 100 * share_that_fits(wide, X, fits)
+        rows.append((name, drawn, all_of_them, effective))
+columns = ["space", "of the drawn (%)", "of all (%)", "effective draws"]
+pd.DataFrame(rows, columns=columns).groupby("space").agg(["mean", "std"]).round(2)
+
+# %% [markdown] tags=["solution"]
+# Of the pocket subnets that are drawn 63% fit, but only about 41% of all: the deep ones, which fit less
+# often, stand for more architectures. In the paper's space it is 24% beside about 3%, and that small figure
+# is not sure: five seeds spread by 1.0 points. Of 5,000 draws no more carry weight than 63 equal ones would;
+# the many shallow draws hardly count. To draw where the weight is (architectures themselves, uniformly, as
+# exercise 1 would let you do it) would be better for *this* question. For training and searching, `sample`
+# is right: a space of deep networks only would never show what a shallow one can do.

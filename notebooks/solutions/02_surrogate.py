@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 2 · The surrogate: exercises
 #
-# About 95 minutes of work; every cell runs within seconds on a CPU. They belong to
+# About 100 minutes of work; every cell runs within seconds on a CPU. They belong to
 # [notebook 2](../02_surrogate.ipynb). Fill in each function where it says `NotImplementedError`, then
 # run the check below it. The [solutions](../solutions/02_surrogate.ipynb) are for afterwards.
 
@@ -358,3 +358,37 @@ checks.check_features(my_features)
 # sees, and the model stays simple. That is also why, from few measurements, `gp` beats `gp_onehot` in
 # the lesson. The workbench chose the columns and the held-out rows only judged them; had you tried
 # fifty versions on the held-out rows, their number would be a promise, as in exercise 4.
+
+# %% [markdown]
+# ## Exercise 6 · One mistake (5 minutes)
+#
+# A surrogate orders 20 subnets as the measurement does, with one exception: it takes the *best* one for
+# the worst of all. What is Kendall's tau? Guess first, then count the pairs, or ask your `kendall`.
+
+
+# %% tags=["stub"]
+def tau_of_one_mistake() -> float:
+    """Returns Kendall's tau between the measured order and that of the surrogate."""
+    raise NotImplementedError("Exercise 6: count the pairs")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Nothing is tied. How many pairs are there, and which of them are now in opposite order?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** With `kendall`: the measured ranks are 0, 1, ..., 19. The surrogate's are the same, but for one.
+
+
+# %% tags=["solution"]
+def tau_of_one_mistake() -> float:
+    measured = np.arange(20)
+    return kendall(measured, np.where(measured == 0, 20, measured))
+
+
+# %% tags=["check"]
+checks.check_one_mistake(tau_of_one_mistake)
+
+# %% [markdown] tags=["solution"]
+# Of 190 pairs the 19 with the best subnet are in opposite order, so tau is 1 - 2 · 19 / 190 = 0.8: a value
+# that reads well, from a surrogate that loses the one subnet a search looks for. A rank correlation
+# weighs all pairs alike. That is why one looks at the favourites besides, as in exercise 4.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 3 · NSGA-III: exercises
 #
-# About 115 minutes of work; every cell runs within seconds on a CPU. They belong to
+# About 120 minutes of work; every cell runs within seconds on a CPU. They belong to
 # [notebook 3](../03_nsga3.ipynb). Fill in each function where it says `NotImplementedError`, then run
 # the check below it. The [solutions](../solutions/03_nsga3.ipynb) are for afterwards.
 
@@ -403,3 +403,42 @@ plots.show(plots.plot_modes(volumes), f"Hypervolume in three objectives, five se
 #
 # The last picture is the honest opponent: random search with as many questions (2,100), which may
 # keep all its answers, while NSGA-III is judged by its last hundred alone.
+
+# %% [markdown]
+# ## Exercise 6 · Directions for twelve objectives (5 minutes)
+#
+# With $m$ objectives and $p$ steps on each axis there are $\binom{p + m - 1}{m - 1}$ directions of Das and
+# Dennis, and while $p < m$ each of them has a zero somewhere: none is a compromise of all objectives. How
+# many directions are there for twelve objectives, with the smallest $p$ that gives a direction without
+# a zero?
+
+
+# %% tags=["stub"]
+def directions_of_twelve() -> int:
+    """Returns the number of directions for twelve objectives, with the smallest such p."""
+    raise NotImplementedError("Exercise 6: count the directions")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** The coordinates are multiples of $1/p$ and add up to one. How many steps does it take to give
+# each of twelve coordinates one?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** `math.comb(n, k)` is the binomial coefficient.
+
+
+# %% tags=["solution"]
+from math import comb
+
+
+def directions_of_twelve() -> int:
+    return comb(12 + 12 - 1, 12 - 1)
+
+
+# %% tags=["check"]
+checks.check_directions(directions_of_twelve)
+
+# %% [markdown] tags=["solution"]
+# 1,352,078 directions, of which a single one has no zero: each coordinate is 1/12. A population of 100
+# cannot serve them. So with many objectives the directions must be fewer and lie elsewhere; notebook 03
+# shows what natlib does.

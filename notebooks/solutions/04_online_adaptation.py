@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 4 · Online adaptation: exercises
 #
-# About 115 minutes of work; every cell runs within seconds on a CPU. They belong to
+# About 120 minutes of work; every cell runs within seconds on a CPU. They belong to
 # [notebook 4](../04_online_adaptation.ipynb). Fill in each function where it says
 # `NotImplementedError`, then run the check below it. The
 # [solutions](../solutions/04_online_adaptation.ipynb) are for afterwards.
@@ -570,3 +570,41 @@ for pairs in (6, 12, 24, 48, 96):
 # What may *not* be said: that it is better on the task where it won more often. Three pairs cannot give
 # a two-sided p below 0.25, and to pick the task after looking makes it worse. Nor should more seeds
 # be added until p falls below 0.05: decide on their number first.
+
+# %% [markdown]
+# ## Exercise 6 · How often is what nobody makes trained? (5 minutes)
+#
+# A layer gene has seven choices, and none of the best 20 makes the choice "5". In an iteration of 36
+# steps three subnets a step are drawn from their distribution, with smoothing 1. In how many of the drawn
+# subnets do you expect the choice "5" at this gene? (All of the 20 have the layer before it. About so
+# many steps take the animals in the quick profile.)
+
+
+# %% tags=["stub"]
+def expected_trainings() -> float:
+    """Returns the expected number of drawn subnets of an iteration that make the choice."""
+    raise NotImplementedError("Exercise 6: reckon how often")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Each choice counts as if it had been seen once more often. Of how many observations, real and
+# imaginary, is one that of the choice "5"?
+
+# %% [markdown] tags=["hint"]
+# **Hint.** The expected number is the number of draws times the probability in each.
+
+
+# %% tags=["solution"]
+def expected_trainings() -> float:
+    return 36 * 3 * 1 / (20 + 7)
+
+
+# %% tags=["check"]
+checks.check_expected_trainings(expected_trainings)
+
+# %% [markdown] tags=["solution"]
+# Four of 108 drawn subnets; drawn uniformly it would be 108 / 7, about 15. (A drawn subnet may be
+# shallower than the layer, which makes both a little smaller.) So smoothing keeps the choice alive, and
+# hardly more: in five iterations its weights are trained 20 times, if none of the best ever makes it. With
+# the paper's settings on CIFAR-10 (150 best, ten choices, about 2,500 steps with four subnets) it would be
+# 10,000 / 160, about 60 times in one iteration.

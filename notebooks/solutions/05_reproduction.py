@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 5 · Reproduction: exercises
 #
-# About 105 minutes of work; every cell runs within seconds on a CPU. They belong to
+# About 110 minutes of work; every cell runs within seconds on a CPU. They belong to
 # [notebook 5](../05_reproduction.ipynb). Fill in each function where it says `NotImplementedError`,
 # then run the check below it. The [solutions](../solutions/05_reproduction.ipynb) are for afterwards.
 
@@ -510,3 +510,50 @@ checks.check_reported(reported)
 # question. With the careless task a search would reward networks that learn by heart, and neither
 # validation nor test would warn of it, because both are cut in the same way. A whole transfer of such a folder is one call:
 # `natlib.transfer(own_task(folder), run_dir=...)`.
+
+# %% [markdown]
+# ## Exercise 6 · Pictures for half a point (5 minutes)
+#
+# Two networks are both right on about 85% of the pictures of a data set. From how many test pictures on
+# is a difference of half a point as large as *two* standard errors of it? (Reckon as if each network were
+# tested on pictures of its own: then the variances of the two accuracies add up.)
+
+
+# %% tags=["stub"]
+def pictures_for_half_a_point() -> float:
+    """Returns the number of test pictures of each network."""
+    raise NotImplementedError("Exercise 6: solve for the number of pictures")
+
+
+# %% [markdown] tags=["hint"]
+# **Hint.** The variance of an accuracy $p$ on $n$ pictures is $p (1 - p) / n$, with $p$ from 0 to 1. That of
+# the difference of two is twice as large.
+
+# %% [markdown] tags=["hint"]
+# **Hint.** Half a point is 0.005. Set it equal to two standard errors, square both sides, and solve for
+# $n$.
+
+
+# %% tags=["solution"]
+def pictures_for_half_a_point() -> float:
+    return 2 * 0.85 * 0.15 * (2 / 0.005) ** 2
+
+
+# %% tags=["check"]
+checks.check_pictures(pictures_for_half_a_point)
+
+# %% [markdown]
+# Which of the eleven data sets have so many?
+
+# %%
+from natlib.paper import datasets
+
+rows = {name: entry.test for name, entry in datasets.DATA_SETS.items()}
+tests = pd.Series(rows, name="test pictures")
+tests.sort_values(ascending=False)
+
+# %% [markdown] tags=["solution"]
+# 40,800 pictures: ImageNet and CINIC-10 have as many, the other nine have not. Where two networks are
+# tested on the *same* pictures the difference is surer than that, because both meet the same hard ones; how
+# much surer only the single predictions can tell, and papers do not print them. And no number of test
+# pictures says what another training run would give.

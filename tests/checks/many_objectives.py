@@ -143,6 +143,17 @@ def merged(archive, table):
     return archive.merge(made, on="architecture")
 
 
+def on_front(archive, table, error="top1_err"):
+    rows = archive.assign(ms=latencies(archive, table)).sort_values(["ms", error])
+    lowest = rows[error].cummin().shift(fill_value=np.inf)
+    return set(rows.architecture[rows[error] < lowest])
+
+
+def on_front_by_mask(archive, table):
+    F = np.column_stack([archive.top1_err, latencies(archive, table)])
+    return {name for name, best in zip(archive.architecture, non_dominated(F), strict=True) if best}
+
+
 RIGHT = {
     "check_chebyshev": [choose, lambda F, w: (scaled(F) * (w / w.sum())).max(axis=1).argmin()],
     "check_pseudo_weights": [pseudo],
@@ -165,6 +176,8 @@ RIGHT = {
     "check_everywhere": [
         lambda: 0,
     ],
+    "check_probability": [lambda: 2**-11, lambda: np.float32(2 / 4096), lambda: 1 / 2048],
+    "check_front_on": [on_front, on_front_by_mask, lambda a, t: {*map(str, on_front(a, t))}],
 }
 WRONG = {
     "check_chebyshev": [
@@ -294,5 +307,22 @@ WRONG = {
         ("nothing", lambda: None, "return"),
         ("list", lambda: [], "one number"),
         ("name", lambda: "emoji", "should hold numbers"),
+    ],
+    "check_probability": [
+        ("one direction", lambda: 2**-12, "too little"),
+        ("one objective", lambda: 0.5, "too much"),
+        ("any objective", lambda: 1 - 2**-12, "too much"),
+        ("percent", lambda: 0.0488, "too much"),
+        ("a twelfth", lambda: 1 / 12, "too much"),
+        ("eleven", lambda: 2**-13, "too little"),
+    ],
+    "check_front_on": [
+        ("all", lambda a, t: set(a.architecture), "worse in both"),
+        ("the best", lambda a, t: a.architecture[a.top1_err == a.top1_err.min()], "worse in both"),
+        ("the fastest", lambda a, t: [a.architecture.iloc[latencies(a, t).argmin()]], "in both"),
+        ("the last", lambda a, t: [a.architecture.iloc[-1]], "worse in both"),
+        ("a mask", lambda a, t: non_dominated(np.c_[a.top1_err, latencies(a, t)]), "in both"),
+        ("rows", lambda a, t: {0, 1}, "worse in both"),
+        ("nothing", lambda a, t: None, "as a set"),
     ],
 }

@@ -155,6 +155,7 @@ RIGHT = {
     "check_survivors": [survive],
     "check_close_holes": [holes_by_loop],
     "check_activation": [activation],
+    "check_directions": [lambda: 1352078, lambda: np.int64(1352078), lambda: 1352078.0],
 }
 WRONG = {
     "check_hypervolume": [
@@ -210,5 +211,13 @@ WRONG = {
         ("skipped layers", lambda s, X: activation(s, X, skipped=True), "skipped"),
         ("kernels", lambda s, X: activation(s, X, tensor="patches"), "padding"),
         ("one space", lambda s, X: activation(POCKET, X), "not the size"),
+    ],
+    "check_directions": [
+        ("p of eleven", lambda: 646646, "too few"),
+        ("population", lambda: 100, "too few"),
+        ("no minus one", lambda: 2704156, "too many"),
+        ("without the binomial", lambda: 12**12, "too many"),
+        ("p of two", lambda: 78, "too few"),
+        ("a grid", lambda: 2**11, "too few"),
     ],
 }

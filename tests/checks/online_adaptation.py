@@ -154,6 +154,12 @@ RIGHT = {
     "check_contrary": [
         lambda: 22.727,
     ],
+    "check_expected_trainings": [
+        lambda: 4,
+        lambda: 108 / 27,
+        lambda: np.float32(4),
+        lambda: np.array(4.0),
+    ],
 }
 WRONG = {
     "check_adaptation_rate": [
@@ -242,6 +248,14 @@ WRONG = {
         ("ties count", lambda: 5 / 24 * 100, "half a"),
         ("nothing", lambda: None, "return"),
         ("half b", lambda: 37.5, "half a"),
+    ],
+    "check_expected_trainings": [
+        ("a step", lambda: 36 / 27, "too few"),
+        ("uniform", lambda: 108 / 7, "too many"),
+        ("one imaginary observation", lambda: 108 / 21, "too many"),
+        ("never", lambda: 0, "too few"),
+        ("no smoothing of the others", lambda: 108 / 20, "too many"),
+        ("one subnet a step with all", lambda: 36 / 20, "too few"),
     ],
 }
 

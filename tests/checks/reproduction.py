@@ -264,6 +264,7 @@ RIGHT = {
         lambda: "GROUPED".lower(),
         lambda: "grouped",
     ],
+    "check_pictures": [lambda: 40800, lambda: 40800.0, lambda: np.float32(40800)],
 }
 WRONG = {
     "check_dominated": [
@@ -370,5 +371,13 @@ WRONG = {
         ("both", lambda: "both", "should be"),
         ("mean", lambda: 69.2, "should be"),
         ("list", lambda: ["grouped"], "should be"),
+    ],
+    "check_pictures": [
+        ("one variance", lambda: 20400, "too few"),
+        ("one standard error", lambda: 10200, "too few"),
+        ("in percent", lambda: 4.08e8, "too many"),
+        ("nothing", lambda: None, "None"),
+        ("deviation for variance", lambda: 2 * 0.357 * 400**2, "too many"),
+        ("one point", lambda: 2 * 0.85 * 0.15 * 200**2, "too few"),
     ],
 }

@@ -61,6 +61,15 @@ def front(archive, columns, signs=(1, 1)):
     return set(archive.architecture[non_dominated(F)])
 
 
+def best_error(table, limit, strict=False, empty=100.0):
+    kept = table[table.madds < limit] if strict else table[table.madds <= limit]
+    return kept.top1_err.min() if len(kept) else empty
+
+
+def behind(archive, drawn, limit, **options):
+    return best_error(drawn, limit, **options) - best_error(archive, limit, **options)
+
+
 RIGHT = {
     "check_dominated": [lambda: {"F", "C"}, lambda: ["C", "F"]],
     "check_best_within": [
@@ -87,6 +96,12 @@ RIGHT = {
     ],
     "check_confirmed": [
         lambda: 32.0,
+    ],
+    "check_shortfall": [
+        behind,
+        lambda a, d, m: np.float32(behind(a, d, m)),
+        lambda a, d, m: min([*d.query("madds <= @m").top1_err, 100]) - best_error(a, m),
+        lambda a, d, m: d.top1_err.where(d.madds <= m, 100).min() - best_error(a, m),
     ],
 }
 WRONG = {
@@ -154,5 +169,13 @@ WRONG = {
         ("both", lambda: 8 / 34 * 100, "half a"),
         ("a list", lambda: [32], "one number"),
         ("text", lambda: "32%", "should hold numbers"),
+    ],
+    "check_shortfall": [
+        ("no limit for the drawn", lambda a, d, m: d.top1_err.min() - best_error(a, m), "limit"),
+        ("no limit", lambda a, d, m: d.top1_err.min() - a.top1_err.min(), "nothing away"),
+        ("the other way round", lambda a, d, m: -behind(a, d, m), "what is subtracted"),
+        ("limit excluded", lambda a, d, m: behind(a, d, m, strict=True), "exactly"),
+        ("nothing is NaN", lambda a, d, m: behind(a, d, m, empty=np.nan), "not finite|100%"),
+        ("nothing is no error", lambda a, d, m: behind(a, d, m, empty=0), "100%"),
     ],
 }

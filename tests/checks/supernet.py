@@ -171,6 +171,16 @@ def count_by_memory(layers, stages, choices, min_depth, max_depth):
     return sum(choices**d * count_by_memory(layers - d, *shape) for d in depths)
 
 
+def share(space, X, fits, weigh=lambda space, layers: float(space.n_layer_choices) ** layers):
+    weights = weigh(space, space.depths(X).sum(axis=1))
+    return (weights * fits).sum() / weights.sum()
+
+
+def share_by_loop(space, X, fits):
+    weights = [space.n_layer_choices ** int((x[2:] > 0).sum()) for x in X]
+    return sum(w for w, fine in zip(weights, fits, strict=True) if fine) / sum(weights)
+
+
 EXACT = ("check_count",)  # floats and tensors are not
 RIGHT = {
     "check_count": [count, count_by_polynomials, count_stage_by_stage, count_by_memory],
@@ -186,6 +196,16 @@ RIGHT = {
         lambda: np.str_("cannot be told"),
         lambda: " ".join(["cannot", "be", "told"]),
         lambda: "cannot" + " be told",
+    ],
+    "check_factor": [
+        lambda: 10253312 / 2683520,
+        lambda: np.float32(3.8208442),
+        lambda: [3.82084][0],
+    ],
+    "check_share_that_fits": [
+        share,
+        share_by_loop,
+        lambda space, X, fits: np.average(fits, weights=6.0 ** (space.depths(X).sum(axis=1) - 3)),
     ],
 }
 WRONG = {
@@ -249,5 +269,25 @@ WRONG = {
         ("no", lambda: False, "should be"),
         ("nothing", lambda: None, "should be"),
         ("a number", lambda: 0.48, "should be"),
+    ],
+    "check_factor": [
+        ("pixels", lambda: 4, "too large"),
+        ("the other way round", lambda: 0.2617, "too small"),
+        ("parameters", lambda: 1, "too small"),
+        ("the smallest", lambda: 3.4643, "too small"),
+        ("not begun", lambda: None, "None"),
+        ("four squared", lambda: 16, "too large"),
+    ],
+    "check_share_that_fits": [
+        ("of the drawn", lambda space, X, fits: fits.mean(), "share of the drawn"),
+        ("layers", lambda *a: share(*a, weigh=lambda space, n: n), "multiplies"),
+        (
+            "forms times layers",
+            lambda *a: share(*a, weigh=lambda s, n: s.n_layer_choices * n),
+            "multi",
+        ),
+        ("overflow", lambda *a: share(*a, weigh=lambda s, n: -(s.n_layer_choices**n)), "int64"),
+        ("inverse", lambda *a: share(*a, weigh=lambda s, n: 6.0**-n), "multiplies"),
+        ("those that do not fit", lambda space, X, fits: share(space, X, ~fits), "multiplies"),
     ],
 }

@@ -136,6 +136,12 @@ RIGHT = {
         lambda: "RIDGE".lower(),
         lambda: "ridge",
     ],
+    "check_one_mistake": [
+        lambda: 0.8,
+        lambda: np.float32(0.8),
+        lambda: 1 - 2 * 19 / 190,
+        lambda: np.array(152 / 190),
+    ],
 }
 WRONG = {
     "check_kendall": [
@@ -195,5 +201,13 @@ WRONG = {
         ("a number", lambda: 0.3, "should be"),
         ("another", lambda: "gp_onehot", "should be"),
         ("a list", lambda: ["ridge"], "should be"),
+    ],
+    "check_one_mistake": [
+        ("pairs that count once", lambda: 1 - 19 / 190, "too large"),
+        ("one pair", lambda: 1 - 2 / 190, "too large"),
+        ("opposite", lambda: -0.8, "too small"),
+        ("perfect", lambda: 1, "too large"),
+        ("nothing", lambda: 0, "too small"),
+        ("half the pairs", lambda: 1 - 19 / 95 - 0.1, "too small"),
     ],
 }

@@ -138,7 +138,7 @@ def _call(answer: Callable, given: list, options: dict) -> Any:
     """Calls a learner's function; an error in it becomes a sentence that names their line."""
     try:
         return answer(*given, **options)
-    except (AssertionError, NotImplementedError):
+    except (AssertionError, NotImplementedError, MemoryError):
         raise
     except Exception as error:  # whatever a learner's code may raise
         frames = traceback.extract_tb(error.__traceback__)[1:]

@@ -13,6 +13,7 @@ from natlib.teach.explorer import choose
 
 check_everywhere = tabled(__name__, "check_everywhere", shape=())
 check_never = tabled(__name__, "check_never", shape=())
+check_probability = tabled(__name__, "check_probability", shape=())
 
 
 def _random_front(n: int, n_objectives: int, seed: int) -> np.ndarray:
@@ -113,3 +114,18 @@ def check_knee(ask, say):
     """Judges `knee(F)`: the point that by itself dominates the largest volume."""
     clouds = [np.random.default_rng(seed).random((80, 2 + seed % 3)) ** 0.5 for seed in range(30)]
     return {say.random: [(F, choose(F, np.ones(F.shape[1]), method="knee")) for F in clouds]}
+
+
+@judged()
+def check_front_on(ask, say):
+    """Judges `front_on(archive, table)` with tables in which only the resolution counts."""
+    names, space = (
+        ["03 0 320 142 242", "00 0 320 142 242", "02 0 320 142 242"],
+        SearchSpace.pocket(),
+    )
+    archive = pd.DataFrame({"architecture": names, "top1_err": [7.0, 9, 8]}, index=[2, 0, 1])
+    for n, *ms in ((3, 1, 2, 3, 4, 5), (2, 1, 2, 9, 4, 5), (1, 9, 9, 9, 4, 5)):
+        blocks = np.reshape(ms, (5, 1, 1, 1)) * np.ones((7, 1)) * np.eye(1, 10)
+        found = ask(archive, LatencyTable(space, space.resolutions, blocks, {}))
+        require(np.iterable(found), say.form, kind=type(found).__name__)
+        require({*map(str, found)} == {*names[:n]}, say.front, ms=ms, found=[*found])

@@ -11,7 +11,9 @@ from natlib.layers import ConvNorm
 from natlib.search import hypervolume
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Subnet
-from natlib.teach.checks import cases, judged, require, rows
+from natlib.teach.checks import cases, judged, require, rows, tabled
+
+check_directions = tabled(__name__, "check_directions", shape=())
 
 
 @judged("The hypervolume", ())

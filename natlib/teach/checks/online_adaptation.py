@@ -13,6 +13,7 @@ from natlib.train import cosine
 check_sign_test = tabled(__name__, "check_sign_test", "The p-value", ())
 check_untried = tabled(__name__, "check_untried", shape=())
 check_contrary = tabled(__name__, "check_contrary", shape=())
+check_expected_trainings = tabled(__name__, "check_expected_trainings", shape=())
 
 
 @judged("The rate of step {0}", ())

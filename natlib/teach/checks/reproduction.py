@@ -21,6 +21,7 @@ from natlib.teach.estimate import estimated_hours
 
 check_needed = tabled(__name__, "check_needed", shape=())
 check_reported = tabled(__name__, "check_reported")
+check_pictures = tabled(__name__, "check_pictures", shape=())
 
 
 @judged()

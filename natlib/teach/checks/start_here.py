@@ -95,3 +95,10 @@ def check_front_of(front_of, say):
         names, *F = _archive(seed).to_numpy().T
         right = {*names[non_dominated(np.array(F, float).T)]}
         require(ask("top1_err", "madds", seed) == right, say.random)
+
+
+@judged("The shortfall", ())
+def check_shortfall(ask, say):
+    """Judges `shortfall(archive, drawn, limit)`: how much worse the best drawn subnet is."""
+    table, tries = _archive(), say.tries.items()
+    return {getattr(say, name): (table, table.iloc[drawn], *to) for name, (drawn, *to) in tries}

@@ -16,6 +16,7 @@ from natlib.teach.checks import cases, judged, require, tabled
 check_block_madds = tabled(__name__, "check_block_madds", "The number of multiply-adds", ())
 check_deep_share = tabled(__name__, "check_deep_share", shape=())
 check_how_sure = tabled(__name__, "check_how_sure")
+check_factor = tabled(__name__, "check_factor", shape=())
 
 
 @judged("The count", ())
@@ -79,3 +80,13 @@ def check_without_matrices(ask, say):
     others = [name for name in wrong if name not in matrices]
     require(not matrices, say.matrices, n=len(matrices), some=", ".join(matrices[:1]))
     require(not others, say.others, n=len(others), some=others[:1])
+
+
+@judged("The share", ())
+def check_share_that_fits(ask, say):
+    """Judges `share_that_fits(space, X, fits)` by rows that stand for unequally many others."""
+    space, paper, fits = SearchSpace.pocket(), SearchSpace.paper(), np.array([True, False])
+    X = np.array([[2, 0, *[3, 0, 0] * 3], [4, 0, 1, 2, 0, *[6, 0, 0] * 2]])
+    large = (paper, np.tile(paper.encode(paper.largest()), (2, 1)), fits, 1 / 2)
+    weights = [(space, X, fits, 1 / 7), (space, X, ~fits, 6 / 7)]
+    return {say.drawn: (space, X, fits, {"not": 1 / 2}), say.weights: weights, say.large: large}

@@ -17,6 +17,7 @@ AHEAD = 0.05  # in Kendall's tau
 
 check_overrated = tabled(__name__, "check_overrated", "The gap", ())
 check_promise = tabled(__name__, "check_promise")
+check_one_mistake = tabled(__name__, "check_one_mistake", shape=())
 
 
 def split_rows(n: int) -> tuple[IntMatrix, IntMatrix]:
