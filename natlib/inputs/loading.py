@@ -11,25 +11,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms import v2
 
 from natlib.inputs.pictures import LazyImages
 
 MARGIN = 3 / 32  # of its side, by which "shift" moves a picture at most, to every side
 # What may be done to a picture besides mirroring it. All but "shift" first take a random part of
-# at least 8% and stretch it, as is usual for photos; the jitter is that of Once-for-all.
-CHANGES: dict[str, list[Callable[[], v2.Transform]]] = {
-    "shift": [],
-    "crop": [lambda: v2.ColorJitter(brightness=32 / 255, saturation=0.5)],
-    "randaugment": [v2.RandAugment],
-    "autoaugment": [v2.AutoAugment],
-}
+# at least 8% and stretch it, as is usual for photos.
+CHANGES = ("shift", "crop", "randaugment", "autoaugment")
 Piece = tuple[Tensor, Tensor, float]  # images, labels, and share of the step's gradient
 Key = tuple[int, int, int]  # step, place in its batch, row
 
@@ -127,11 +121,18 @@ class _Changed(Dataset):
         return image, self.labels[row]
 
 
-def changes(augment: str, shape: Sequence[int], flip: bool, crop: float) -> v2.Compose:
+def changes(augment: str, shape: Sequence[int], flip: bool, crop: float) -> Callable:
     """Returns what is done to a picture, uint8 `(3, side, side)`, of a split of such `shape`."""
+    from torchvision.transforms import v2  # takes a second, and few need it
+
     side = round(shape[-1] * crop)  # of what a network sees at test time
+    then = {
+        "crop": partial(v2.ColorJitter, brightness=32 / 255, saturation=0.5),  # as Once-for-all
+        "randaugment": v2.RandAugment,
+        "autoaugment": v2.AutoAugment,
+    }
     mirror = [v2.RandomHorizontalFlip()] if flip else []
-    return v2.Compose([v2.RandomResizedCrop(side), *mirror, *(make() for make in CHANGES[augment])])
+    return v2.Compose([v2.RandomResizedCrop(side), *mirror, then[augment]()])
 
 
 def shift_and_flip(
