@@ -152,6 +152,7 @@ def to_html(markdown: str, title: str) -> str:
 
     look = (
         "body{font:12pt serif;margin:2cm;max-width:40em}ul{list-style:none}p,ul{break-inside:avoid}"
+        ".anchor-link{display:none}"
     )
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{look}</style>'
     return f'<!doctype html><html lang="en">{head}{markdown2html(markdown)}</html>'
