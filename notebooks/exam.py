@@ -148,13 +148,14 @@ def pages(seed: str, lessons: Sequence[str] = ()) -> tuple[list[str], list[str]]
 
 def to_html(markdown: str, title: str) -> str:
     """Returns a page to print."""
-    from markdown_it import MarkdownIt
+    from nbconvert.filters import markdown2html
 
     look = (
         "body{font:12pt serif;margin:2cm;max-width:40em}ul{list-style:none}p,ul{break-inside:avoid}"
+        ".anchor-link{display:none}"
     )
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{look}</style>'
-    return f'<!doctype html><html lang="en">{head}{MarkdownIt().render(markdown)}</html>'
+    return f'<!doctype html><html lang="en">{head}{markdown2html(markdown)}</html>'
 
 
 def main(arguments: Sequence[str]) -> None:
