@@ -174,7 +174,7 @@ def run_judge(exercise: NotebookNode, answers: dict[str, dict], limits: dict) ->
     Args:
         exercise: Our notebook of exercises.
         answers: By submission what `answers_of` found.
-        limits: `seconds` of an answer, its `memory` in GB, and folders that are `closed` to it.
+        limits: `seconds` of computing for an answer, its `memory` in GB, and folders that are `closed` to it.
     """
     job = {"cells": cells_of(exercise), "submissions": answers} | limits
     with tempfile.TemporaryDirectory(prefix="grading-") as scratch:
@@ -196,7 +196,7 @@ def grade(folder: Path, out: Path, stems: Sequence[str], limits: dict) -> pd.Dat
         folder: What was handed in, as `find` takes it.
         out: The folder to write to.
         stems: Notebooks of the course to grade.
-        limits: `seconds` of an answer, and its `memory` in GB.
+        limits: `seconds` of computing for an answer, and its `memory` in GB.
     """
     closed = [ROOT / "tests" / "checks", generate.SOLUTIONS, folder, out, f"/proc/{os.getpid()}"]
     limits = limits | {"closed": [os.path.realpath(path) for path in closed]}
@@ -297,7 +297,7 @@ def main(arguments: Sequence[str]) -> None:
     add("folder", type=Path, metavar="FOLDER", help="what learners handed in")
     add("--out", type=Path, help="folder for the results; default: FOLDER-graded, beside it")
     add("--only", nargs="+", metavar="NOTEBOOK", help="such as 03_nsga3; default: all")
-    add("--seconds", type=float, default=60, help="most time for an answer and its check (60)")
+    add("--seconds", type=float, default=60, help="most computing for an answer and its check (60)")
     add("--memory", type=float, default=2, help="most GB that an answer may take (2)")
     chosen = parser.parse_args(arguments)
     stems = [script.stem for script in generate.scripts()]

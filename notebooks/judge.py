@@ -19,6 +19,7 @@ import builtins
 import contextlib
 import json
 import linecache
+import math
 import os
 import re
 import resource
@@ -50,6 +51,7 @@ CHANGING = tuple(
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 WATCHED = ("builtins", "numpy", "pandas", "torch")  # besides natlib
 LONGEST = 1500  # letters of what is said of an answer
+PATIENCE = 5  # seconds by the clock for each of computing: the machine may be busy
 MEMORY = "It needed more memory than it may take."
 EARLY = "Its process ended before the check was through."
 END = b"\x1e"  # of what a process says
@@ -173,12 +175,13 @@ def limit(seconds: float, memory: float) -> None:
     taken = int(Path("/proc/self/statm").read_text("utf-8").split()[0]) * resource.getpagesize()
     most = {
         resource.RLIMIT_AS: taken + int(memory * 2**30),
-        resource.RLIMIT_CPU: int(seconds) + 1,
         resource.RLIMIT_FSIZE: 2**28,
         resource.RLIMIT_CORE: 0,
     }
     for kind, value in most.items():
         resource.setrlimit(kind, (value, value))
+    whole = math.ceil(seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))  # a signal, then the end
 
 
 def parts() -> dict[tuple[str, ...], tuple]:
@@ -257,7 +260,7 @@ def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
 
     Args:
         work: Returns a verdict, what to say about it, and what was tried.
-        seconds: Most time that it may take.
+        seconds: Most time of computing.
     """
     token, (ear, mouth) = secrets.token_bytes(16), os.pipe()
     if not (child := os.fork()):
@@ -272,7 +275,7 @@ def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
             leave(0)
     os.close(mouth)
     try:
-        heard, end = b"", time.monotonic() + seconds
+        heard, end = b"", time.monotonic() + PATIENCE * seconds
         while not heard.endswith(END) and (left := end - time.monotonic()) > 0:
             if select.select([ear], [], [], left)[0]:
                 if not (more := os.read(ear, 1 << 16)):
@@ -286,7 +289,8 @@ def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
         os.close(ear)
         status = os.waitpid(child, 0)[1]
     over = late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU)
-    words = ["stopped", f"It was stopped after {seconds:g} seconds." if over else EARLY, ""]
+    told = f"It was stopped: it may compute for {seconds:g} seconds, and wait for some more."
+    words = ["stopped", told if over else EARLY, ""]
     if heard.startswith(token) and heard.endswith(END):
         words = heard.removeprefix(token).removesuffix(END).decode().split("\0")
     return {
