@@ -19,6 +19,7 @@ linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="grading need
 STEM = "00_start_here"
 SOLUTION = generate.to_notebook(generate.SOLUTIONS / f"{STEM}.py")
 KINDS = ["stub", "check"], ["stub", "check", "check"]
+EASY = ("00", "02", "04")  # notebooks whose checks need nothing that those of the others do not
 IDS = ("00.1", "00.2", "00.3", "00.4")  # and no more of the notebook
 RIGHT = {
     "00.1": "def dominated():\n    return ['F', 'C']",
@@ -239,9 +240,9 @@ def test_nothing_else_is_written(graded):
 
 
 @linux
-@pytest.mark.parametrize("stem", [script.stem for script in generate.scripts()])
+@pytest.mark.parametrize("stem", [s.stem for s in generate.scripts() if s.stem[:2] not in EASY])
 def test_our_own_answers_get_all_points(stem, tmp_path):
-    """Of every notebook: so its checks hold in a process of their own, with what they need."""
+    """So checks hold in a process of their own, with what they need."""
     solution, answers = generate.to_notebook(generate.SOLUTIONS / f"{stem}.py"), {}
     ours, current = generate.to_exercise(solution), []
     for cell in solution.cells:
