@@ -77,11 +77,15 @@ def names_of(cell: Cell) -> tuple[set[str], set[str]]:
     for statement in statements:
         inside = isinstance(statement, ast.FunctionDef | ast.ClassDef)
         made |= {statement.name} if inside else set()
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                used.add(node.id)
-            elif not inside:
-                made |= _made_by(node)
+        nodes = list(ast.walk(statement))
+        names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        if isinstance(statement, ast.FunctionDef):  # less what is its own
+            names -= {node.arg for node in nodes if isinstance(node, ast.arg)}
+            names -= {
+                n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+        used |= names
+        made |= set() if inside else set().union(*map(_made_by, nodes))
     return made, used
 
 
@@ -326,32 +330,38 @@ def judge(cells: Sequence[Cell], check: Cell, names: dict, job: dict) -> dict:
 # All answers -------------------------------------------------------------------------------------
 
 
-def judged(cells: Sequence[Cell], answers: dict, names: dict, job: dict) -> Iterator[dict]:
+def judged(
+    cells: Sequence[Cell], first: Sequence[Cell], submission: dict, names: dict, job: dict
+) -> Iterator[dict]:
     """Yields the verdicts on one submission, exercise by exercise.
 
     Args:
         cells: All of ours, answers as the stubs in whose places they stand.
-        answers: The learner's cells of each exercise that has an answer.
-        names: What the given cells have made that need no answer.
+        first: Those of them that were run already.
+        submission: The learner's cells: `answers` by exercise, and `others`, pairs of the place of
+            our cell that they follow, and code.
+        names: What the first cells have made.
         job: Limits, and what is closed.
     """
-    ours, begun = by_answers(cells), {}
-    asked = {cell.exercise for cell in cells if cell.kind == "answer"}
-    for cell in cells:
-        if cell.kind == "answer" and cell.exercise in answers:
-            about = cell.exercise, cell.defines
-            begun[cell.exercise] = [Cell("answer", s, *about) for s in answers[cell.exercise]]
+    begun, others = {}, {}
+    asked = {cell.exercise: cell.defines for cell in cells if cell.kind == "answer"}
+    for exercise, sources in submission["answers"].items():
+        begun[exercise] = [Cell("answer", s, exercise, asked[exercise]) for s in sources]
+    for place, source in submission["others"]:
+        coming = [cell.exercise for cell in cells[place + 1 :] if cell.kind == "check"]
+        others.setdefault(place, []).append(Cell("answer", source, "".join(coming[:1])))
     for place, check in enumerate(cells):
         if check.kind != "check":
             continue
         if check.exercise in asked and check.exercise not in begun:
             yield {"exercise": check.exercise, "verdict": "missing", "said": "", "tried": []}
             continue
-        before = []
-        for cell in cells[:place]:
-            before += begun.get(cell.exercise, []) if cell.kind == "answer" else []
-            before += [cell] if cell in ours else []
-        found = judge(needed(before, names_of(check)[1]), check, names, job)
+        before = list(others.get(-1, []))
+        for i, cell in enumerate(cells[:place]):
+            before += begun.get(cell.exercise, []) if cell.kind == "answer" else [cell]
+            before += others.get(i, [])
+        chosen = [cell for cell in needed(before, names_of(check)[1]) if cell not in first]
+        found = judge(chosen, check, names, job)
         if found["verdict"] in ("stopped", "tampered"):
             begun.pop(check.exercise, None)  # no later exercise is to suffer from it
         yield {"exercise": check.exercise} | found
@@ -365,16 +375,19 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     cells = [Cell(**cell | {"defines": tuple(cell["defines"])}) for cell in job["cells"]]
     late = by_answers(cells)
-    theirs = [Cell("answer", s) for a in job["submissions"].values() for x in a.values() for s in x]
     first = [cell for cell in cells if cell.kind == "given" and cell not in late]
+    theirs = []
+    for submission in job["submissions"].values():
+        sources = [s for some in submission["answers"].values() for s in some]
+        theirs += [Cell("answer", s) for s in sources + [s for _, s in submission["others"]]]
     others = [*theirs, *(cell for cell in cells if cell not in first)]
     names = {"__name__": "__main__", "get_ipython": _Quiet, "display": print}
     sys.modules["__main__"] = ModuleType("__main__")  # what a learner's code can reach by its name
     for cell in needed(first, set().union(*(names_of(cell)[1] for cell in others))):
         run(cell, names)
-    for submission, answers in job["submissions"].items():
-        for verdict in judged(cells, answers, names, job):
-            line = json.dumps({"submission": submission} | verdict)
+    for name, submission in job["submissions"].items():
+        for verdict in judged(cells, first, submission, names, job):
+            line = json.dumps({"submission": name} | verdict)
             os.write(job["out"], f"{line}\n".encode())
 
 
