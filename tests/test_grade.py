@@ -20,10 +20,10 @@ STEM = "00_start_here"
 SOLUTION = generate.to_notebook(generate.SOLUTIONS / f"{STEM}.py")
 KINDS = ["stub", "check"], ["stub", "check", "check"]
 EASY = ("00", "02", "04")  # notebooks whose checks need nothing that those of the others do not
-IDS = ("00.1", "00.2", "00.3", "00.4")  # and no more of the notebook
+IDS = ("00.1", "00.2a", "00.3", "00.4a")  # and no more of the notebook
 RIGHT = {
     "00.1": "def dominated():\n    return ['F', 'C']",
-    "00.2": """
+    "00.2a": """
         def best_within(archive, limit):
             rows = [r for r in archive.itertuples() if r.madds <= limit]
             return min(rows, key=lambda r: (r.top1_err, r.madds)).architecture
@@ -34,7 +34,7 @@ RIGHT = {
             low, high = F.min(axis=0), F.max(axis=0)
             return np.argmin(((F - low) / (high - low) * weights).sum(axis=1))
     """,
-    "00.4": """
+    "00.4a": """
         def front_of(archive, error, cost):
             rows = archive.sort_values([cost, error])
             lowest = rows[error].cummin().shift(fill_value=np.inf)
@@ -50,7 +50,7 @@ HOG = """
 """
 TAMPER = {
     "00.1": "checks.check_dominated = lambda answer: None\ndef dominated(): return {'A'}",
-    "00.2": """
+    "00.2a": """
         import natlib.teach.checks as shared
         shared.require = shared.cases = lambda *args, **kwargs: None
         def best_within(archive, limit):
@@ -62,7 +62,7 @@ TAMPER = {
         def weighted_sum_choice(F, weights):
             return 0
     """,
-    "00.4": """
+    "00.4a": """
         import __main__, json, os, sys
         def front_of(archive, error, cost):
             __main__.attempt = json.dumps = lambda *args: "passed"
@@ -166,14 +166,14 @@ def with_outputs():
 
 
 SUBMISSIONS = {  # what is handed in, points by exercise, remark
-    "right": (in_several_cells, "1 2 3 3", ""),
-    "wrong": (lambda: hand_in(RIGHT | WRONG), "0 2 0 3", ""),
-    "endless loop": (lambda: hand_in(RIGHT | {"00.2": LOOP}), "1 0 3 3", "00.2: stopped"),
-    "memory hog": (lambda: hand_in(RIGHT | {"00.3": HOG}), "1 2 0 3", "00.3: stopped"),
-    "tampered": (tampered, "0 0 0 0", "00.1: not counted; 00.2: not counted; 00.4: stopped"),
-    "deleted cells": (deleted, "1 0 3 3", ""),
-    "syntax error": (lambda: hand_in(RIGHT | {"00.4": "def front_of(:"}), "1 2 3 0", ""),
-    "network": (lambda: hand_in(RIGHT | {"00.4": NETWORK}), "1 2 3 3", "00.4: tried socket"),
+    "right": (in_several_cells, "1 1 3 1.5", ""),
+    "wrong": (lambda: hand_in(RIGHT | WRONG), "0 1 0 1.5", ""),
+    "endless loop": (lambda: hand_in(RIGHT | {"00.2a": LOOP}), "1 0 3 1.5", "00.2a: stopped"),
+    "memory hog": (lambda: hand_in(RIGHT | {"00.3": HOG}), "1 1 0 1.5", "00.3: stopped"),
+    "tampered": (tampered, "0 0 0 0", "00.1: not counted; 00.2a: not counted; 00.4a: stopped"),
+    "deleted cells": (deleted, "1 0 3 1.5", ""),
+    "syntax error": (lambda: hand_in(RIGHT | {"00.4a": "def front_of(:"}), "1 1 3 0", ""),
+    "network": (lambda: hand_in(RIGHT | {"00.4a": NETWORK}), "1 1 3 1.5", "00.4a: tried socket"),
     "changed outputs": (with_outputs, "0 0 0 0", ""),
     "empty": (None, "0 0 0 0", "no notebook"),
 }
@@ -185,7 +185,7 @@ TRICKS = {  # the same of answers that try what they should not
     "leaves": ("00.1", "def dominated():\n    raise SystemExit", ""),
 }
 SUBMISSIONS |= {
-    name: (lambda e=exercise, a=answer: hand_in(RIGHT | {e: a}), "0 2 3 3", remark)
+    name: (lambda e=exercise, a=answer: hand_in(RIGHT | {e: a}), "0 1 3 1.5", remark)
     for name, (exercise, answer, remark) in TRICKS.items()
 }
 SAYS = {
@@ -194,10 +194,10 @@ SAYS = {
     "endless loop": "may compute for 3 seconds",
     "memory hog": "more memory than it may take",
     "tampered": "changes natlib.teach.checks.",
-    "deleted cells": "| 00.2 | A limit | 0 of 2 | no answer |",
+    "deleted cells": "| 00.2a | A limit | 0 of 1 | no answer |",
     "syntax error": "SyntaxError, line 1",
     "changed outputs": "| 00.1 | Reading a front | 0 of 1 | not begun |",
-    "reads solutions": "PermissionError, line 2",
+    "reads solutions": ".read()`, with PermissionError",
     "leaves": "SystemExit, line 2",
 }
 
@@ -224,10 +224,10 @@ def table(graded):
 @pytest.mark.parametrize("name", SUBMISSIONS)
 def test_prepared_submissions(graded, name):
     row, (_, points, remark) = table(graded)[name.replace("=", "'=")], SUBMISSIONS[name]
-    found = " ".join(row[exercise] for exercise in IDS)
+    found = " ".join(f"{float(row[exercise]):g}" for exercise in IDS)
     page = (graded / "feedback" / f"{name}.md").read_text("utf-8")
     assert found == points, page
-    assert float(row["total"]) == sum(map(int, points.split()))
+    assert float(row["total"]) == sum(map(float, points.split()))
     assert remark in row["remarks"] if remark else row["remarks"] == ""
     assert SAYS.get(name, "") in page
 
