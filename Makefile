@@ -37,6 +37,7 @@ unexport JUPYTER_PATH
 
 NATLIB_PROFILE ?= quick
 notebooks nbmake lab site slides: export NATLIB_PROFILE := $(NATLIB_PROFILE)
+nbmake: export NATLIB_ANSWERS :=  # learners' answers stay as they are
 
 .DEFAULT_GOAL := help
 .PHONY: help notebooks site slides picture test nbmake lab lint pair handout peers browser lock clean

@@ -56,12 +56,8 @@ def train(
     before it. A device out of memory is a `RuntimeError` with the number of micro-batches to try.
     """
     net.train()
-    _complete(optimizer)
     device, parts = device_of(net), _parts(task, batch_size, micro_batches)
     dtype = half_precision(device) if dtype == "auto" else dtype
-    scaler = _scaler(device, dtype)
-    how = {"teacher": teacher, "dtype": dtype, "scale": scaler.scale}
-    how["crop"] = task.crop if augment == "shift" else 1.0  # the others crop at random
     batches = training_batches(
         task.train.images, task.train.labels, steps, batch_size=batch_size, seed=seed,
         device=device, augment=augment, flip=task.flip, crop=task.crop, parts=parts,
@@ -69,26 +65,19 @@ def train(
     )  # fmt: skip
     shown = {"unit": "step", "leave": False, "disable": not progress or rank() > 0}
     with processes.stoppable() as signals:
-        watch = _Watch(device, signals)
+        update = _Update(net, optimizer, dtype, clip, signals)
+        how = {"teacher": teacher, "dtype": dtype, "scale": update.scaler.scale}
+        how["crop"] = task.crop if augment == "shift" else 1.0  # the others crop at random
         for step, pieces in zip(bar := tqdm(steps, description, **shown), batches, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule(step)
-            optimizer.zero_grad(set_to_none=True)
             archs, losses = sampler(step), []
             with processes.memory_advice(device, len(pieces[0][0]), parts):
                 for *piece, share in pieces:
                     losses.append(add_gradients(net, task, *piece, archs, share=share, **how))
-            processes.average_gradients(net)  # before unscaling: all skip what overflows
-            watch.note(step, archs, torch.stack(losses).mean(dim=0))
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(net.parameters(), clip)
-            scaler.step(optimizer)
-            scaler.update()
-            bar.set_postfix(loss=watch.loss, refresh=False)
+            update(step, schedule(step), archs, torch.stack(losses).mean(dim=0))
+            bar.set_postfix(loss=update.loss, refresh=False)
             after_step(step)
-            if watch.stopped():
-                raise Stopped
-        watch.look(behind=0)
+            update.stop_if_told()
+        update.look(behind=0)
 
 
 def add_gradients(
@@ -134,16 +123,29 @@ def _parts(task: Task, batch_size: int, parts: int) -> int:
     return min(parts, n // (2 * world_size()))
 
 
-class _Watch:
-    """Sees losses that are not finite, and signals, in the same step on all processes."""
+class _Update:
+    """Changes the weights by a step; sees losses that are not finite, and signals.
 
-    def __init__(self, device: torch.device, signals: list[int]) -> None:
-        self.device, self.signals, self.loss = device, signals, ""
-        self.behind = BEHIND if device.type == "cuda" else 0
-        self.noted, self.told = deque(), 0.0
+    On a card it looks at losses two steps later, and a scaler skips such a step there. All
+    processes see the same in the same step.
+    """
 
-    def note(self, step: int, archs: list[Architecture], losses: Tensor) -> None:
-        """Notes the losses of a step, `(len(archs),)`, and looks at those of an earlier one."""
+    def __init__(self, net, optimizer, dtype: torch.dtype | None, clip: float, signals: list[int]):
+        self.net, self.optimizer, self.clip, self.signals = net, optimizer, clip, signals
+        self.device, self.loss, self.told = device_of(net), "", 0.0
+        on_card = self.device.type == "cuda"
+        how = {"init_scale": 1.0, "growth_interval": 2**30, "enabled": on_card}
+        how = {} if dtype == torch.float16 else how
+        self.scaler = torch.amp.GradScaler(self.device.type, **how)
+        self.behind, self.noted = BEHIND if on_card else 0, deque()
+        weights = [w for g in optimizer.param_groups if g["fused"] for w in g["params"]]
+        for weight in weights:  # a fused step fails if some have no momentum, not yet being used
+            optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+        optimizer.zero_grad(set_to_none=True)
+
+    def __call__(self, step: int, lr: float, archs: list[Architecture], losses: Tensor) -> None:
+        """Averages gradients over the processes and applies them; `losses` are `(len(archs),)`."""
+        processes.average_gradients(self.net)  # before unscaling: all skip what overflows
         told = torch.full((1,), float(len(self.signals)), device=self.device)
         seen, ready = torch.cat([losses, told]), None
         if world_size() > 1:
@@ -153,6 +155,13 @@ class _Watch:
             ready.record()
         self.noted.append((step, archs, seen, ready))
         self.look(self.behind)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def look(self, behind: int) -> None:
         """Looks at all noted losses but the last `behind`."""
@@ -168,17 +177,10 @@ class _Watch:
                     raise FloatingPointError(f"{told}: {advice}.")
             self.loss = f"{np.mean(losses):.3f}"
 
-    def stopped(self) -> bool:
-        """Returns whether a signal has come to any process."""
-        return self.told > 0 if world_size() > 1 else bool(self.signals)
-
-
-def _scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
-    """Returns what scales float16's gradients, and on cards skips steps that are not finite."""
-    if dtype == torch.float16:
-        return torch.amp.GradScaler(device.type)
-    how = {"init_scale": 1.0, "growth_interval": 2**30, "enabled": device.type == "cuda"}
-    return torch.amp.GradScaler(device.type, **how)
+    def stop_if_told(self) -> None:
+        """Raises `Stopped` if a signal has come to any process."""
+        if self.told > 0 if world_size() > 1 else self.signals:
+            raise Stopped
 
 
 def make_optimizer(net: nn.Module) -> torch.optim.SGD:
@@ -186,13 +188,6 @@ def make_optimizer(net: nn.Module) -> torch.optim.SGD:
     fused = device_of(net).type == "cuda"
     how = {"momentum": 0.9, "weight_decay": 3e-4, "nesterov": True, "fused": fused}
     return torch.optim.SGD(net.parameters(), 0.0, **how)
-
-
-def _complete(optimizer: torch.optim.Optimizer) -> None:
-    """Gives all weights a momentum: a fused step fails if some have none, not yet being used."""
-    for group in optimizer.param_groups:
-        for weight in group["params"] if group["fused"] else []:
-            optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
 
 def cosine(peak: float, total: int, warmup: int = 0, first: int = 0) -> Schedule:

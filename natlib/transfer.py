@@ -205,8 +205,8 @@ def start(
     checks.check_settings(asdict(profile), choices, objectives, known, seed)
     if not isinstance(supernet, Supernet):
         supernet = Supernet.load(supernet or pretrained_path(profile.space))
-    if not isinstance(task, Task):
-        task = load_task(task, side=side_of(profile, supernet.space))
+    side = side_of(profile, supernet.space)
+    task = task if isinstance(task, Task) else load_task(task, side=side)
     task = replace(task, crop=profile.crop)
     names, n_errors = (*task.error_names, *objectives[1:]), len(task.error_names)
     origin = digest(*(tensor.cpu() for tensor in supernet.state_dict().values()))
@@ -217,14 +217,12 @@ def start(
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
     settings = Settings(profile, names, mode, limits, int(seed), origin)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / profile.average))
-    optimizer = train.make_optimizer(net)
-    shape = (net.space.n_var, n_errors, len(names) - n_errors)
+    optimizer, shape = train.make_optimizer(net), (net.space.n_var, n_errors, len(names) - n_errors)
     X, errors, values = (np.zeros((0, width)) for width in shape)
     archive = Archive(X.astype(np.int64), errors, values, born=np.zeros(0, dtype=np.int64))
     archive.limits = np.array([limits.get(name, np.inf) for name in names])
     run = Transfer(task, settings, net, average, optimizer, costs, archive, run_dir, progress)
-    _check(run)
-    return run
+    return _checked(run)
 
 
 def side_of(profile: Profile, space: SearchSpace) -> int:
@@ -232,8 +230,8 @@ def side_of(profile: Profile, space: SearchSpace) -> int:
     return math.ceil(max(space.resolutions) / profile.crop)
 
 
-def _check(run: Transfer) -> None:
-    """Raises a `ValueError` where the task, or the limits or costs, cannot work."""
+def _checked(run: Transfer) -> Transfer:
+    """Returns a run; raises a `ValueError` where its task, limits or costs cannot work."""
     task, settings, space = run.task, run.settings, run.space
     for split in SPLITS:
         checks.check_split(split, *vars(getattr(task, split)).values(), task.num_classes)
@@ -244,6 +242,7 @@ def _check(run: Transfer) -> None:
     X = np.vstack([*ends, space.sample(1000, settings.seed)])
     checks.check_limits(settings.limits, settings.objectives, run.costs, X)
     first_sample(run)  # raises by itself
+    return run
 
 
 def in_turn(then: str) -> Callable[[Callable], Callable]:

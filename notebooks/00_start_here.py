@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 0 · Start here
 #
-# About 1 minute of computing on a laptop, CPU; about 45 minutes to teach.
+# About 1 minute of computing on a laptop, CPU; about 45 minutes to teach (planned).
 #
 # **You will be able to**
 #

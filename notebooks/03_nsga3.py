@@ -9,7 +9,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 3 · NSGA-III: searching a whole front at once
 #
-# About 1 minute of computing on a laptop, CPU; about 90 minutes to teach.
+# About 1 minute of computing on a laptop, CPU; about 90 minutes to teach (planned).
 #
 # **You will be able to**
 #

@@ -10,7 +10,7 @@
 # # 4 · Online adaptation: the whole transfer
 #
 # About 4 minutes of computing on a laptop, CPU (two cores; a GPU is used where there is one).
-# About 120 minutes to teach.
+# About 120 minutes to teach (planned).
 #
 # **You will be able to**
 #
@@ -190,7 +190,7 @@ measure_again(run)
 print(f"mean error of the archive: {before:.2f}% before, {archive.errors.mean():.2f}% after")
 how = {"n_images": profile.validation, "calibration": profile.calibration, "progress": False}
 for name, net in (("averaged", run.net), ("not averaged", run.learner)):
-    error = 100 - 100 * evaluate(net, archive.X[::4], task, **how).mean()
+    error = 100 - 100 * evaluate(net, archive.X[::4], run.task, **how).mean()
     print(f"of every fourth, weights {name}: {error:.2f}%")
 gain = before - archive.errors.mean()
 happened = sum(gain < points for points in (0.2, -0.2))

@@ -10,7 +10,7 @@
 # # 5 · Reproduction: the eleven data sets
 #
 # About 1 minute of computing on a laptop, CPU (two cores; a GPU is used where there is one).
-# About 90 minutes to teach.
+# About 90 minutes to teach (planned).
 #
 # **You will be able to**
 #

@@ -6,6 +6,7 @@ Screenshots are kept in `build/browser/`.
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -355,15 +356,23 @@ explorer""",
 ]
 
 
+LEARN = [
+    """from natlib.teach import learn
+learn.predict("stale")""",
+    'learn.outcome("stale", 2)\nlearn.quiz("00")',
+]
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a folder with a notebook; yields its address and its settings."""
+    """JupyterLab on a folder with notebooks; yields its address and its settings."""
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
     animals().to_csv(folder / "archive.csv", index=False)
-    cells = list(map(nbformat.v4.new_code_cell, CELLS))
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(notebook, folder / "explorer.ipynb")
+    for name, sources in {"explorer": CELLS, "learn": LEARN}.items():
+        cells = list(map(nbformat.v4.new_code_cell, sources))
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     write_settings(home / "settings", SETTINGS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -456,4 +465,25 @@ def test_page_and_kernel_follow_each_other_and_the_page_goes_on_without(browser,
     assert says(first) != before
     assert notebook.get_by_role("button", name="Export").count() == 0
     first.locator(".jp-Cell-outputArea").screenshot(path=SCREENSHOTS / "without_kernel.png")
+    notebook.close()
+
+
+def test_a_prediction_is_locked_and_the_quiz_answers_by_keyboard(browser, lab):
+    notebook = browser.new_page(viewport={"width": 1400, "height": 1100})
+    notebook.set_default_timeout(60_000)
+    notebook.goto(f"{lab[0]}/lab/tree/learn.ipynb?reset&token={TOKEN}")
+    notebook.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    run(notebook, 0)
+    notebook.get_by_role("button", name="b", exact=True).click()
+    notebook.get_by_text("Locked: b").wait_for()
+    run(notebook, 1)
+    notebook.get_by_text("You predicted b. It is c: ").wait_for()
+    row = notebook.locator(".jp-CodeCell").nth(1).get_by_role("button", name="a", exact=True)
+    row.nth(5).wait_for()
+    row.first.focus()
+    notebook.keyboard.press("Enter")
+    notebook.get_by_text(re.compile("^a: (Right|No)\\. ")).wait_for()
+    items = notebook.locator(".jp-CodeCell ol").first
+    assert items.evaluate("list => getComputedStyle(list).listStyleType") == "lower-alpha"
+    notebook.locator(".jp-Notebook").screenshot(path=SCREENSHOTS / "learn.png")
     notebook.close()

@@ -84,15 +84,14 @@ def test_a_fused_step_takes_weights_that_were_not_used_before(tiny_supernet, tin
 
 def test_losses_are_looked_at_two_steps_later_on_a_card(tiny_space):
     """The step and the subnet that are named are those of the loss."""
-    watch = train._Watch(torch.device("cpu"), [])
-    watch.behind = train.BEHIND
-    archs = [tiny_space.largest(), tiny_space.smallest()]
-    watch.note(0, archs, torch.tensor([1.0, 2.0]))
-    watch.note(1, archs, torch.tensor([1.0, float("nan")]))
-    watch.note(2, archs, torch.tensor([1.0, 2.0]))
-    assert watch.loss == "1.500"
+    net, archs = torch.nn.Linear(1, 1), [tiny_space.largest(), tiny_space.smallest()]
+    update = train._Update(net, torch.optim.SGD(net.parameters()), None, 5.0, [])
+    update.behind = train.BEHIND
+    for step, loss in enumerate((2.0, float("nan"), 2.0)):
+        update(step, 0.1, archs, torch.tensor([1.0, loss]))
+    assert update.loss == "1.500"
     with pytest.raises(FloatingPointError, match="at step 1: lower") as told:
-        watch.look(behind=0)
+        update.look(behind=0)
     assert str(archs[1]) in str(told.value)
 
 

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 from docs.book import WIDGET, without_widgets
 from natlib.__main__ import main
-from natlib.teach import checks, learn
+from natlib.teach import learn
 from natlib.teach import report as report_of_teach
 from notebooks import exam
 
@@ -173,24 +173,21 @@ def test_every_option_of_the_quiz_has_its_comment_and_the_first_answer_counts(sh
     for data, (name, asked) in zip(shown, ASKED["quiz"]["01"].items(), strict=True):
         comments = [c.format(**asked.get("numbers", {})) for _, c in asked["options"]]
         said = [click(data, i) for i in range(len(comments))]
-        assert sorted(text.partition(": ")[2] for text in said) == sorted(comments)
-        [right] = [i for i, text in enumerate(said) if ", right: " in text]
+        told = [text.partition(": ")[2] for text in said]
+        assert sorted(text.partition(". ")[2] for text in told) == sorted(comments)
+        assert all(text in data["text/html"] for text in told)
+        [right] = [i for i, text in enumerate(told) if text.startswith("Right. ")]
         assert said[right].endswith(comments[0])
         assert kept(tmp_path / "me" / "answers.json")["quiz"]["01"][name] == (right == 0)
-        assert all(comment in data["text/html"] for comment in comments)
         assert data["text/html"].count("<details>") == len(comments)
 
 
-def check_something():
-    checks.passed("all is well.")
-
-
 def test_a_check_is_noted_when_it_is_passed_first(shown, tmp_path, monkeypatch):
-    check_something()
+    learn.note_check("check_something")
     first = kept(tmp_path / "me" / "answers.json")["check"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", first["check_something"])
     learn.note("check", "check_something", "earlier")
-    check_something()
+    learn.note_check("check_something")
     assert kept(tmp_path / "me" / "answers.json")["check"] == {"check_something": "earlier"}
 
 
@@ -230,7 +227,7 @@ def test_the_report_says_what_was_done(shown, tmp_path):
     learn.outcome("stale", 2)
     learn.quiz("01")
     click(shown[-1], 0)
-    check_something()
+    learn.note_check("check_something")
     learn.feedback("06", network="02 0 500 265 120")
     for field, text in zip(view(shown[-1]).children, ("95", "SVR", "It is\nsmall."), strict=True):
         field.value = text

@@ -17,8 +17,8 @@ from natlib.transfer import report, side_of, transfer
 
 SPACE = replace(SearchSpace.pocket(), name="photos", resolutions=(64, 80, 96))
 PROFILE = replace(
-    PROFILES["quick"], warmup_largest=2, warmup_uniform=3, adapt=1, min_steps=1, archive=8,
-    iterations=1, candidates=4, best=6, validation=150, calibration=150, batch_size=32,
+    PROFILES["quick"], warmup_largest=1, warmup_uniform=1.5, adapt=0.5, min_steps=1, archive=6,
+    iterations=1, candidates=4, best=6, validation=100, calibration=100, batch_size=32,
     subnets_per_step=1, augment="crop", crop=0.875, workers=2,
 )  # fmt: skip
 

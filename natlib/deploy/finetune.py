@@ -54,6 +54,7 @@ def finetune(
         train(
             net, optimizer, task, lambda step: [subnet.arch], schedule, range(first, last),
             batch_size=profile.batch_size, seed=seed, micro_batches=profile.micro_batches,
+            augment=profile.augment, workers=profile.workers,
             description=f"fine-tuning, round {i + 1} of {len(ends) - 1}", progress=progress,
         )  # fmt: skip
         versions.append(_calibrated(net, task, profile))

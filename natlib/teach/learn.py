@@ -70,7 +70,7 @@ def _ask(text: str, options: Sequence, answer: Callable, comments: Sequence = ()
     """
     folded = map("<details><summary>{}</summary>{}</details>".format, options, comments)
     items = ("</li>\n<li>".join(texts) for texts in (options, [*folded] or options))
-    live, html = (f'{text}\n<ol type="a">\n<li>{listed}</li></ol>' for listed in items)
+    live, html = (f"{text}\n<ol style='list-style: lower-alpha'>\n<li>{x}</li></ol>" for x in items)
     below, row = widgets.HTML(said), [widgets.Button(description=x) for x in "abcd"[: len(options)]]
     for i, button in enumerate(row):
         button.on_click(lambda _, i=i: below.set_trait("value", answer(i)))
@@ -86,7 +86,7 @@ def predict(name: str) -> None:
         if name in _shown and name not in answers("predict"):
             return "Too late: what happened was shown already."
         note("predict", name, made := answers("predict").get(name, {"predicted": i}))
-        return f"Locked: {'abcd'[made['predicted']]}. Now run the next cell."
+        return f"Locked: {'abcd'[made['predicted']]}. Now run the cells below."
 
     said = lock(0) if name in answers("predict") else ""
     _ask(f"<b>Predict first.</b> {asked['ask']}", asked["options"], lock, said=said)
@@ -111,14 +111,15 @@ def quiz(lesson: str) -> None:
         put = asked.get("numbers", {})  # the exam has others
         given = [[text.format(**put) for text in option] for option in asked["options"]]
         options = random.Random(name).sample(given, len(given))
+        told = [f"{'Right' if option == given[0] else 'No'}. {option[1]}" for option in options]
 
-        def answer(i: int, name=name, options=options, right=given[0]) -> str:
-            is_right = options[i] == right
-            note("quiz", lesson, {name: is_right} | answers("quiz").get(lesson, {}))
-            return f"{'abcd'[i]}, {'right' if is_right else 'no'}: {options[i][1]}"
+        def answer(i: int, name=name, told=told) -> str:
+            mark = {name: told[i].startswith("Right")}
+            note("quiz", lesson, mark | answers("quiz").get(lesson, {}))
+            return f"{'abcd'[i]}: {told[i]}"
 
-        shown, comments = zip(*options, strict=True)
-        _ask(f"<b>{number}.</b> {asked['ask'].format(**put)}", shown, answer, comments)
+        shown, text = [option for option, _ in options], asked["ask"].format(**put)
+        _ask(f"<b>{number}.</b> {text}", shown, answer, told)
 
 
 def feedback(lesson: str, network: object = "") -> None:
@@ -135,7 +136,7 @@ def feedback(lesson: str, network: object = "") -> None:
         look = {"continuous_update": False, "layout": {"width": "95%"}, "placeholder": text}
         fields.append(widgets.Textarea(told.get(name, ""), rows=1, **look))
         fields[-1].observe(partial(keep, name), "value")
-    html = f"A kernel asks here: {'; '.join(asked.values())}"
+    html = f"Where a kernel runs, fields ask here: {'; '.join(asked.values())}"
     display(widgets.VBox(fields)._repr_mimebundle_() | {"text/html": html}, raw=True)
 
 
@@ -146,9 +147,8 @@ def report(path: str | Path | None = None) -> Path:
     """
     if not (path or _path()):
         raise ValueError("No file holds the answers (NATLIB_ANSWERS is empty): give a path.")
-    answers("predict")  # reads the file
-    page = Template(PAGE.read_text("utf-8"), trim_blocks=True)
-    text = page.render(now=datetime.now(), asked=questions(), kept=_kept)
+    page, kept = Template(PAGE.read_text("utf-8"), trim_blocks=True), {k: answers(k) for k in _kept}
+    text = page.render(now=datetime.now(), asked=questions(), kept=kept)
     write_text(path := Path(path or _path().with_name("report.md")), text)
     display(Markdown(text))
     return path

@@ -34,10 +34,7 @@ from natlib.teach import learn
 
 OURS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", "purelib")))
 NEAR = 1e-5  # absolute and relative: single precision is enough
-CHANGED = (
-    "The function changed its argument number {place}, and whoever calls it may still need that: "
-    "work on a copy. With an argument x, mind what `x -= 1` and `x[0] = 1` do."
-)
+CHANGED = "The function changed its argument {place}, which its caller may need: work on a copy."
 
 
 def says(check: Callable) -> SimpleNamespace:
@@ -55,8 +52,11 @@ def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], 
         def run(answer: object) -> None:
             say, ask = says(judge), asking(answer, what, shape)
             written = getattr(say, "cases", {}).items()
-            cases(ask, {getattr(say, name): tries for name, tries in written})
-            cases(ask, judge(ask, say) or {})
+            try:
+                cases(ask, {getattr(say, name): tries for name, tries in written})
+                cases(ask, judge(ask, say) or {})
+            except (LookupError, TypeError, ValueError) as error:  # an answer of no form foreseen
+                raise AssertionError(f"It is not as the docstring says: {error}.") from None
             print(f"Passed: {say.passed}")
             learn.note_check(judge.__name__)
 
@@ -81,8 +81,8 @@ def require(condition: object, message: str, **values: Any) -> None:
         raise AssertionError(message.format(**values) if values else message)
 
 
-def numbers(answer: object, shape: tuple[int, ...] | None, what: str) -> NDArray[np.float64]:
-    """Returns an answer as numbers of its shape, `()` for one, None for any.
+def numbers(answer: object, shape: tuple | None, what: str, finite: bool = True) -> NDArray:
+    """Returns an answer as numbers of its shape, `()` for one, None for any; finite, if asked for.
 
     It may be an array, a tensor, a list, a Series. `what` begins complaints.
     """
@@ -92,16 +92,18 @@ def numbers(answer: object, shape: tuple[int, ...] | None, what: str) -> NDArray
     except (TypeError, ValueError):
         raise AssertionError(f"{what} should hold numbers, not {type(answer).__name__}.") from None
     wanted = "one number" if shape == () else f"an array of shape {shape}"
-    fine = shape is None or array.shape == shape
+    fine = shape in (None, array.shape)
     require(fine, f"{what} should be {wanted}, and has the shape {array.shape}.")
+    require(not finite or np.isfinite(array).all(), f"{what} holds numbers that are not finite.")
     return array
 
 
 def rows(answer: object, n: int, message: str) -> list[int]:
     """Returns numbers of rows below `n`, in order, or says the message if they are none."""
-    found = sorted(answer) if isinstance(answer, set) else _detached(answer)
-    fine = isinstance(found, list | np.ndarray | pd.Series) and np.asarray(found).dtype != bool
-    fine = fine and np.ndim(found) == 1 and all(k in range(n) for k in found)
+    found = _detached([*answer] if isinstance(answer, set) else answer)
+    fine = isinstance(found, list | np.ndarray | pd.Series)
+    fine = fine and all(np.ndim(k) == 0 and k in range(n) for k in found)
+    fine = fine and np.asarray(found).dtype != bool
     require(fine, message, answer=answer, n=n)
     return [int(k) for k in found]
 
@@ -126,7 +128,7 @@ def asking(answer: object, what: str = "The answer", shape: Any = ()) -> Callabl
         wanted = shape(*arguments) if callable(shape) else shape
         if wanted is None or (wanted == () and isinstance(answered, int)):  # exact at any size
             return answered
-        found = numbers(answered, wanted, what.format(*arguments))
+        found = numbers(answered, wanted, what.format(*arguments), finite=False)
         return found if wanted else float(found)
 
     return ask

@@ -115,9 +115,7 @@ def check_features(ask, say):
     y = archive.top1_err.to_numpy()
 
     def features(X):
-        found = numbers(ask(X), None, "The matrix of features")
-        require(np.isfinite(found).all(), say.finite)
-        return found
+        return numbers(ask(X), None, "The matrix of features")
 
     made, few = features(X[:50]), list(range(0, 50, 5))
     fine = made.ndim == 2 and len(made) == 50 and 1 <= made.shape[1] <= MAX_COLUMNS
