@@ -100,47 +100,50 @@ def read(path: Path) -> NotebookNode:
     return notebook
 
 
-def cells_of(exercise: NotebookNode) -> list[dict]:
-    """Returns our cells of code as `notebooks.judge` takes them: given ones, answers, checks."""
-    cells: list[dict] = []
-    for cell in exercise.cells:
-        if cell.cell_type != "code" or cell.source == generate.BLANK:
-            continue
-        tags, name = generate.tags(cell), cell.metadata.get("exercise", "")
-        kind = "answer" if "stub" in tags else "check" if "check" in tags else "given"
-        defines = [ast.parse(cell.source).body[-1].name] if kind == "answer" else []
-        cells.append(dict(kind=kind, source=cell.source, exercise=name, defines=defines))
-    return cells
+def cells_of(exercise: NotebookNode) -> list[NotebookNode]:
+    """Returns our cells of code, without the empty ones that wait for learners."""
+    return [c for c in exercise.cells if c.cell_type == "code" and c.source != generate.BLANK]
 
 
-def answers_of(handed_in: NotebookNode, ours: NotebookNode) -> dict[str, list[str]]:
-    """Returns the code that a learner wrote for each exercise, by its id.
+def described(cell: NotebookNode) -> dict:
+    """Returns one of our cells as `notebooks.judge` takes it: a given one, an answer, or a check."""
+    tags, name = generate.tags(cell), cell.metadata.get("exercise", "")
+    kind = "answer" if "stub" in tags else "check" if "check" in tags else "given"
+    defines = [ast.parse(cell.source).body[-1].name] if kind == "answer" else []
+    return dict(kind=kind, source=cell.source, exercise=name, defines=defines)
 
-    It is that of the answer's cell, of new cells directly before it, and of new cells between it and
-    the check. Where no cell has the id, it is the last that defines the function asked for.
+
+def answers_of(handed_in: NotebookNode, ours: NotebookNode) -> dict:
+    """Returns what a learner wrote, as `notebooks.judge` takes it.
+
+    Answers are the cells with the id of an exercise; where there is none, the last that defines the
+    function asked for. Other cells of the learner's come with the place of our cell before them.
     """
-    known = {cell.id for cell in ours.cells}
-    asked = {c["exercise"]: c["defines"] for c in cells_of(ours) if c["kind"] == "answer"}
-    found: dict[str, list[str]] = defaultdict(list)
-    free, current, others = [], None, []
+    mine = cells_of(ours)
+    places = {cell.id: place for place, cell in enumerate(mine)}
+    stubs = {c.metadata.exercise: i for i, c in enumerate(mine) if "stub" in generate.tags(c)}
+    answers: dict[str, list[str]] = defaultdict(list)
+    others, place = [], -1
     for cell in handed_in.cells:
-        exercise, is_check = cell.metadata.get("exercise"), "check" in generate.tags(cell)
-        if cell.cell_type != "code" or not isinstance(exercise, str | None):
+        exercise, known = cell.metadata.get("exercise"), places.get(cell.get("id"))
+        if cell.cell_type != "code":
             continue
-        if is_check or (cell.get("id") in known and exercise not in asked):
-            current, free = None if is_check else current, []
-        elif exercise in asked:
-            found[exercise] += [*free, cell.source]
-            current, free = exercise, []
-        elif current:
-            found[current].append(cell.source)
-        else:
-            free.append(cell.source)
-        others += [] if is_check else [cell.source]
-    for exercise in set(asked) - set(found):
-        by_name = [text for text in others if asked[exercise] and _defines(text, asked[exercise])]
-        found[exercise] += by_name[-1:]
-    return {exercise: sources for exercise, sources in found.items() if sources}
+        if known in stubs.values():
+            exercise = mine[known].metadata.exercise
+        if known is not None and known not in stubs.values():
+            place = known
+        elif "check" not in generate.tags(cell):
+            if isinstance(exercise, str) and exercise in stubs:
+                place = stubs[exercise]
+                answers[exercise].append(cell.source)
+            else:
+                others.append((place, cell.source))
+    for exercise in set(stubs) - set(answers):
+        names = described(mine[stubs[exercise]])["defines"]
+        if by_name := [other for other in others if _defines(other[1], names)]:
+            others.remove(by_name[-1])
+            answers[exercise].append(by_name[-1][1])
+    return {"answers": answers, "others": others}
 
 
 def _defines(source: str, names: Sequence[str]) -> bool:
@@ -175,9 +178,10 @@ def run_judge(exercise: NotebookNode, answers: dict[str, dict], limits: dict) ->
     Args:
         exercise: Our notebook of exercises.
         answers: By submission what `answers_of` found.
-        limits: `seconds` of an answer, its `memory` in GB, and folders that are `closed` to it.
+        limits: `seconds` of computing for an answer, its `memory` in GB, and folders that are `closed` to it.
     """
-    job = {"cells": cells_of(exercise), "submissions": answers} | limits
+    cells = [described(cell) for cell in cells_of(exercise)]
+    job = {"cells": cells, "submissions": answers} | limits
     with tempfile.TemporaryDirectory(prefix="grading-") as scratch:
         done = subprocess.run(
             [sys.executable, "-m", "notebooks.judge"], cwd=scratch, env=environment(scratch),
@@ -197,7 +201,7 @@ def grade(folder: Path, out: Path, stems: Sequence[str], limits: dict) -> pd.Dat
         folder: What was handed in, as `find` takes it.
         out: The folder to write to.
         stems: Notebooks of the course to grade.
-        limits: `seconds` of an answer, and its `memory` in GB.
+        limits: `seconds` of computing for an answer, and its `memory` in GB.
     """
     closed = [ROOT / "tests" / "checks", generate.SOLUTIONS, folder, out, f"/proc/{os.getpid()}"]
     limits = limits | {"closed": [os.path.realpath(path) for path in closed]}
@@ -235,14 +239,15 @@ def collect(exercise: NotebookNode, points: dict[str, float], titles: dict[str, 
 
 def taken(paths: list[Path], stem: str, exercise: NotebookNode) -> tuple[dict, list[str]]:
     """Returns the answers in the newest copy of a notebook, and remarks about what was handed in."""
+    nothing = {"answers": {}, "others": []}
     if not paths:
-        return {}, [f"{stem}: not handed in"]
+        return nothing, [f"{stem}: not handed in"]
     newest = max(paths, key=lambda path: path.lstat().st_mtime)
     remarks = [f"{stem}: {len(paths)} copies, took {newest.name}"] if len(paths) > 1 else []
     try:
         answers = answers_of(read(newest), exercise)
     except ValueError as error:
-        return {}, [*remarks, str(error)]
+        return nothing, [*remarks, str(error)]
     return answers, remarks
 
 
@@ -298,7 +303,7 @@ def main(arguments: Sequence[str]) -> None:
     add("folder", type=Path, metavar="FOLDER", help="what learners handed in")
     add("--out", type=Path, help="folder for the results; default: FOLDER-graded, beside it")
     add("--only", nargs="+", metavar="NOTEBOOK", help="such as 03_nsga3; default: all")
-    add("--seconds", type=float, default=60, help="most time for an answer and its check (60)")
+    add("--seconds", type=float, default=60, help="most computing for an answer and its check (60)")
     add("--memory", type=float, default=2, help="most GB that an answer may take (2)")
     chosen = parser.parse_args(arguments)
     stems = [script.stem for script in generate.scripts()]

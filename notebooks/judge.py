@@ -19,6 +19,7 @@ import builtins
 import contextlib
 import json
 import linecache
+import math
 import os
 import re
 import resource
@@ -50,6 +51,7 @@ CHANGING = tuple(
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 WATCHED = ("builtins", "numpy", "pandas", "torch")  # besides natlib
 LONGEST = 1500  # letters of what is said of an answer
+PATIENCE = 5  # seconds by the clock for each of computing: the machine may be busy
 MEMORY = "It needed more memory than it may take."
 EARLY = "Its process ended before the check was through."
 END = b"\x1e"  # of what a process says
@@ -75,11 +77,15 @@ def names_of(cell: Cell) -> tuple[set[str], set[str]]:
     for statement in statements:
         inside = isinstance(statement, ast.FunctionDef | ast.ClassDef)
         made |= {statement.name} if inside else set()
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                used.add(node.id)
-            elif not inside:
-                made |= _made_by(node)
+        nodes = list(ast.walk(statement))
+        names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        if isinstance(statement, ast.FunctionDef):  # less what is its own
+            names -= {node.arg for node in nodes if isinstance(node, ast.arg)}
+            names -= {
+                n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+        used |= names
+        made |= set() if inside else set().union(*map(_made_by, nodes))
     return made, used
 
 
@@ -173,12 +179,13 @@ def limit(seconds: float, memory: float) -> None:
     taken = int(Path("/proc/self/statm").read_text("utf-8").split()[0]) * resource.getpagesize()
     most = {
         resource.RLIMIT_AS: taken + int(memory * 2**30),
-        resource.RLIMIT_CPU: int(seconds) + 1,
         resource.RLIMIT_FSIZE: 2**28,
         resource.RLIMIT_CORE: 0,
     }
     for kind, value in most.items():
         resource.setrlimit(kind, (value, value))
+    whole = math.ceil(seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))  # a signal, then the end
 
 
 def parts() -> dict[tuple[str, ...], tuple]:
@@ -257,7 +264,7 @@ def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
 
     Args:
         work: Returns a verdict, what to say about it, and what was tried.
-        seconds: Most time that it may take.
+        seconds: Most time of computing.
     """
     token, (ear, mouth) = secrets.token_bytes(16), os.pipe()
     if not (child := os.fork()):
@@ -272,7 +279,7 @@ def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
             leave(0)
     os.close(mouth)
     try:
-        heard, end = b"", time.monotonic() + seconds
+        heard, end = b"", time.monotonic() + PATIENCE * seconds
         while not heard.endswith(END) and (left := end - time.monotonic()) > 0:
             if select.select([ear], [], [], left)[0]:
                 if not (more := os.read(ear, 1 << 16)):
@@ -286,7 +293,8 @@ def in_a_process(work: Callable[[], Iterable[str]], seconds: float) -> dict:
         os.close(ear)
         status = os.waitpid(child, 0)[1]
     over = late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU)
-    words = ["stopped", f"It was stopped after {seconds:g} seconds." if over else EARLY, ""]
+    told = f"It was stopped: it may compute for {seconds:g} seconds, and wait for some more."
+    words = ["stopped", told if over else EARLY, ""]
     if heard.startswith(token) and heard.endswith(END):
         words = heard.removeprefix(token).removesuffix(END).decode().split("\0")
     return {
@@ -322,32 +330,38 @@ def judge(cells: Sequence[Cell], check: Cell, names: dict, job: dict) -> dict:
 # All answers -------------------------------------------------------------------------------------
 
 
-def judged(cells: Sequence[Cell], answers: dict, names: dict, job: dict) -> Iterator[dict]:
+def judged(
+    cells: Sequence[Cell], first: Sequence[Cell], submission: dict, names: dict, job: dict
+) -> Iterator[dict]:
     """Yields the verdicts on one submission, exercise by exercise.
 
     Args:
         cells: All of ours, answers as the stubs in whose places they stand.
-        answers: The learner's cells of each exercise that has an answer.
-        names: What the given cells have made that need no answer.
+        first: Those of them that were run already.
+        submission: The learner's cells: `answers` by exercise, and `others`, pairs of the place of
+            our cell that they follow, and code.
+        names: What the first cells have made.
         job: Limits, and what is closed.
     """
-    ours, begun = by_answers(cells), {}
-    asked = {cell.exercise for cell in cells if cell.kind == "answer"}
-    for cell in cells:
-        if cell.kind == "answer" and cell.exercise in answers:
-            about = cell.exercise, cell.defines
-            begun[cell.exercise] = [Cell("answer", s, *about) for s in answers[cell.exercise]]
+    begun, others = {}, {}
+    asked = {cell.exercise: cell.defines for cell in cells if cell.kind == "answer"}
+    for exercise, sources in submission["answers"].items():
+        begun[exercise] = [Cell("answer", s, exercise, asked[exercise]) for s in sources]
+    for place, source in submission["others"]:
+        coming = [cell.exercise for cell in cells[place + 1 :] if cell.kind == "check"]
+        others.setdefault(place, []).append(Cell("answer", source, "".join(coming[:1])))
     for place, check in enumerate(cells):
         if check.kind != "check":
             continue
         if check.exercise in asked and check.exercise not in begun:
             yield {"exercise": check.exercise, "verdict": "missing", "said": "", "tried": []}
             continue
-        before = []
-        for cell in cells[:place]:
-            before += begun.get(cell.exercise, []) if cell.kind == "answer" else []
-            before += [cell] if cell in ours else []
-        found = judge(needed(before, names_of(check)[1]), check, names, job)
+        before = list(others.get(-1, []))
+        for i, cell in enumerate(cells[:place]):
+            before += begun.get(cell.exercise, []) if cell.kind == "answer" else [cell]
+            before += others.get(i, [])
+        chosen = [cell for cell in needed(before, names_of(check)[1]) if cell not in first]
+        found = judge(chosen, check, names, job)
         if found["verdict"] in ("stopped", "tampered"):
             begun.pop(check.exercise, None)  # no later exercise is to suffer from it
         yield {"exercise": check.exercise} | found
@@ -361,16 +375,19 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     cells = [Cell(**cell | {"defines": tuple(cell["defines"])}) for cell in job["cells"]]
     late = by_answers(cells)
-    theirs = [Cell("answer", s) for a in job["submissions"].values() for x in a.values() for s in x]
     first = [cell for cell in cells if cell.kind == "given" and cell not in late]
+    theirs = []
+    for submission in job["submissions"].values():
+        sources = [s for some in submission["answers"].values() for s in some]
+        theirs += [Cell("answer", s) for s in sources + [s for _, s in submission["others"]]]
     others = [*theirs, *(cell for cell in cells if cell not in first)]
     names = {"__name__": "__main__", "get_ipython": _Quiet, "display": print}
     sys.modules["__main__"] = ModuleType("__main__")  # what a learner's code can reach by its name
     for cell in needed(first, set().union(*(names_of(cell)[1] for cell in others))):
         run(cell, names)
-    for submission, answers in job["submissions"].items():
-        for verdict in judged(cells, answers, names, job):
-            line = json.dumps({"submission": submission} | verdict)
+    for name, submission in job["submissions"].items():
+        for verdict in judged(cells, first, submission, names, job):
+            line = json.dumps({"submission": name} | verdict)
             os.write(job["out"], f"{line}\n".encode())
 
 
