@@ -58,6 +58,7 @@ def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], 
                 raise AssertionError(f"It is not as the docstring says: {error}.") from None
             passed(say.passed)
 
+        run.__code__ = run.__code__.replace(co_name=judge.__name__)  # for tracebacks
         del run.__wrapped__  # so that help shows the argument
         return run
 
