@@ -60,6 +60,7 @@ def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], 
             print(f"Passed: {say.passed}")
             learn.note_check(judge.__name__)
 
+        run.__code__ = run.__code__.replace(co_name=judge.__name__)  # for tracebacks
         del run.__wrapped__  # so that help shows the argument
         return run
 
