@@ -82,7 +82,7 @@ def _call(piece: Callable, *arguments):
     except Exception as error:
         lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)
                  if not any(place in frame.filename for place in ELSEWHERE)]  # fmt: skip
-        at = f"stopped at '{lines[-1]}'" if lines else "could not be called"
+        at = f"stopped at '{lines[-1]}'" if lines else "failed"
         told = f"The function {at}: {type(error).__name__}, {error}"
         raise AssertionError(told.rstrip(".\n") + ".") from None
 
@@ -103,7 +103,7 @@ def _beside(check: Callable, answer: Callable, tries: dict, summary: Callable, t
 
     def trace(piece: Callable, arguments: tuple) -> list[np.ndarray]:
         given = copy.deepcopy(arguments)
-        found = summary(_call(piece, *given), *given)
+        found = _call(lambda *g: summary(piece(*g), *g), *given)
         found = found.detach() if torch.is_tensor(found) else found
         left = np.concatenate([[0.0], *(a for argument in given for a in _left(argument))])
         return [numbers(found, np.shape(found), "What it returns"), left]
@@ -213,7 +213,7 @@ def check_candidates(candidates: Callable) -> None:
     tries = {
         "gap": (new, known, 1),
         "again": (new, known, 2),
-        "known": (np.vstack([known, new, new]), known, 4),
+        "known": (np.vstack([known, new, new]), known, 6),
         "few": (new[:2], known, 5),
         "random": (F[20:], F[:20], 6),
     }
@@ -230,7 +230,8 @@ def check_draw(draw: Callable) -> None:
     }
 
     def shares(X, *_):
-        values = (POCKET.as_rows(X)[:, :, None] == np.arange(7)).reshape(len(X), -1) + 0.0
+        X = POCKET.as_rows(X)
+        values = (X[:, :, None] == np.arange(7)).reshape(len(X), -1) + 0.0
         return np.append(values.T @ values / len(X), (X == POCKET.repair(X)).all(axis=1).mean())
 
     _beside(check_draw, draw, tries, shares, tolerance=0.02)
@@ -250,8 +251,9 @@ def check_nat(trial: Callable) -> None:
             seen |= again
         asked = sum(len(rows) for what, rows in task.log if what == "measure")
         require(len(seen) == 34 and asked <= 118, say.budget, found=len(seen), asked=asked)
-        fine = np.shape(X) == (34, POCKET.n_var) and np.shape(errors) == (34,)
-        require(fine and np.allclose(errors, task.truth(X), 1e-5), say.returned)
+        X, errors = numbers(X, (34, POCKET.n_var), "The archive").astype(int), np.ravel(errors)
+        fine = errors.shape == (34,) and np.allclose(errors, task.truth(X), 1e-5)
+        require(fine, say.returned)
         others = search.sample_spread(POCKET, MADDS, 34, seed)
         ahead.append(_volume(errors, X) - _volume(task.truth(others), others))
     require(np.mean(ahead) > 0.05, say.random, ahead=np.mean(ahead))
@@ -263,9 +265,9 @@ def check_own_nat(compare: Callable) -> None:
     say, own, calls = says(check_own_nat), {}, Counter()
 
     def count(name: str, piece: Callable) -> Callable:
-        def call(*arguments):
+        def call(*arguments, **options):
             calls[name] += 1
-            return piece(*arguments)
+            return piece(*arguments, **options)
 
         own[name] = piece
         return call
