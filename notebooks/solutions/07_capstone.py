@@ -34,7 +34,7 @@ from torch.nn.functional import conv2d, cross_entropy
 #
 # The pieces of NAT are functions in a dict. At first all of them are natlib's. Whenever a function of
 # yours has passed its check, you put it into the dict in place of natlib's, and the same transfer runs
-# with it. (`search` is no exercise: it becomes yours once `select` is.)
+# with it: `pieces["measure"] = ...`. (`search` is no exercise: it becomes yours once `select` is.)
 #
 # | piece | name in the dict | what it does |
 # |---|---|---|
@@ -225,8 +225,8 @@ def subnet_logits(weights, images, arch):
 checks.check_subnet_logits(subnet_logits)
 
 # %% [markdown]
-# Passed? Then put your piece into the dict: `pieces["subnet_logits"] = subnet_logits`. Every training step
-# of the transfer now goes through your slices.
+# Passed? Then put `subnet_logits` into the dict `pieces`, under its name, in place of natlib's. From then on
+# every training step of the transfer goes through your slices.
 
 # %% tags=["solution"]
 pieces["subnet_logits"] = subnet_logits
@@ -290,7 +290,7 @@ def measure(subnet, training, validation):
 checks.check_measure(measure)
 
 # %% [markdown]
-# `pieces["measure"] = measure`: from now on every error in the archive is one that you measured.
+# Put `measure` into the dict: from then on every error in the archive is one that you measured.
 
 # %% tags=["solution"]
 pieces["measure"] = measure
@@ -361,7 +361,7 @@ def supernet_step(net, optimizer, task, images, labels, archs):
 checks.check_supernet_step(supernet_step)
 
 # %% [markdown]
-# `pieces["supernet_step"] = supernet_step`: now the weights learn by your step.
+# Put `supernet_step` into the dict: then the weights learn by your step.
 
 # %% tags=["solution"]
 pieces["supernet_step"] = supernet_step
@@ -448,7 +448,8 @@ def ensemble(X, y, members, genes, seed):
 checks.check_ensemble(ensemble)
 
 # %% [markdown]
-# One member that sees all genes is scipy's interpolant. Compare, and put your piece into the dict.
+# One member that sees all genes is the `RBFInterpolator` of `scipy.interpolate`, with a cubic kernel and
+# degree 1. Compare the two on points of your own, and put `ensemble` into the dict.
 
 # %% tags=["solution"]
 from scipy.interpolate import RBFInterpolator
@@ -539,13 +540,13 @@ def select(F, n):
 checks.check_select(select)
 
 # %% [markdown]
-# Around a rule of survival, an evolutionary search is a few lines, those of notebook 03's exercise 3. With
-# them natlib's search can be replaced as well: `pieces["select"] = select` and `pieces["search"] = evolve`.
+# Around a rule of survival, an evolutionary search is a few lines, those of notebook 03's exercise 3. So
+# put two functions into the dict: `select` under its name, and `evolve`, which uses it, as `search`.
 
 
 # %%
 def evolve(space, judge, X, seed: int, population: int = 40, generations: int = 10):
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed=seed)
     X = np.unique(np.vstack([X, space.sample(population, rng)]), axis=0)
     for _ in range(generations):
         mothers, fathers = X[rng.integers(len(X), size=(2, population))]
@@ -616,7 +617,7 @@ def candidates(F_new, F_archive, k):
 checks.check_candidates(candidates)
 
 # %% [markdown]
-# `pieces["candidates"] = candidates`: from now on you decide what is measured.
+# Put `candidates` into the dict: from then on you decide what is measured.
 
 # %% tags=["solution"]
 pieces["candidates"] = candidates
@@ -678,7 +679,7 @@ def draw(X_best, space, n, rng):
 checks.check_draw(draw)
 
 # %% [markdown]
-# `pieces["draw"] = draw`. Now the loop. In each iteration it fits the surrogate on the archive
+# Put `draw` into the dict. Now the loop. In each iteration it fits the surrogate on the archive
 # (`pieces["ensemble"]`, 100 members that see half of the genes), searches (`pieces["search"](space, judge,
 # X_start, seed)`, where `judge` maps encodings to objectives, the predicted error and the cost, and
 # `X_start` is the archive's front), measures `k` candidates that are not in the archive, and adapts to
@@ -785,7 +786,7 @@ checks.check_nat(trial)
 # %% [markdown]
 # ## Your own NAT
 #
-# `pieces["nat"] = nat`, and everything is yours. The last check runs your loop over your pieces on the
+# Put `nat` into the dict, and everything is yours. The last check runs your loop over your pieces on the
 # animals, counts the calls of each piece that is yours, checks each once more, and holds the front
 # against that of natlib's pieces at the same seed, which you saw at the top. It works with any number
 # of pieces: those that you have not written yet are natlib's.

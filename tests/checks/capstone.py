@@ -87,7 +87,10 @@ def measure_by_loop(subnet, training, validation):
     hits = []
     for images, labels in validation:
         with torch.no_grad():
-            hits += [int(z.argmax()) == int(label) for z, label in zip(subnet(images), labels)]
+            hits += [
+                int(z.argmax()) == int(label)
+                for z, label in zip(subnet(images), labels, strict=True)
+            ]
     return 100 * (1 - sum(hits) / len(hits))
 
 
@@ -275,7 +278,7 @@ RIGHT = {
     "check_own_nat": [own("ensemble", "select", "candidates", "nat"), own("candidates"), own()],
 }  # fmt: skip
 
-UNTRAINED = "weights after the step are wrong"
+UNTRAINED = "weights (after the steps )?are wrong"
 WRONG = {
     "check_subnet_logits": errors(
         "subnet_logits",
@@ -388,19 +391,19 @@ WRONG = {
             ),
             "over the batch": ("probabilities", "softmax(dim=1)", "softmax(dim=0)"),
             "mean": (
-                "no mean",
+                "without a mean",
                 "loss.backward()",
                 "(loss / len(archs)).backward()",
                 "cross_entropy(logits, soft_labels)",
                 "cross_entropy(logits, soft_labels)",
             ),
             "each teaches the next": (
-                "teacher of all",
+                "first subnet teaches",
                 "loss.backward()",
                 "loss.backward(); soft_labels = logits.detach().softmax(dim=1)",
             ),
             "no clip": ("clipped to 5", "nn.utils.clip_grad_norm_(net.parameters(), 5.0)", "pass"),
-            "old gradients": ("Clear them", "optimizer.zero_grad()", "pass"),
+            "old gradients": ("step before cleared", "optimizer.zero_grad()", "pass"),
             "one resolution": (UNTRAINED, "images, arch.resolution, task", "images, 32, task"),
             "no step": (UNTRAINED, "    optimizer.step()", "    pass"),
             "in eval mode": (
@@ -565,7 +568,8 @@ WRONG = {
             "new ones only": (
                 "not measured again",
                 "problem.adapt(X[pieces['select'](F, best)])\n        errors = problem.measure(X)",
-                "problem.adapt(X[pieces['select'](F, best)])\n        errors[-k:] = problem.measure(X[-k:])",
+                "problem.adapt(X[pieces['select'](F, best)])\n        "
+                "errors[-k:] = problem.measure(X[-k:])",
             ),
             "never adapts": (
                 "adapted 0 times",

@@ -95,7 +95,7 @@ def _left(given: object) -> list[np.ndarray]:
 
 
 def _beside(check: Callable, answer: Callable, tries: dict, summary: Callable, tolerance=1e-5):
-    """Lets an answer and natlib's piece do the same tries, `{sentence: arguments}`, on copies.
+    """Lets an answer and natlib's piece do tries, `{sentence: arguments}`, twice, on copies.
 
     Summaries of what they return must agree, and then what they leave of the arguments.
     """
@@ -103,7 +103,7 @@ def _beside(check: Callable, answer: Callable, tries: dict, summary: Callable, t
 
     def trace(piece: Callable, arguments: tuple) -> list[np.ndarray]:
         given = copy.deepcopy(arguments)
-        found = _call(lambda *g: summary(piece(*g), *g), *given)
+        found = _call(lambda *g: [summary(piece(*g), *g) for _ in range(2)][1], *given)
         found = found.detach() if torch.is_tensor(found) else found
         left = np.concatenate([[0.0], *(a for argument in given for a in _left(argument))])
         return [numbers(found, np.shape(found), "What it returns"), left]
@@ -165,13 +165,11 @@ def check_measure(measure: Callable) -> None:
 def check_supernet_step(supernet_step: Callable) -> None:
     """Judges the weights after one step: teacher, students, sum of gradients, clipping."""
     (source, task), tries = _source(), {}
-    images, labels = task.train.images[:8], task.train.labels[:8]
+    images, labels = task.train.images[:6], task.train.labels[:6]
     archs = [POCKET.largest(), POCKET.smallest(), *map(POCKET.decode, POCKET.sample(2, 0))]
-    for key, n in {"teacher": 1, "student": 2, "sum": 4, "clip": 3, "old": 3}.items():
+    for key, n in {"teacher": 1, "clip": 1, "student": 2, "sum": 4}.items():
         net = copy.deepcopy(source).train()
         optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
-        if key == "old":
-            train.add_gradients(net, task, images, labels, archs)
         wanted = labels.roll(1) if key == "clip" else labels
         tries[key] = net, optimizer, task, images, wanted, archs[:n]
     _beside(check_supernet_step, supernet_step, tries, lambda *_: 0.0)
