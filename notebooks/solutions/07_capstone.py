@@ -523,6 +523,7 @@ def niches(F, directions):
     return distance.argmin(axis=1), distance.min(axis=1)
 
 
+# %% tags=["solution"]
 def select(F, n):
     niche, distance = niches(F, search.reference_directions(F.shape[1], n))
     kept, left = np.zeros(0, dtype=int), np.arange(len(F))
@@ -698,7 +699,7 @@ class Drifting:
     """A task whose errors change with each adaptation; `log` holds what it was asked to do."""
 
     def __init__(self, seed: int):
-        self.space, self.cost, self.log = checks.POCKET, checks.MADDS, []
+        self.space, self.cost, self.log = checks.POCKET_SPACE, checks.MADDS, []
         self.first = search.sample_spread(self.space, self.cost, 16, seed)
         drift = np.random.default_rng(seed).normal(size=(9, self.space.n_var)).cumsum(axis=0)
         self.slopes = 4 * drift / self.space.upper.clip(1)
@@ -759,6 +760,7 @@ def propose(problem, pieces, X, errors, k, seed):
     return found[pieces["candidates"](judge(found), F, k)]
 
 
+# %% tags=["solution"]
 def nat(problem, pieces, iterations, k, best, seed):
     X, errors = problem.first, problem.measure(problem.first)
     for i in range(iterations):

@@ -602,6 +602,17 @@ WRONG = {
                 "    return (X, errors)",
                 "    return (X, F[:, 0])",
             ),
+            "adapts to all": (
+                "best ten",
+                "problem.adapt(X[pieces['select'](F, best)])",
+                "problem.adapt(X)",
+            ),
+            "adapts to the worst": (
+                "best ten",
+                "pieces['select'](F, best)",
+                "pieces['select'](-F, best)",
+            ),
+            "adapts to the new ones": ("best ten", "X[pieces['select'](F, best)]", "X[-best:]"),
             "an error": ("stopped at .*KeyError", "pieces['ensemble']", "pieces['Ensemble']"),
         },
     ),

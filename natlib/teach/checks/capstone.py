@@ -21,10 +21,10 @@ from natlib.supernet import Supernet, WeightSet
 from natlib.surrogate import RBFEnsemble
 from natlib.teach.checks import numbers, passed, require, says
 
-POCKET = SearchSpace.pocket()
-MADDS = CostTable(POCKET, num_classes=10).madds
+POCKET_SPACE = SearchSpace.pocket()
+MADDS = CostTable(POCKET_SPACE, num_classes=10).madds
 ELSEWHERE = (str(Path(evaluate.__file__).parent), "site-packages")  # not a learner's code
-MARGIN = 0.03  # by which a hypervolume may stay below natlib's at the same seed
+CHANCE = 0.03  # by which a hypervolume may stay below natlib's at the same seed
 SURVIVALS = [  # cases: objectives, seed of the points, how many survive
     ("layers", 2, 0, 13), ("niches", 2, 34, 20), ("others", 2, 48, 22), ("units", 2, 34, 20),
     ("three", 3, 35, 29),
@@ -119,7 +119,9 @@ def _beside(check: Callable, answer: Callable, tries: dict, summary: Callable, t
 
 def _volume(errors: np.ndarray, X: np.ndarray) -> float:
     """Returns the hypervolume of errors and the logarithm of MAdds, in a fixed box."""
-    ends = np.stack([POCKET.encode(arch) for arch in (POCKET.smallest(), POCKET.largest())])
+    ends = np.stack(
+        [POCKET_SPACE.encode(arch) for arch in (POCKET_SPACE.smallest(), POCKET_SPACE.largest())]
+    )
     low, high = np.log(MADDS(ends))
     return search.hypervolume(np.c_[errors, np.log(MADDS(X))], [100, high], [0, low])
 
@@ -142,7 +144,7 @@ def check_subnet_logits(subnet_logits: Callable) -> None:
     weights, images = net.weight_sets[0].eval(), to_input(task.valid.images[:6], 16, task)
     genes = {"largest": [6] * 9, "width": [2, 6, 4] * 3, "kernel": [5] * 9}
     genes |= {"depth": [5, 0, 0, 6, 1, 4, 3, 2, 0]}
-    tries = {key: (weights, images, POCKET.decode([0, 0, *x])) for key, x in genes.items()}
+    tries = {key: (weights, images, POCKET_SPACE.decode([0, 0, *x])) for key, x in genes.items()}
     learning = copy.deepcopy(weights).train(), images.clone().requires_grad_(), tries["depth"][2]
     _beside(check_subnet_logits, subnet_logits, tries | {"gradients": learning}, _logits)
 
@@ -156,7 +158,7 @@ def check_measure(measure: Callable) -> None:
         return list(zip(images, split.labels[: sum(sizes)].split(sizes), strict=True))
 
     for key, sizes in {"even": (40, 40), "uneven": (64, 9)}.items():
-        subnet = net.extract(POCKET.decode(POCKET.sample(1, sum(sizes))[0])).eval()
+        subnet = net.extract(POCKET_SPACE.decode(POCKET_SPACE.sample(1, sum(sizes))[0])).eval()
         both = [batches(split, sizes, subnet.arch.resolution) for split in (task.train, task.valid)]
         tries[key] = subnet, *both
     _beside(check_measure, measure, tries, lambda error, *_: error)
@@ -166,7 +168,11 @@ def check_supernet_step(supernet_step: Callable) -> None:
     """Judges the weights after one step: teacher, students, sum of gradients, clipping."""
     (source, task), tries = _source(), {}
     images, labels = task.train.images[:6], task.train.labels[:6]
-    archs = [POCKET.largest(), POCKET.smallest(), *map(POCKET.decode, POCKET.sample(2, 0))]
+    archs = [
+        POCKET_SPACE.largest(),
+        POCKET_SPACE.smallest(),
+        *map(POCKET_SPACE.decode, POCKET_SPACE.sample(2, 0)),
+    ]
     for key, n in {"teacher": 1, "clip": 1, "student": 2, "sum": 4}.items():
         net = copy.deepcopy(source).train()
         optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
@@ -220,7 +226,7 @@ def check_candidates(candidates: Callable) -> None:
 
 def check_draw(draw: Callable) -> None:
     """Judges ten thousand drawn encodings: the shares of values, and of pairs of values."""
-    X, how = POCKET.sample(60, 0), (POCKET, 10_000, np.random.default_rng(1))
+    X, how = POCKET_SPACE.sample(60, 0), (POCKET_SPACE, 10_000, np.random.default_rng(1))
     tries = {
         "unseen": (X[:1], *how),
         "skipped": (X[X[:, 3] == 0], *how),
@@ -228,11 +234,22 @@ def check_draw(draw: Callable) -> None:
     }
 
     def shares(X, *_):
-        X = POCKET.as_rows(X)
+        X = POCKET_SPACE.as_rows(X)
         values = (X[:, :, None] == np.arange(7)).reshape(len(X), -1) + 0.0
-        return np.append(values.T @ values / len(X), (X == POCKET.repair(X)).all(axis=1).mean())
+        return np.append(
+            values.T @ values / len(X), (X == POCKET_SPACE.repair(X)).all(axis=1).mean()
+        )
 
     _beside(check_draw, draw, tries, shares, tolerance=0.02)
+
+
+def _are_best(task, time: int) -> bool:
+    """Says whether a task was adapted, at that place of its log, to ten that survive by layers."""
+    task.log, rows = task.log[:time], np.asarray(task.log[time][1])
+    X = np.unique(np.vstack([rows for what, rows in task.log if what == "measure"]), axis=0)
+    front = X[search.non_dominated(np.c_[task.truth(X), MADDS(X)])]
+    inside = {*map(tuple, rows)} & {*map(tuple, front)}
+    return len(rows) == 10 and len(inside) == min(10, len(front))
 
 
 def check_nat(trial: Callable) -> None:
@@ -249,10 +266,14 @@ def check_nat(trial: Callable) -> None:
             seen |= again
         asked = sum(len(rows) for what, rows in task.log if what == "measure")
         require(len(seen) == 34 and asked <= 118, say.budget, found=len(seen), asked=asked)
-        X, errors = numbers(X, (34, POCKET.n_var), "The archive").astype(int), np.ravel(errors)
+        require(all(_are_best(copy.copy(task), i) for i in times), say.best)
+        X, errors = (
+            numbers(X, (34, POCKET_SPACE.n_var), "The archive").astype(int),
+            np.ravel(errors),
+        )
         fine = errors.shape == (34,) and np.allclose(errors, task.truth(X), 1e-5)
         require(fine, say.returned)
-        others = search.sample_spread(POCKET, MADDS, 34, seed)
+        others = search.sample_spread(POCKET_SPACE, MADDS, 34, seed)
         ahead.append(_volume(errors, X) - _volume(task.truth(others), others))
     require(np.mean(ahead) > 0.05, say.random, ahead=np.mean(ahead))
     passed(say.passed)
@@ -281,6 +302,6 @@ def check_own_nat(compare: Callable) -> None:
     found, right = (len(X) for X, _ in fronts)
     require(found == right, say.size, found=found, right=right)
     ours, theirs = (_volume(errors, X) for X, errors in fronts)
-    require(ours > theirs - MARGIN, say.behind, ours=ours, theirs=theirs)
+    require(ours > theirs - CHANCE, say.behind, ours=ours, theirs=theirs)
     counts = ", ".join(f"{name} {calls[name]}" for name in own)
     passed(say.passed.format(n=len(own), of=len(NATLIB), counts=counts, ours=ours, theirs=theirs))
