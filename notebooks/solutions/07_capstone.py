@@ -108,7 +108,8 @@ class Problem(Pocket):
 
 
 # %% [markdown]
-# Two iterations with four candidates each. `nat` returns the encodings of the archive and their errors.
+# Two iterations with four candidates each, which takes some ten seconds. `nat` returns the encodings of the
+# archive and their errors.
 
 
 # %%
@@ -234,7 +235,7 @@ pieces["subnet_logits"] = subnet_logits
 # %% [markdown] tags=["solution"]
 # A slice of a tensor is a view: no weight is copied, and the gradient of the slice arrives at the first
 # channels of the whole. That is why the check asks for gradients, too: a copy in between (`.detach()`,
-# `.data`, `torch.tensor(...)`) gives the same logits, and a supernet that never learns.
+# `.data`) gives the same logits, and weights that never learn.
 
 # %% [markdown]
 # ## Exercise 2 · Recalibrate, then measure (25 minutes)
@@ -367,8 +368,8 @@ checks.check_supernet_step(supernet_step)
 pieces["supernet_step"] = supernet_step
 
 # %% [markdown] tags=["solution"]
-# Adding gradients up instead of stepping after each subnet keeps the shared weights from being pulled to
-# and fro: the step goes where all subnets of it agree. Clipping guards against the sum of many.
+# One step for all goes where the sum of their gradients points: no subnet comes last and has the last
+# word. The clipping bounds how far one unusual batch can move the weights.
 #
 # Each `backward()` frees the graph of its subnet. One `backward()` of the summed loss gives the same
 # gradients and holds all graphs in memory at once.
@@ -463,8 +464,8 @@ print(f"largest difference: {np.abs(ours - theirs).max():.1e}")
 
 # %% [markdown] tags=["solution"]
 # The second block of equations takes from the cubes what the linear tail can say itself; without it there
-# would be more unknowns than equations. natlib adds tiny numbers to the diagonal instead of `lstsq`, which
-# is faster and comes to the same.
+# would be more unknowns than equations. natlib adds tiny numbers to the diagonal instead of calling `lstsq`;
+# the check says that both come to the same.
 
 # %% [markdown]
 # ## Exercise 5 · Niches (50 minutes)
@@ -624,7 +625,8 @@ checks.check_candidates(candidates)
 pieces["candidates"] = candidates
 
 # %% [markdown] tags=["solution"]
-# Greedy is not the best choice of `k` points together, but near it and cheap. natlib does one thing more:
+# The best `k` points together may be others; but to find them one would have to try each set of `k`, and
+# here each point is tried `k` times at most. natlib does one thing more:
 # where no point adds anything, because measured luck has made the archive look better than it is, it goes
 # by the hypervolume of the chosen points alone.
 
@@ -680,7 +682,13 @@ def draw(X_best, space, n, rng):
 checks.check_draw(draw)
 
 # %% [markdown]
-# Put `draw` into the dict. Now the loop. In each iteration it fits the surrogate on the archive
+# Put `draw` into the dict: then adaptation trains what you draw.
+
+# %% tags=["solution"]
+pieces["draw"] = draw
+
+# %% [markdown]
+# Now the loop. In each iteration it fits the surrogate on the archive
 # (`pieces["ensemble"]`, 100 members that see half of the genes), searches (`pieces["search"](space, judge,
 # X_start, seed)`, where `judge` maps encodings to objectives, the predicted error and the cost, and
 # `X_start` is the archive's front), measures `k` candidates that are not in the archive, and adapts to
@@ -689,9 +697,6 @@ checks.check_draw(draw)
 #
 # Before yours is trusted with a transfer, it is tried on a task that costs nothing: errors that follow from
 # the genes by a formula, and *drift* after each adaptation. Whoever believes old errors is misled.
-
-# %% tags=["solution"]
-pieces["draw"] = draw
 
 
 # %%
@@ -811,9 +816,8 @@ checks.check_own_nat(compare)
 
 # %% [markdown] tags=["solution"]
 # Two iterations at this size say nothing about which of the two is better: with 200 validation pictures the
-# standard error of one measurement is two points and more. They say that yours does what natlib's does. What
-# natlib adds around it are devices, processes, checkpoints, limits and error messages; the loop is the one
-# that you wrote.
+# standard error of one measurement is two points and more. What they show is that your pieces fit together
+# and do the work. Around them natlib adds devices, processes, checkpoints, limits and error messages.
 #
 # Where to go from here: give `nat` more iterations and draw the hypervolume after each; let `draw` return
 # uniform encodings and see whether the difference is larger than between two seeds; add parameters as a
