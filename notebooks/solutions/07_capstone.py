@@ -22,7 +22,7 @@
 
 # %%
 # If this fails, choose the kernel of the course's environment: README.md tells how to make one.
-from natlib import data, search, train
+from natlib import data, search
 from natlib.teach.checks import capstone as checks
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from natlib.evaluate import InputBatches
+from natlib.inputs.loading import training_batches
 from natlib.profiles import get_profile
 from natlib.supernet import WeightSet
 from natlib.transfer import first_sample, start, warm_up
@@ -102,7 +103,8 @@ class Problem(Pocket):
         for _ in range(6):
             X = self.pieces["draw"](X_best, self.space, 3, self.rng)
             archs = [self.space.largest(), self.space.smallest(), *map(self.space.decode, X)]
-            batch = train.training_batch(self.task, 32, self.steps, 0, "cpu")
+            split, how = self.task.train, {"batch_size": 32, "flip": self.task.flip}
+            [[(*batch, _)]] = training_batches(split.images, split.labels, [self.steps], **how)
             self.pieces["supernet_step"](self.net, self.optimizer, self.task, *batch, archs)
             self.steps += 1
 

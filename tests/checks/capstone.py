@@ -288,7 +288,7 @@ WRONG = {
             "matrix transposed": ("Centre, then", "matrix.T", "matrix"),
             "corner": ("Centre, then", "1:-1, 1:-1", "2:, 2:"),
             "padding of the largest": (
-                "stopped at|Centre, then",
+                "stops|Centre, then",
                 "padding=kernel // 2",
                 "padding=2",
             ),
@@ -300,17 +300,17 @@ WRONG = {
             ),
             "no squeeze": ("needs no slicing", "layer.se.sliced(y)", "y"),
             "no fixed block": (
-                "stopped at|needs no slicing",
+                "stops|needs no slicing",
                 "weights.blocks[0](weights.first_conv(images))",
                 "weights.first_conv(images)",
             ),
             "layers side by side": (
-                "first layers|stopped at",
+                "first layers|stops",
                 "1 + stage * weights.max_depth + place",
                 "1 + sum(arch.depths[:stage]) + place",
             ),
             "last layers": (
-                "first layers|stopped at",
+                "first layers|stops",
                 "stage * weights.max_depth + place",
                 "(stage + 1) * weights.max_depth - len(layers) + place",
             ),
@@ -320,12 +320,12 @@ WRONG = {
                 "depthwise.conv.weight.data[:mid]",
             ),
             "in place": (
-                "failed: RuntimeError",
+                "stops with RuntimeError",
                 "x + y if layer.residual else y",
                 "x.add_(y) if layer.residual else y",
             ),
             "no return": (
-                "end with 'return'|stopped at",
+                "end with 'return'|stops",
                 "return weights.classifier",
                 "weights.classifier",
             ),
@@ -358,7 +358,7 @@ WRONG = {
             "the least logit": ("largest logit", "argmax(dim=1)", "argmin(dim=1)"),
             "recalibrated on validation": ("training batches", "in training", "in validation"),
             "wrong line": (
-                "stopped at 'hits = .*AttributeError",
+                "stops in line .*hits = .*AttributeError",
                 ".argmax(dim=1)",
                 ".argmx(dim=1)",
             ),
@@ -378,7 +378,7 @@ WRONG = {
                 "pass",
             ),
             "teacher learns": (
-                "constants|stopped at",
+                "constants|stops",
                 "logits.detach().softmax",
                 "logits.softmax",
                 "loss.backward()",
@@ -424,7 +424,7 @@ WRONG = {
             ),
             "sum": ("their mean", "np.mean(", "np.sum("),
             "solve": (
-                "stopped at .*Singular",
+                "stops .*Singular",
                 "np.linalg.lstsq(matrix, right, rcond=None)[0]",
                 "np.linalg.solve(matrix, right)",
             ),
@@ -613,7 +613,7 @@ WRONG = {
                 "pieces['select'](-F, best)",
             ),
             "adapts to the new ones": ("best ten", "X[pieces['select'](F, best)]", "X[-best:]"),
-            "an error": ("stopped at .*KeyError", "pieces['ensemble']", "pieces['Ensemble']"),
+            "an error": ("stops .*KeyError", "pieces['ensemble']", "pieces['Ensemble']"),
         },
     ),
     "check_own_nat": [

@@ -21,7 +21,7 @@ from natlib.teach.checks import call, numbers, passed, require, says
 
 POCKET_SPACE = SearchSpace.pocket()
 MADDS = CostTable(POCKET_SPACE, num_classes=10).madds
-CHANCE = 0.03  # by which a hypervolume may stay below natlib's at the same seed
+CHANCE = 0.06  # of a hypervolume beside natlib's: over three standard deviations of five seeds
 SURVIVALS = [  # cases: objectives, seed of the points, how many survive
     ("layers", 2, 0, 13), ("niches", 2, 34, 20), ("others", 2, 48, 22), ("units", 2, 34, 20),
     ("three", 3, 35, 29),
