@@ -91,6 +91,7 @@ def collect(table):
 FIRST = [
     pytest.param(getattr(CHECKS[module], check), answers[0], id=f"{module}-{check}")
     for module in MODULES
+    if module != "capstone"  # which compares what answers do to networks, in tests/test_capstone.py
     for check, answers in ANSWERS[module].RIGHT.items()
 ]
 

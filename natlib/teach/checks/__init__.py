@@ -19,7 +19,7 @@ import functools
 import sysconfig
 import tomllib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,8 +57,7 @@ def judged(what: str = "The answer", shape: Any = None) -> Callable[[Callable], 
                 cases(ask, judge(ask, say) or {})
             except (LookupError, TypeError, ValueError) as error:  # an answer of no form foreseen
                 raise AssertionError(f"It is not as the docstring says: {error}.") from None
-            print(f"Passed: {say.passed}")
-            learn.note_check(judge.__name__)
+            passed(judge, say.passed)
 
         run.__code__ = run.__code__.replace(co_name=judge.__name__)  # for tracebacks
         del run.__wrapped__  # so that help shows the argument
@@ -74,6 +73,12 @@ def tabled(module: str, name: str, what: str = "The answer", shape: Any = None) 
 
     judge.__module__, judge.__name__ = module, name
     return judged(what, shape)(judge)
+
+
+def passed(check: Callable, message: str) -> None:
+    """Prints the one line of a check that was passed, and notes that it was."""
+    print(f"Passed: {message}")
+    learn.note_check(check.__name__)
 
 
 def require(condition: object, message: str, **values: Any) -> None:
@@ -122,7 +127,7 @@ def asking(answer: object, what: str = "The answer", shape: Any = ()) -> Callabl
     def ask(*arguments: Any, **options: Any) -> Any:
         arguments = [np.array(a, float) if isinstance(a, list) else a for a in arguments]
         given = [a.clone() if torch.is_tensor(a) else copy.deepcopy(a) for a in arguments]
-        answered = _call(answer, given, options)
+        answered = call(answer, given, options)
         for place, (now, before) in enumerate(zip(given, arguments, strict=True), start=1):
             kept = map(_alike, _parts(now), _parts(before))
             require(all(kept), CHANGED, place=place)
@@ -135,10 +140,10 @@ def asking(answer: object, what: str = "The answer", shape: Any = ()) -> Callabl
     return ask
 
 
-def _call(answer: Callable, given: list, options: dict) -> Any:
+def call(answer: Callable, given: Sequence, options: Mapping | None = None) -> Any:
     """Calls a learner's function; an error in it becomes a sentence that names their line."""
     try:
-        return answer(*given, **options)
+        return answer(*given, **(options or {}))
     except (AssertionError, NotImplementedError, MemoryError):
         raise
     except Exception as error:  # whatever a learner's code may raise
