@@ -36,9 +36,10 @@ RIGHT = {
     """,
     "00.4a": """
         def front_of(archive, error, cost):
-            rows = archive.sort_values([cost, error])
-            lowest = rows[error].cummin().shift(fill_value=np.inf)
-            return set(rows.architecture[rows[error] < lowest])
+            errors, costs = archive[[error, cost]].to_numpy(float).T[:, :, None]
+            better = (errors <= errors.T) & (costs <= costs.T)
+            better &= (errors < errors.T) | (costs < costs.T)
+            return set(archive.architecture[~better.any(axis=0)])
     """,
 }
 LOOP = "def best_within(archive, limit):\n    while True:\n        pass"

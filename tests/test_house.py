@@ -20,7 +20,7 @@ FILES = {  # by name of the module
 }
 TREES = {module: ast.parse(path.read_text("utf-8")) for module, path in FILES.items()}
 DOORS = ("natlib", "natlib.__main__")  # these lead into the rooms
-ROOMS = {"inputs": 815, "deploy": 450, "paper": 900, "teach": 2500}  # most lines
+ROOMS = {"inputs": 815, "deploy": 450, "paper": 900, "teach": 2700}  # most lines
 MAY_USE = {  # `inputs` is the ground floor: it uses nothing of natlib, and all may use it
     "inputs": (), "core": ("inputs",), "deploy": ("inputs",), "paper": ("inputs", "deploy"),
     "teach": ("inputs", "deploy", "paper"),
@@ -89,7 +89,7 @@ def test_a_room_keeps_to_its_budget(room):
 
 def test_all_of_natlib_keeps_to_its_budget():
     total = sum(lines_of(FILES).values())
-    assert total <= 7500, f"natlib has {total} lines"
+    assert total <= 7700, f"natlib has {total} lines"
 
 
 def test_rooms_import_one_way():
