@@ -132,6 +132,18 @@ def test_damaged_files_are_told(name, copy):
         dataset_task(name, root)
 
 
+@pytest.mark.parametrize("name", ["food101", "pets", "dtd", "aircraft", "cars", "imagenet"])
+def test_broken_pictures_are_named_before_work_starts(name, copy):
+    """In whatever split they are: the first and the last of all files are cut short."""
+    root = copy(name)
+    files = sorted(f for f in root.rglob("*") if f.suffix.casefold() in {".jpg", ".jpeg", ".png"})
+    for file in (files[0], files[-1]):
+        file.write_bytes(file.read_bytes()[:120])
+    with pytest.raises(ValueError, match="pictures cannot be decoded: ") as error:
+        dataset_task(name, root)
+    assert any(str(file) in str(error.value) for file in (files[0], files[-1]))
+
+
 def test_missing_pictures_are_told(copy):
     root = copy("imagenet")
     next((root / "imagenet/train/n00000002").iterdir()).unlink()

@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from natlib.data import Split, make_task
+from natlib.inputs import processes
 from natlib.inputs.pictures import LazyImages
-from natlib.inputs.processes import rank
 from natlib.profiles import PROFILES
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
@@ -73,6 +73,7 @@ def work(folder: Path, micro_batches: int, iterations: int) -> None:
     """
     torch.set_num_threads(1)
     sys.modules["natlib.transfer"].CHECKPOINT_SECONDS = 0.0  # after every step
+    processes.BUCKET = 2000  # gradients travel in several buckets
     epochs = 6 if iterations else 1
     rates = {"warmup_lr": 0.02, "adapt_lr": 0.02}
     profile = replace(TINY, warmup_uniform=epochs, micro_batches=micro_batches, **rates)
@@ -85,7 +86,7 @@ def work(folder: Path, micro_batches: int, iterations: int) -> None:
     state |= {
         n: t.contiguous() for n, t in run.net.state_dict().items() if n.endswith(("weight", "bias"))
     }
-    save_file(state, folder / f"end{rank()}.safetensors")
+    save_file(state, folder / f"end{processes.rank()}.safetensors")
 
 
 if __name__ == "__main__":
