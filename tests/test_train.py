@@ -1,6 +1,7 @@
 """Training: each numbered step is a function of seed and number; bad losses stop it."""
 
 import copy
+import sys
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
@@ -19,6 +20,8 @@ from natlib.train import (
     train,
     uniform_subnets,
 )
+
+TRAIN = sys.modules["natlib.train"]
 
 
 def run_steps(net, task, *ranges, lr=0.05):
@@ -72,6 +75,27 @@ def test_loss_that_is_not_finite_names_subnet_and_step(tiny_supernet, tiny_task)
         FloatingPointError, match=r"subnet .* was no finite number at step 4: lower"
     ):
         run_steps(tiny_supernet, tiny_task, range(4, 6))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_it_learns_nearly_the_same(tiny_supernet, tiny_task, dtype):
+    other = copy.deepcopy(tiny_supernet)
+    sampler = uniform_subnets(tiny_supernet.space, 2, seed=3)
+    for net, kind in ((tiny_supernet, None), (other, dtype)):
+        how = {"batch_size": 30, "dtype": kind, "progress": False}
+        train(net, make_optimizer(net), tiny_task, sampler, cosine(0.02, 4), range(4), **how)
+    for (name, a), b in zip(net.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, atol=0.05, rtol=0.2, msg=name)
+
+
+def test_out_of_memory_names_what_to_change(tiny_supernet, tiny_task, monkeypatch):
+    def full(*args, **options):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(TRAIN, "add_gradients", full)
+    told = "cpu is out of memory with 30 images at a time: pass micro_batches=2, or a smaller batch"
+    with pytest.raises(RuntimeError, match=told):
+        run_steps(tiny_supernet, tiny_task, range(1))
 
 
 def test_cosine_rises_then_falls():

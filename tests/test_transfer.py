@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ from filelock import FileLock
 
 from natlib.__main__ import COMMANDS, main
 from natlib.cost import CostTable
-from natlib.profiles import get_profile
+from natlib.profiles import PROFILES, get_profile
 from natlib.supernet import Supernet
 from natlib.teach.estimate import estimate
 from natlib.transfer import CHECKPOINT, MODES, report, start, transfer
@@ -250,6 +251,22 @@ def test_the_command_line_is_ended_by_a_signal_in_one_sentence(monkeypatch):
     with pytest.raises(SystemExit, match="Interrupted: the same command goes on from here."):
         main(["check"])
     signal.signal(signal.SIGTERM, before)
+
+
+def test_the_command_line_from_start_to_end(tmp_path, monkeypatch, capsys):
+    small = {"warmup_largest": 0.02, "warmup_uniform": 0.02, "adapt": 0.02, "archive": 4}
+    small |= {"iterations": 1, "candidates": 1, "validation": 60, "calibration": 60}
+    small |= {"population": 8, "generations": 2, "surrogate": "ridge", "batch_size": 8}
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], **small))
+    main(["transfer", "--task", "animals", "--run-dir", str(tmp_path / "run"), "--device", "cpu"])
+    told = capsys.readouterr().out
+    assert re.search(r"about \d+ minutes, and \d\.\d GB of memory, as a few steps showed", told)
+    assert re.search(r"Memory at most: \d\.\d GB\.", told)
+    names = pd.read_csv(tmp_path / "run" / "report.csv").name
+    for name in names:
+        assert f"{name}.safetensors, {name}.onnx" in told
+        assert (tmp_path / "run" / f"{name}.onnx").exists()
+        assert (tmp_path / "run" / f"{name}.safetensors").exists()
 
 
 def test_a_supernet_is_read_from_a_run(whole, tmp_path):
