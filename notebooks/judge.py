@@ -40,6 +40,8 @@ from typing import NamedTuple
 
 from IPython.core.inputtransformer2 import TransformerManager
 
+from natlib.teach import checks
+
 REFUSED = (  # audit events, by how they begin
     "socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.bind", "socket.send",
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.kill",
@@ -370,6 +372,7 @@ def judged(
 def main() -> None:
     """Reads a job, and writes a line of JSON for each verdict."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of threads and copies
+    checks.OURS += (__file__,)  # what is refused is told with the learner's line
     job = json.load(sys.stdin)
     job["out"] = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
