@@ -60,10 +60,11 @@ def test_every_own_piece_is_called_in_the_transfer(notebook):
         assert np.shape(X) == (20, 11) and np.shape(errors) == (20,)
 
 
-SUBSETS = [*combinations(OWN, 1), ("select", "search"), ("measure", "draw", "nat")]
+SUBSETS = [("select", "search"), ("measure", "draw", "nat")]
+SINGLE = [pytest.param(names, marks=pytest.mark.slow) for names in combinations(OWN, 1)]
 
 
-@pytest.mark.parametrize("names", SUBSETS, ids="-".join)
+@pytest.mark.parametrize("names", [*SUBSETS, *SINGLE], ids="-".join)
 def test_any_of_the_pieces_can_be_natlibs(notebook, names):
     mixed = {n: notebook["pieces"][n] if n in names else f for n, f in checks.NATLIB.items()}
     X, errors = notebook["transfer"](mixed, seed=1)
