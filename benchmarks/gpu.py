@@ -3,7 +3,7 @@
     python benchmarks/gpu.py --out gpu.json            on a machine with a card: at most 8 minutes
     python benchmarks/gpu.py --out x.json --device cpu  rehearses it on small pictures: 3 minutes
 
-What is expected on a card, before any was at hand:
+What is expected on a card; `benchmarks/RESULTS.md` says what was found, and what is yet to be run:
 
 step      teacher and four subnets of the paper's space, 96 pictures of 224 px: in float32 and in
           mixed precision at least 0.8 of the rate at which the same five networks train as plain
