@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 7 · Your own NAT: exercises
 #
-# About 240 minutes of work, in as many sittings as you like; all cells together compute for a minute or
-# two on a CPU. This is the capstone of the course, after notebooks [01](../01_supernet.ipynb) to
+# About 240 minutes of work, in as many sittings as you like; all cells together compute for one to ten
+# minutes, as fast as the CPU is. This is the capstone of the course, after notebooks [01](../01_supernet.ipynb) to
 # [04](../04_online_adaptation.ipynb): you write the heart of Neural Architecture Transfer in six pieces,
 # and in the end your loop runs over your pieces. Fill in each function where it says
 # `NotImplementedError`, then run the check below it. The [solutions](../solutions/07_capstone.ipynb) are
@@ -52,7 +52,7 @@ print(*pieces, sep=", ")
 # %% [markdown]
 # The loop works on a *problem*: an object with a first sample of encodings (`problem.first`) that can
 # `measure` encodings (top-1 error in percent), `adapt` its supernet to the best, and tell their `cost`
-# (MAdds). Ours is the transfer of notebook 04 at a size that takes seconds: animal silhouettes, a warm-up
+# (MAdds). Ours is the transfer of notebook 04, made small: animal silhouettes, a warm-up
 # of a few dozen steps, 200 validation pictures. Read how it uses the pieces; nothing here is to be changed.
 
 # %%
@@ -110,7 +110,8 @@ class Problem(Pocket):
 
 
 # %% [markdown]
-# Two iterations with four candidates each, which takes some ten seconds. `nat` returns the encodings of the
+# Two iterations with four candidates each. The warm-up comes first: together they take ten seconds on a fast
+# computer, and a minute or two on a slow one. `nat` returns the encodings of the
 # archive and their errors.
 
 
@@ -134,7 +135,7 @@ print(f"natlib's pieces: {len(X)} architectures, least error {min(errors):.1f}%"
 # First one elastic layer. It has `inverted_bottleneck`, `depth_conv` and `point_linear`, the three
 # convolutions in their order, each with `conv.weight`, `bn` and (but for the last) `act`; further
 # `kernel_matrices`, of which `["5to3"]` makes a kernel of side 3; `kernels`, its choices; `stride`; `se`,
-# squeeze-and-excitation or None; `residual`, whether it adds its input; and `c_in`. Two helpers are ready:
+# squeeze-and-excitation before `point_linear`, or None; `residual`, whether it adds its input; and `c_in`. Two helpers are ready:
 # `sliced_norm(y, bn)` applies the first channels of a batch norm, `layer.se.sliced(y)` those of
 # squeeze-and-excitation.
 
@@ -192,7 +193,8 @@ def elastic_layer(layer, x, kernel, expand):
 
 # %% [markdown]
 # Then the subnet. `weights` has, from input to output, `first_conv`, `blocks`, `final_expand_layer`,
-# `feature_mix_layer` and `classifier`, all of which but `blocks` are called as they are. `blocks[0]` is
+# `feature_mix_layer` and `classifier`, all of which but `blocks` are called as they are (averaging over
+# the picture, and flattening, happen inside). `blocks[0]` is
 # fixed, too; then follow the elastic layers, `weights.max_depth` of them for each stage. A shallower stage
 # is its *first* layers. `arch.stages()` lists for each stage the `(kernel, expand)` of its layers.
 
@@ -247,9 +249,10 @@ pieces["subnet_logits"] = subnet_logits
 # difference in notebook 01, section
 # [Reading out a subnet, and a surprise](../01_supernet.ipynb#Reading-out-a-subnet,-and-a-surprise).
 #
-# The new statistics of each `nn.BatchNorm2d` are the mean over *all training pictures, each of which
-# counts the same* (batches may have different sizes) of what their batches show. Nothing of the old ones
-# stays. No weight changes.
+# In `train` mode each `nn.BatchNorm2d` computes mean and variance of a batch (the variance that it keeps is
+# divided by n - 1). The new statistics are averages of these over all training batches, in which *each
+# picture counts the same*: a batch of 64 weighs more than one of 9. Nothing of the old ones stays. No
+# weight changes.
 
 
 # %% tags=["stub"]
@@ -389,8 +392,8 @@ pieces["supernet_step"] = supernet_step
 # $$s(x) = \sum_i a_i \, \|x - x_i\|_G^3 + c_0 + \sum_{g \in G} c_g x_g , \qquad
 # \sum_i a_i = 0 , \quad \sum_i a_i x_{ig} = 0 ,$$
 #
-# which are as many linear equations as unknowns. Two things make real archives untidy. A gene may have
-# one value only. And rows that differ may be equal in the genes that a member sees; then no model meets
+# which are as many linear equations as unknowns; genes are taken as they are, not scaled. Two things make real archives untidy. A gene may have
+# one value only: its $c_g$ is not determined then, and should be 0. And rows that differ may be equal in the genes that a member sees; then no model meets
 # both errors, and it should pass through their mean.
 
 
@@ -481,7 +484,8 @@ print(f"largest difference: {np.abs(ours - theirs).max():.1e}")
 # 2. **Associate.** The distance of a point from a direction is that from the *line* through 0 and the
 #    direction. A point belongs to the direction whose line is nearest: its niche.
 # 3. **Survive.** Whole layers are kept as long as they fit. Of the next one, points are taken one by one,
-#    always from a niche with the fewest members *among all that are kept so far*. Of a niche without a
+#    always from a niche with the fewest members *among all that are kept so far*, of those niches that
+#    still have a point in this layer. Of a niche without a
 #    member the closest point is taken. (Of others, and between niches with equally few, NSGA-III draws at
 #    random: take what you like.)
 #
@@ -496,7 +500,7 @@ def select(F: np.ndarray, n: int) -> np.ndarray:
 
     Args:
         F: Minimised objectives in any units, `(m, n_objectives)`.
-        n: How many survive, at most `m`, and so many directions are asked for.
+        n: How many survive, at most `m`. Ask for as many directions, too.
     """
     raise NotImplementedError("Exercise 5: let the best survive")
 
@@ -574,9 +578,10 @@ pieces["select"], pieces["search"] = select, evolve
 # %% [markdown]
 # The population is found; what of it is to be measured? Those that fill the gaps of the archive's front,
 # one after another ([What to measure](../03_nsga3.ipynb#What-to-measure)): always the new point with which
-# the hypervolume of archive and chosen points together becomes largest. The box reaches from the best
-# values, over archive and new points, to 1.1 times the range beyond them
-# (`search.hypervolume(F, reference, ideal)`). What the archive has already is not new, and equal new points
+# the hypervolume of archive and chosen points together becomes largest. Its box begins at the best
+# values of archive and new points together, and is 1.1 times as wide as their range
+# (`search.hypervolume(F, reference, ideal)`). Where no point adds anything, take what you like, but do not
+# stop: `k` are wanted. What the archive has already is not new, and equal new points
 # count once.
 
 
@@ -691,9 +696,10 @@ pieces["draw"] = draw
 
 # %% [markdown]
 # Now the loop. In each iteration it fits the surrogate on the archive
-# (`pieces["ensemble"]`, 100 members that see half of the genes), searches (`pieces["search"](space, judge,
+# (`pieces["ensemble"]`, 100 members that see half of the genes, `n_var // 2`), searches (`pieces["search"](space, judge,
 # X_start, seed)`, where `judge` maps encodings to objectives, the predicted error and the cost, and
-# `X_start` is the archive's front), measures `k` candidates that are not in the archive, and adapts to
+# `X_start` is the archive's front), takes out of the population what the archive has (compare encodings:
+# predicted errors differ from measured ones), measures `k` candidates of the rest, and adapts to
 # the `best` of the archive (`pieces["select"]`). The weights have changed then: what does that mean for the
 # errors? ([Step 2e and 2f](../04_online_adaptation.ipynb#Step-2e-and-2f-·-Adapt,-and-measure-again))
 #
@@ -742,8 +748,8 @@ def nat(problem, pieces: dict, iterations: int, k: int, best: int, seed: int) ->
 
 
 # %% [markdown] tags=["hint"]
-# **Hint.** Write the eight steps of an iteration as eight comments, in the order of the
-# [map](../map.md), then one line below each. Two arrays are carried along, `X` and `errors`; `F` is
+# **Hint.** Write steps 2a to 2f of the [map](../map.md) as comments, in their order, then a few lines
+# below each. Two arrays are carried along, `X` and `errors`; `F` is
 # `np.column_stack([errors, problem.cost(X)])`.
 
 # %% [markdown] tags=["hint"]

@@ -498,6 +498,7 @@ WRONG = {
     "check_candidates": errors(
         "candidates",
         {
+            "box as wide as the range": ("1.1 times", "1.1 * np.ptp", "1.0 * np.ptp"),
             "each by itself": ("next to nothing", "F_new[[*chosen, i]]", "F_new[[i]]"),
             "least error": ("fills its gap", "key=volume", "key=lambda i: -F_new[i, 0]"),
             "without the archive": (
@@ -581,6 +582,13 @@ WRONG = {
                 "should be measured, not",
                 "found[pieces['candidates'](judge(found), F, k)]",
                 "found[pieces['candidates'](judge(found), F, 2 * k)]",
+            ),
+            "adapts to the old archive": (
+                "At adaptation 1, 16",
+                "np.vstack([X, new]), np.append(errors, problem.measure(new))",
+                "X, errors",
+                "problem.adapt(X[pieces['select'](F, best)])",
+                "problem.adapt(X[pieces['select'](F, best)]); X = np.vstack([X, new])",
             ),
             "known ones": (
                 "should be measured, not|canonical|34",

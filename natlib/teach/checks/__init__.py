@@ -150,9 +150,8 @@ def call(answer: Callable, given: Sequence, options: Mapping | None = None) -> A
         frames = traceback.extract_tb(error.__traceback__)[1:]
         line = [f for f in frames if f.line and not f.filename.startswith(OURS)][-1:]
         place = "".join(f" in line {frame.lineno}, `{frame.line}`," for frame in line)
-        called = (
-            ", ".join(f"{type(a).__name__}{getattr(a, 'shape', '')}" for a in given) or "nothing"
-        )
+        kinds = [f"{type(a).__name__} {tuple(getattr(a, 'shape', ()))}" for a in given]
+        called = ", ".join(kind.removesuffix(" ()") for kind in kinds) or "nothing"
         kind = f"{type(error).__name__}, {error}".rstrip(" ,.")
         told = f"The function stops{place} with {kind}. It was called with {called}."
         raise AssertionError(told) from None

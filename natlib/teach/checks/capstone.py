@@ -99,8 +99,14 @@ def _beside(check: Callable, answer: Callable, tries: dict, summary: Callable, t
         for part, (ours, theirs) in parts:
             fine = ours.shape == theirs.shape
             fine = fine and np.abs(theirs - ours).max() <= tolerance * (1 + np.abs(ours).max())
-            require(fine, say.get(part, say[key]), found=theirs.tolist(), right=ours.tolist())
+            require(fine, say.get(part, say[key]), found=_shown(theirs), right=_shown(ours))
     passed(check, say["passed"])
+
+
+def _shown(values: np.ndarray) -> object:
+    """Returns numbers with two digits, or without any where all are whole."""
+    values = np.nan_to_num(values).round(2)
+    return (values.astype(int) if (values == values.round()).all() else values).tolist()
 
 
 def _volume(errors: np.ndarray, X: np.ndarray) -> float:
@@ -190,12 +196,17 @@ def check_select(select: Callable) -> None:
         rays = rng.dirichlet(np.full(m, 0.6), 40) * rng.choice([1.0, 1.25, 1.6], size=(40, 1))
         F = rng.permutation(np.vstack([np.eye(m), [range(9, 9 - m, -1)], rays]))
         tries[key] = (F * np.logspace(0, 6, m) + 3) if key == "units" else F, n
+    tries["flat"] = np.c_[rng.permutation(40), np.full(40, 5.0)], 9
     _beside(check_select, select, tries, lambda rows, *_: np.sort(rows))
+
+
+def _points(rows, F, *_):
+    return np.array(sorted(map(tuple, F[[*rows]])))
 
 
 def check_candidates(candidates: Callable) -> None:
     """Judges the choice of what to measure: new points, one after another, that fill gaps."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(2)  # where the width of the box decides
     known = np.array([[0, 10], [1, 6], [5, 1], [9, 0.0]])
     new = np.array([[2.1, 3.9], [4, 2], [2, 4], [2.05, 3.95]])
     N = np.abs(rng.normal(size=(60, 3)))
@@ -207,7 +218,7 @@ def check_candidates(candidates: Callable) -> None:
         "few": (new[:2], known, 5),
         "random": (F[20:], F[:20], 6),
     }
-    _beside(check_candidates, candidates, tries, lambda rows, F, *_: np.sort(F[[*rows]], axis=0))
+    _beside(check_candidates, candidates, tries, _points)
 
 
 def check_draw(draw: Callable) -> None:
@@ -245,13 +256,17 @@ def check_nat(trial: Callable) -> None:
         task, (X, errors) = call(trial, (seed,))
         times = [i for i, (what, _) in enumerate(task.log) if what == "adapt"]
         require(len(times) == 3, say.adapted, found=len(times))
-        seen: set = set()
+        seen, sizes = set(), []
         for i, then in pairwise([-1, *times, len(task.log)]):
             again = {tuple(row) for _, rows in task.log[i + 1 : then] for row in rows}
             require(seen <= again, say.again, n=len(seen - again))
             seen |= again
+            sizes.append(len(seen))
         asked = sum(len(rows) for what, rows in task.log if what == "measure")
-        require(len(seen) == 34 and asked <= 118, say.budget, found=len(seen), asked=asked)
+        require(len(seen) == 34, say.budget, found=len(seen))
+        for n, (found, due) in enumerate(zip(sizes, (22, 28, 34), strict=False), start=1):
+            require(found == due, say.early, n=n, found=found, right=due)
+        require(asked <= 118, say.spent, asked=asked)
         require(all(_are_best(copy.copy(task), i) for i in times), say.best)
         X, errors = (
             numbers(X, (34, POCKET_SPACE.n_var), "The archive").astype(int),
