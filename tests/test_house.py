@@ -20,7 +20,7 @@ FILES = {  # by name of the module
 }
 TREES = {module: ast.parse(path.read_text("utf-8")) for module, path in FILES.items()}
 DOORS = ("natlib", "natlib.__main__")  # these lead into the rooms
-ROOMS = {"inputs": 815, "deploy": 450, "paper": 900, "teach": 2700}  # most lines
+ROOMS = {"inputs": 815, "deploy": 450, "paper": 900, "teach": 2715}  # most lines
 MAY_USE = {  # `inputs` is the ground floor: it uses nothing of natlib, and all may use it
     "inputs": (), "core": ("inputs",), "deploy": ("inputs",), "paper": ("inputs", "deploy"),
     "teach": ("inputs", "deploy", "paper"),
