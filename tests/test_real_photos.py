@@ -30,17 +30,18 @@ def person(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "options"),
-    [("sign_digits", {"groups": person, "flip": False}), ("clothing", {})],
+    ("name", "options", "times"),  # as long as the profile's warm-up
+    [("sign_digits", {"groups": person, "flip": False}, 1), ("clothing", {}, 3)],
 )
-def test_transfer_onto_a_folder_of_photos(shared, name, options):
+def test_transfer_onto_a_folder_of_photos(shared, name, options, times):
     side = side_of(PROFILE, SPACE)
     task = folder_task(shared / "datasets" / name, side=side, progress=False, **options)
     assert side == 110 and isinstance(task.train.images, LazyImages)
     pretrained = Supernet.load(pretrained_path("pocket"))
     net = Supernet(SPACE, pretrained.num_classes)  # the weights fit any resolution
     net.load_state_dict(pretrained.state_dict())
-    run = transfer(task, PROFILE, supernet=net, progress=False)
+    longer = {k: times * getattr(PROFILE, k) for k in ("warmup_largest", "warmup_uniform")}
+    run = transfer(task, replace(PROFILE, **longer), supernet=net, progress=False)
     table = report(run)
     majority = 100 * torch.bincount(task.test.labels).max() / len(task.test)
     print(f"\n{name}: majority class {majority:.1f}%\n{table.to_string()}")
