@@ -79,13 +79,17 @@ def test_loss_that_is_not_finite_names_subnet_and_step(tiny_supernet, tiny_task)
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_in_half_precision_it_learns_nearly_the_same(tiny_supernet, tiny_task, dtype):
+    def weights(net):
+        return torch.cat([weight.detach().flatten() for weight in net.parameters()])
+
+    begin = weights(tiny_supernet)
     other = copy.deepcopy(tiny_supernet)
-    sampler = uniform_subnets(tiny_supernet.space, 2, seed=3)
+    sampler, moved = uniform_subnets(tiny_supernet.space, 2, seed=3), []
     for net, kind in ((tiny_supernet, None), (other, dtype)):
         how = {"batch_size": 30, "dtype": kind, "progress": False}
         train(net, make_optimizer(net), tiny_task, sampler, cosine(0.02, 4), range(4), **how)
-    for (name, a), b in zip(net.state_dict().items(), other.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, atol=0.05, rtol=0.2, msg=name)
+        moved.append(weights(net) - begin)
+    assert 0 < (moved[1] - moved[0]).norm() < 0.2 * moved[0].norm()
 
 
 def test_out_of_memory_names_what_to_change(tiny_supernet, tiny_task, monkeypatch):
