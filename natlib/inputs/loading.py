@@ -38,7 +38,7 @@ def training_batches(
     device: torch.device | str = "cpu",
     augment: str = "shift",  # a key of CHANGES
     flip: bool = True,  # whether a mirrored picture keeps its class
-    crop: float = 1.0,  # share of the side that "shift" leaves out of account, and others keep
+    crop: float = 1.0,  # share of the side that a cut picture keeps; "shift" leaves all of it
     parts: int = 1,  # into which a process cuts its batch
     process: tuple[int, int] = (0, 1),  # number of this one, and of all
     workers: int = 0,  # processes that read and change pictures ahead; 0 does it in between
@@ -49,7 +49,8 @@ def training_batches(
     the same. A process reads no other pictures than its own.
     """
     n, device = min(batch_size, len(labels)), torch.device(device)
-    own = [list(range(n))[part :: parts * process[1]] for part in _parts_of(process, parts)]
+    mine = range(process[0] * parts, (process[0] + 1) * parts)
+    own = [list(range(n))[part :: parts * process[1]] for part in mine]
     places, shares = sum(own, []), [len(part) * process[1] / n for part in own]
     resident = isinstance(images, Tensor) and augment == "shift"
     images = images.to(device) if resident else images
@@ -66,10 +67,6 @@ def training_batches(
             batch = shift_and_flip(batch, generator, flip, n, places)
         sizes = [len(part) for part in own]
         yield list(zip(batch.split(sizes), targets.split(sizes), shares, strict=True))
-
-
-def _parts_of(process: tuple[int, int], parts: int) -> range:
-    return range(process[0] * parts, (process[0] + 1) * parts)
 
 
 def _loader(data: _Changed, keys: _Keys, workers: int, device: torch.device) -> DataLoader:
