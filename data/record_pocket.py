@@ -271,11 +271,13 @@ def train_fixed(
             cost_of_step = MADDS_OF_STEP * QUICK.batch_size * madds_of(arch, task)
             profile_at = partial(alone, train_madds / len(SIZES) / cost_of_step)
             trials: dict[float, Finetuned] = {}
-            for rate in widening(RATES, trials):
+            valid: dict[float, float] = {}
+            for rate in widening(RATES, valid):
                 subnet = new_supernet(task, seed, pretrained=True).extract(arch)
                 trials[rate] = finetune(subnet, task, profile_at(rate), seed=seed, progress=False)
-                print(arch, rate, trials[rate].history.valid_top1.max(), flush=True)
-            lr = best_rate(trials)
+                valid[rate] = trials[rate].history.valid_top1.max()
+                print(arch, rate, valid[rate], flush=True)
+            lr = best_rate(valid)
             write_text(path, json.dumps([lr, errors_on_test(trials[lr].subnet, task).tolist()]))
         yield arch, *json.loads(path.read_text(encoding="utf-8"))
 

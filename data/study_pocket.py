@@ -4,8 +4,16 @@
     python data/study_pocket.py fixed      a transfer against fixed networks: `fixed.csv`
 
 Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and resumed
-if it was stopped, so a study goes on where it was when it is called again. Several processes, one
-thread each (`OMP_NUM_THREADS=1`), share a study if they are started beside each other.
+if it was stopped, so a study goes on where it was when it is called again, and several processes
+that are started beside each other share it. For nine minutes of a machine with many cores or a GPU:
+
+    python data/study_pocket.py fixed --processes 16 --device cuda --seconds 540 --only budget=4
+
+`--only` takes columns of the table and their values; of a column that is named twice, either value.
+When the seconds are over, no further unit begins, and those under way stop at the next moment from
+which they go on later: in `build/studies` is what they need. `--add TABLE` takes in what another
+machine recorded. The column `device` is "cpu" or the card's name. What is compared is from one
+device: a pair that was begun on another one is left out; if both did, the one that did more stays.
 
 The endpoints were settled before the first run; settings were chosen on seeds from 100 on.
 
@@ -32,10 +40,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,9 +57,10 @@ import torch
 from filelock import FileLock, Timeout
 
 from natlib.cost import CostTable
-from natlib.data import DATA, Task, load_task, pretrained_path, stratified_cut, write_text
-from natlib.deploy.finetune import Finetuned, finetune
+from natlib.data import DATA, Task, load_task, pretrained_path, write_text
+from natlib.deploy.finetune import finetune
 from natlib.evaluate import evaluate
+from natlib.inputs.folders import stratified_cut
 from natlib.profiles import PROFILES, Profile
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
@@ -80,6 +95,33 @@ class Unit:
 
     def __str__(self) -> str:
         return "-".join(map(str, self.columns.values()))
+
+
+class TimeIsUp(Exception):
+    """A unit stopped at a moment from which it can go on."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where units are done, and until when."""
+
+    device: torch.device
+    until: float = math.inf  # seconds, as time.monotonic counts them
+
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+        kind = self.device.type
+        return torch.cuda.get_device_name(self.device) if kind == "cuda" else kind
+
+    def folder(self, unit: Unit) -> Path:
+        """Returns where a unit keeps what is not yet recorded; a device has its own."""
+        return WORK / self.name.removeprefix("cpu") / str(unit)
+
+    def check(self, *_: object) -> None:
+        """Raises `TimeIsUp` if it is."""
+        if time.monotonic() > self.until:
+            raise TimeIsUp
 
 
 def uniform_network(resolution: int, depth: int, kernel: int, expand: int) -> Architecture:
@@ -119,13 +161,19 @@ MADDS_OF_STEP = 3  # a step costs three times the MAdds of a prediction
 COLUMNS = {
     "modes": [
         "task", "seed", "mode", "limit", "iteration", "hypervolume", "best_err", "kendall",
-        "train_madds", "evaluations", "test_at_equal_madds",
+        "train_madds", "evaluations", "test_at_equal_madds", "device",
     ],
     "fixed": [
         "task", "seed", "fraction", "budget", "method", "size", "architecture", "madds",
-        "test_top1", "valid_top1", "train_madds", "measure_madds", "lr", "trials",
+        "test_top1", "valid_top1", "train_madds", "measure_madds", "lr", "trials", "device",
     ],
 }  # fmt: skip
+PAIRS = {  # what is compared; a budget below 1 belongs to the transfer of budget 1
+    "modes": ["task", "seed"],
+    "fixed": ["task", "seed", "fraction", "budget"],
+}
+ROWS = {"modes": ["mode", "iteration"], "fixed": ["method", "size"]}  # what it consists of
+GRACE = 60  # seconds that a unit has to come to a moment from which it can go on
 
 
 def madds_of(arch: Architecture, task: Task) -> int:
@@ -149,15 +197,20 @@ def test_at(run: Transfer, madds: np.ndarray) -> float:
     return float(np.interp(np.log(madds), found, 100 * correct.mean(axis=1)).mean())
 
 
-def mode_of(task: Task, unit: Unit) -> Iterator[dict]:
+def mode_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
     """Does a transfer of study 1: a row for the first archive and one for each iteration."""
     mode, smoothing, limit = MODES[unit.mode]
     limits = {} if limit is None else {"madds": limit}
-    how = {"mode": mode, "limits": limits, "seed": unit.seed, "progress": False}
-    run = transfer(task, replace(LONG, smoothing=smoothing), run_dir=WORK / str(unit), **how)
+    how = {"mode": mode, "limits": limits, "seed": unit.seed} | how_at(place, unit)
+    run = transfer(task, replace(LONG, smoothing=smoothing), **how)
     run.history[-1]["test_at_equal_madds"] = test_at(run, grid(limit))
     yield from ({"limit": limit} | row for row in run.history)
-    shutil.rmtree(run.run_dir)
+
+
+def how_at(place: Place, unit: Unit) -> dict:
+    """Returns the arguments of a transfer that say where it runs."""
+    how = {"device": str(place.device), "run_dir": place.folder(unit), "progress": False}
+    return how | {"on_iteration": place.check}
 
 
 def cut(task: Task, fraction: float, seed: int) -> Task:
@@ -174,10 +227,9 @@ def scaled(budget: float) -> Profile:
     return replace(QUICK, **longer)
 
 
-def nat_of(task: Task, unit: Unit) -> Iterator[dict]:
+def nat_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
     """Does a transfer, and fine-tunes what it finds at each size: eight rows."""
-    how = {"run_dir": WORK / str(unit), "seed": unit.seed, "progress": False}
-    run = transfer(task, scaled(unit.budget), **how)
+    run = transfer(task, scaled(unit.budget), seed=unit.seed, **how_at(place, unit))
     archive, share = run.archive, FINETUNE_SHARE * run.train_madds / len(SIZES)
     for size, family in SIZES.items():
         front = archive.front[archive.costs[archive.front, 0] <= madds_of(family, task)]
@@ -194,7 +246,6 @@ def nat_of(task: Task, unit: Unit) -> Iterator[dict]:
             row |= {"method": method, "test_top1": tuned.test[test], "valid_top1": top1, "lr": lr}
             row |= {"measure_madds": measured_madds(run) + measure}
             yield row | {"train_madds": train * run.train_madds}
-    shutil.rmtree(run.run_dir)
 
 
 def measured_madds(run: Transfer) -> int:
@@ -216,41 +267,60 @@ def alone(steps: float, lr: float) -> Profile:
     return replace(QUICK, finetune_steps=max(round(steps), 4), finetune_lr=lr)
 
 
-def fixed_of(task: Task, unit: Unit, train_madds: float) -> Iterator[dict]:
+def fixed_of(task: Task, unit: Unit, train_madds: float, place: Place) -> Iterator[dict]:
     """Trains each network of the family at as many rates as it takes: four rows.
 
-    All four together may take `train_madds` at one rate.
+    All four together may take `train_madds` at one rate. Each trial is kept until all are done.
     """
+    folder = place.folder(unit)
+    folder.mkdir(parents=True, exist_ok=True)
     for size, arch in SIZES.items():
         madds = madds_of(arch, task)
         steps = train_madds / len(SIZES) / (MADDS_OF_STEP * QUICK.batch_size * madds)
-        trials: dict[float, Finetuned] = {}
-        for rate in widening(RATES, trials):
-            torch.manual_seed(unit.seed)
-            net = Supernet(SPACE, task.num_classes)
-            if unit.method == "fixed":
-                net = Supernet.load(pretrained_path("pocket"))
-                net.replace_classifier(task.num_classes)
-            subnet = net.to(pick_device(), memory_format=torch.channels_last).extract(arch)
-            how = {"seed": unit.seed, "progress": False}
-            trials[rate] = finetune(subnet, task, alone(steps, rate), **how)
-        lr = best_rate(trials)
+        valid: dict[float, float] = {}
+        test = {}
+        for rate in widening(RATES, valid):
+            path = folder / f"{size:.0f}-{rate:g}.json"
+            if not path.exists():
+                place.check()
+                found = trial(task, unit, arch, alone(steps, rate), place)
+                write_text(path, json.dumps(found))
+            valid[rate], test[rate] = json.loads(path.read_text(encoding="utf-8"))
+        lr = best_rate(valid)
         row = {"size": size, "architecture": str(arch), "madds": madds, "method": unit.method}
-        row |= {"test_top1": trials[lr].test["after"], "train_madds": train_madds, "lr": lr}
+        row |= {"test_top1": test[lr], "train_madds": train_madds, "lr": lr}
         row |= {"measure_madds": len(SIZES) * rounds_madds(arch, task)}
-        yield row | {"valid_top1": trials[lr].history.valid_top1.max(), "trials": len(trials)}
+        yield row | {"valid_top1": valid[lr], "trials": len(valid)}
 
 
-def best_rate(trials: dict[float, Finetuned]) -> float:
-    """Returns the rate that validation prefers."""
-    return max(trials, key=lambda rate: trials[rate].history.valid_top1.max())
+def trial(task: Task, unit: Unit, arch: Architecture, profile: Profile, place: Place) -> list:
+    """Trains a network alone; returns its best top-1 on validation, and that on test, in percent.
+
+    At a rate at which training breaks off, that is nothing.
+    """
+    torch.manual_seed(unit.seed)
+    net = Supernet(SPACE, task.num_classes)
+    if unit.method == "fixed":
+        net = Supernet.load(pretrained_path("pocket"))
+        net.replace_classifier(task.num_classes)
+    subnet = net.to(place.device, memory_format=torch.channels_last).extract(arch)
+    try:
+        tuned = finetune(subnet, task, profile, seed=unit.seed, progress=False)
+    except FloatingPointError:
+        return [0.0, 0.0]
+    return [float(tuned.history.valid_top1.max()), float(tuned.test["after"])]
 
 
-def widening(rates: Sequence[float], trials: dict[float, Finetuned]) -> Iterator[float]:
-    """Yields rates, then twice or half the best of the `trials` as long as it is at an edge."""
+def best_rate(valid: dict[float, float]) -> float:
+    """Returns the rate that validation prefers, of top-1 by rate."""
+    return max(valid, key=valid.get)
+
+
+def widening(rates: Sequence[float], valid: dict[float, float]) -> Iterator[float]:
+    """Yields rates, then twice or half the best in `valid` as long as it is at an edge."""
     yield from rates
-    while (best := best_rate(trials)) in (min(trials), max(trials)):
-        yield best * 2 if best == max(trials) else best / 2
+    while (best := best_rate(valid)) in (min(valid), max(valid)):
+        yield best * 2 if best == max(valid) else best / 2
 
 
 def units_of(study: str) -> Iterator[Unit]:
@@ -265,39 +335,71 @@ def units_of(study: str) -> Iterator[Unit]:
             yield from (Unit(task, seed, None, fraction, budget, m) for m in methods)
 
 
-def recorded(study: str) -> pd.DataFrame:
-    """Returns what is recorded of a study."""
-    path = ARCHIVES / f"{study}.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS[study])
+def is_among(unit: Unit, only: Sequence[str]) -> bool:
+    """Returns whether a unit keeps all of `only`, texts KEY=VALUE; of one key, any value."""
+    wanted: dict[str, set[str]] = {}
+    for text in only:
+        key, _, value = text.partition("=")
+        wanted.setdefault(key, set()).add(value)
+    values = {key: getattr(unit, key, None) for key in wanted}
+    names = {k: {str(v), f"{v:g}"} if isinstance(v, float) else {str(v)} for k, v in values.items()}
+    return all(wanted[key] & names[key] for key in wanted)
 
 
-def is_done(unit: Unit, table: pd.DataFrame) -> bool:
-    """Returns whether a unit is in a table."""
-    about = unit.columns
-    return bool((table[list(about)] == pd.Series(about)).all(axis=1).any())
+def recorded(study: str, path: Path | None = None) -> pd.DataFrame:
+    """Returns what is recorded of a study, or what another table of it holds."""
+    path = path or ARCHIVES / f"{study}.csv"
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS[study])
+    table = table.reindex(columns=COLUMNS[study])
+    return table.assign(device=table.device.astype(object).fillna("cpu"))
 
 
-def do(study: str, unit: Unit) -> list[dict]:
+def rows_of(about: dict, table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows that have some values."""
+    return table[(table[list(about)] == pd.Series(about, dtype=object)).all(axis=1)]
+
+
+def with_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table in which `PAIRS` names the pair of each row."""
+    return table.assign(budget=table.budget.clip(lower=1)) if "budget" in table else table
+
+
+def is_elsewhere(study: str, unit: Unit, place: Place) -> bool:
+    """Returns whether a unit's pair was begun on another device."""
+    pair = with_pairs(pd.DataFrame([unit.columns])).loc[0, PAIRS[study]].to_dict()
+    return bool((rows_of(pair, with_pairs(recorded(study))).device != place.name).any())
+
+
+def do(study: str, unit: Unit, place: Place) -> list[dict]:
     """Does a unit; returns its rows, or none if it waits for another one."""
     if study == "modes":
-        return list(mode_of(load_task(unit.task), unit))
+        return list(mode_of(load_task(unit.task), unit, place))
     task = cut(load_task(unit.task), unit.fraction, unit.seed)
     if unit.method == "nat":
-        return list(nat_of(task, unit))
-    of_nat = recorded("fixed").query("method == 'nat_finetuned'")
+        return list(nat_of(task, unit, place))
     base = replace(unit, budget=max(unit.budget, 1.0), method="nat_finetuned")
-    if not is_done(base, of_nat):
+    of_nat = rows_of(base.columns, recorded("fixed"))
+    if of_nat.empty:
         return []
-    same = (of_nat[list(base.columns)] == pd.Series(base.columns)).all(axis=1)
-    train_madds = of_nat[same].train_madds.iloc[0] * unit.budget / base.budget
-    return list(fixed_of(task, unit, train_madds))
+    train_madds = of_nat.train_madds.iloc[0] * unit.budget / base.budget
+    return list(fixed_of(task, unit, train_madds, place))
 
 
-def record(study: str, unit: Unit, rows: list[dict]) -> None:
-    """Adds rows to the table of a study, and says in `provenance.json` how it was made."""
+def record(study: str, new: pd.DataFrame) -> None:
+    """Adds rows to the table of a study, and says in `provenance.json` how it was made.
+
+    Of a pair that was begun on two devices, the rows of the one that did more stay.
+    """
+    pair = PAIRS[study]
     with FileLock(WORK / ".lock"):
-        new = pd.DataFrame([unit.columns | row for row in rows])[COLUMNS[study]]
-        table = pd.concat([recorded(study), new]).sort_values(COLUMNS[study][:5], kind="stable")
+        tables = [table for table in (recorded(study), new[COLUMNS[study]]) if len(table)]
+        table = pd.concat(tables, ignore_index=True)
+        table = table.drop_duplicates([*pair, *ROWS[study], "device"], ignore_index=True)
+        begun = with_pairs(table)
+        done = begun.groupby([*pair, "device"]).device.transform("size")
+        most = begun.loc[done.sort_values(ascending=False, kind="stable").index]
+        table = table[table.device == most.groupby(pair).device.transform("first").sort_index()]
+        table = table.sort_values(COLUMNS[study][:5], kind="stable")
         write_text(ARCHIVES / f"{study}.csv", table.to_csv(index=False, float_format="%.6g"))
         path = ARCHIVES / "provenance.json"
         about = json.loads(path.read_text(encoding="utf-8"))
@@ -307,29 +409,90 @@ def record(study: str, unit: Unit, rows: list[dict]) -> None:
         write_text(path, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
-def main() -> None:
-    """Does what is left of a study, unit by unit, beside other processes that do the same."""
+def attempt(study: str, unit: Unit, place: Place) -> bool:
+    """Does a unit if it is left and nobody is at it; returns whether it waits for another unit."""
+    try:
+        with FileLock(WORK / f"{study}-{unit}.lock", timeout=0):
+            done = len(rows_of(unit.columns, recorded(study)))
+            if done or is_elsewhere(study, unit, place):
+                return False
+            place.check()
+            begin = time.monotonic()
+            if rows := do(study, unit, place):
+                table = pd.DataFrame([unit.columns | row for row in rows])
+                record(study, table.assign(device=place.name))
+                shutil.rmtree(place.folder(unit), ignore_errors=True)
+                took = f"{time.monotonic() - begin:.0f} s on {place.name}"
+                print(unit, took, *rows, sep="\n  ", flush=True)
+            return not rows
+    except Timeout:
+        return False  # another process is at it
+
+
+def work(study: str, units: Sequence[Unit], place: Place) -> None:
+    """Does what is left of some units, beside other processes that do the same."""
+    try:
+        while any([attempt(study, unit, place) for unit in units]):
+            place.check()
+            time.sleep(5)
+    except TimeIsUp:
+        print("The time is up. Called again, the study goes on.", flush=True)
+
+
+def in_processes(n: int, argv: Sequence[str], seconds: float) -> None:
+    """Starts `n` processes of one thread each, and waits for them; they end with this one."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command, until = (
+        [sys.executable, __file__, *argv, "--processes", "1"],
+        time.monotonic() + seconds,
+    )
+    workers: list[subprocess.Popen] = []
+    try:
+        for _ in range(n):
+            workers.append(subprocess.Popen(command, env=os.environ | threads))
+        while any(worker.poll() is None for worker in workers):
+            if time.monotonic() > until + GRACE:
+                print("Processes that are still at work are ended.", flush=True)
+                break
+            time.sleep(0.5)
+        if failed := sum(worker.poll() not in (0, None) for worker in workers):
+            sys.exit(f"{failed} of {n} processes failed.")
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Does what is left of a study."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("study", choices=list(COLUMNS))
     parser.add_argument("--missing", action="store_true", help="only list what is left")
-    arguments = parser.parse_args()
+    parser.add_argument("--add", type=Path, help="take in a table from another machine")
+    parser.add_argument("--only", nargs="+", default=[], metavar="KEY=VALUE", help="some units")
+    parser.add_argument("--device", help="cpu or cuda; otherwise the best there is")
+    parser.add_argument("--processes", type=int, default=1, help="of one thread each")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after which to stop")
+    options = parser.parse_args(argv)
+    units = [unit for unit in units_of(options.study) if is_among(unit, options.only)]
+    if not units:
+        parser.error(f"'{options.study}' has nothing with {' '.join(options.only)}: see --missing")
+    if options.add and not options.add.is_file():
+        parser.error(f"{options.add} is no file")
+    place = Place(pick_device(options.device), time.monotonic() + options.seconds)
     WORK.mkdir(parents=True, exist_ok=True)
-    for unit in units_of(arguments.study):
-        if is_done(unit, recorded(arguments.study)):
-            continue
-        if arguments.missing:
-            print(unit)
-            continue
-        try:
-            with FileLock(WORK / f"{arguments.study}-{unit}.lock", timeout=0):
-                if is_done(unit, recorded(arguments.study)):
-                    continue
-                begin = time.time()
-                if rows := do(arguments.study, unit):
-                    record(arguments.study, unit, rows)
-                    print(unit, f"{time.time() - begin:.0f} s", *rows, sep="\n  ", flush=True)
-        except Timeout:
-            pass  # another process is at it
+    if options.add:
+        record(options.study, recorded(options.study, options.add))
+    elif options.missing:
+        table = recorded(options.study)
+        print(*(unit for unit in units if rows_of(unit.columns, table).empty), sep="\n")
+    elif options.processes > 1:
+        in_processes(options.processes, argv, options.seconds)
+    else:
+        work(options.study, units, place)
 
 
 if __name__ == "__main__":
