@@ -431,6 +431,7 @@ def attempt(study: str, unit: Unit, place: Place) -> bool:
 
 def work(study: str, units: Sequence[Unit], place: Place) -> None:
     """Does what is left of some units, beside other processes that do the same."""
+    sys.modules[transfer.__module__].CHECKPOINT_SECONDS = 30.0  # they may be ended at any moment
     try:
         while any([attempt(study, unit, place) for unit in units]):
             place.check()
