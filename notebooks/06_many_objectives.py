@@ -416,7 +416,7 @@ worst, best = radar[recorded].max(), radar[recorded].min()
 share = ((worst - radar[recorded]) / (worst - best)).to_numpy()
 angles = np.linspace(0, 2 * np.pi, len(recorded), endpoint=False)
 sizes = [f"at most {madds / 1e6:.2f} M MAdds" for madds in radar.madds[4:]]
-figure, axes = plots.new_figure(sizes, 2, (8, 3.8), subplot_kw={"projection": "polar"})
+figure, axes = plots.new_figure(sizes, 2, (8, 3.3), subplot_kw={"projection": "polar"})
 for i, ax in enumerate(axes):
     for row, look in zip((i, i + 4), plots.LOOKS[:2], strict=True):
         ax.fill(angles, share[row], fill=False, ec=look["color"])
