@@ -287,8 +287,8 @@ print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} p
 # limit the first archive, are the same for all modes of a seed, and all but *none* train for as many
 # steps.
 #
-# The table says what the first iteration did to the hypervolume: mean, worst and best seed. There the
-# learning rate jumps to its peak, and weights that were not averaged lost much (see above).
+# The table says what the first iteration did to the hypervolume: mean, worst and best, and of how many seeds.
+# There the learning rate jumps to its peak, and weights that were not averaged lost much (see above).
 
 # %%
 from natlib.teach import plots_lessons
@@ -298,17 +298,15 @@ study = pd.read_csv(archives / "modes.csv")
 study["case"] = study.task + np.where(study.limit.isna(), "", ", at most 1.5 M MAdds")
 study["draws"] = study["mode"].str.removesuffix(", limit")
 runs = study.pivot_table("hypervolume", ["case", "draws", "seed"], "iteration")
+names = ["uniform", "distribution", "little smoothing", "none"]
 panels = {
-    case: {draws: table.T for draws, table in rows.groupby("draws", sort=False)}
-    for case, rows in runs.sort_index(key=lambda level: level == "none").groupby("case")
+    case: {d: rows.xs(d, level="draws").T for d in names if d in rows.index.unique("draws")}
+    for case, rows in runs.groupby("case")
 }
-seeds = runs.groupby(["case", "draws"]).size().rename("seeds")
-labels = "iteration", "hypervolume"
-alt = "Hypervolume by iteration, line: mean, band: all seeds. " + str(
-    runs[runs.columns[-1]].to_dict()
-)
-plots.show(plots_lessons.plot_bands(panels, labels), alt)
-(runs[1] - runs[0]).groupby(["case", "draws"]).agg(["mean", "min", "max"]).round(3).join(seeds)
+last = runs[runs.columns[-1]].groupby(["case", "draws"]).mean().round(3).to_dict()
+figure = plots_lessons.plot_bands(panels, ("iteration", "hypervolume"))
+plots.show(figure, f"Hypervolume by iteration; line: mean, band: all seeds. At the end: {last}.")
+(runs[1] - runs[0]).groupby(["case", "draws"]).agg(["mean", "min", "max", "count"]).round(3)
 
 # %% slideshow={"slide_type": "subslide"}
 pairs = study.pivot_table("test_at_equal_madds", ["task", "seed"], "mode")

@@ -254,12 +254,12 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 # First: what does *one transfer for many deployments* save? A deployment is a limit in MAdds that needs a
 # network of its own. Fixed networks cost as much each time: training at every rate tried, and measuring. A
 # transfer is paid once, training and measuring; each deployment adds a little fine-tuning. So the more
-# deployments, the less it costs for each (in TMAdds, $10^{12}$ multiply-adds; means over four sizes and
-# all recorded seeds, whole train split; *NAT, 8* is for eight). A line joins budgets: where NAT's meets that of the fixed
-# networks, both are as accurate for the same total cost. `needed` is the number of deployments from which
-# on the transfer is the cheaper way to *its own* accuracy, at each of its budgets. What fixed networks cost
-# at that accuracy is interpolated in the logarithm of the cost. Below zero means never; 0, that none of the
-# fixed networks recorded is as accurate; nan, that even the cheapest of them are more accurate.
+# deployments, the less it costs for each (in TMAdds, $10^{12}$ multiply-adds; means over four sizes and all
+# recorded seeds, whole train split; *NAT, 8* is for eight). A line joins budgets: where NAT's meets that of
+# the fixed networks, both are as accurate for the same total cost. `needed` is the number of deployments from
+# which on the transfer is the cheaper way to *its own* accuracy, at each of its budgets. What fixed networks
+# cost at that accuracy is interpolated in the logarithm of the cost. Below zero means never; 0, that none of
+# the fixed networks recorded is as accurate; nan, that even the cheapest of them are more accurate.
 
 
 # %%
