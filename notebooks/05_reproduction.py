@@ -279,9 +279,10 @@ def ahead(table, ours, other, value, by):
 
 # %%
 paths = [results.DATA / "archives" / name for name in ("modes.csv", "fixed.csv")]
-none = pd.DataFrame({"task": [], "fraction": []})
+none, panels, needed = pd.DataFrame({"task": [], "seed": [], "fraction": []}), {}, {}
 modes, fixed = (pd.read_csv(path) if path.exists() else none for path in paths)
-whole, panels, needed = fixed[fixed.fraction == 1], {}, {}
+seeds = fixed[fixed.fraction == 1].groupby(["task", "seed"])
+whole = seeds.filter(lambda rows: {"nat_finetuned", "fixed"} <= {*rows.method})
 for task, rows in whole.groupby("task"):
     each = (rows.train_madds + rows.measure_madds) * rows.trials / 4e12  # there are four networks
     table = rows.assign(each=each).pivot_table(["each", "test_top1"], "budget", "method")
@@ -291,8 +292,7 @@ for task, rows in whole.groupby("task"):
     for n in (1, 2, 4, 8, 16):
         panels[task][f"NAT, {n}"] = nat[["test_top1"]].set_index(nat["each"] + once / n - once / 4)
     best = family[family.test_top1 == family.test_top1.cummax()]
-    how = {"left": np.nan, "right": np.inf}
-    alone = np.interp(nat.test_top1, best.test_top1, np.log(best["each"]), **how)
+    alone = np.interp(nat.test_top1, best.test_top1, np.log(best["each"]), np.nan, np.inf)
     needed[task] = once / (np.exp(alone) - nat["each"] + once / 4)
 
 # %%

@@ -231,11 +231,13 @@ def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path,
     rows = [(1.0, "nat", 0.0, 3.0, 1.0, 1), (1.0, "nat_finetuned", top1, 3.4, 1.0, 1)]
     rows += [(1.0, "fixed", 80.0, 1.0, 0.1, 4), (0.25, "fixed", 70.0, 0.25, 0.025, 4)]
     columns = ["budget", "method", "test_top1", "train_madds", "measure_madds", "trials"]
-    table = pd.DataFrame(rows, columns=columns).assign(task="animals", fraction=1.0)
+    table = pd.DataFrame(rows, columns=columns).assign(task="animals", fraction=1.0, seed=0)
+    half = table[:2].assign(task="digits")  # its fixed networks are not there yet
     table[["train_madds", "measure_madds"]] *= 1e12
     (tmp_path / "archives").mkdir()
-    table.to_csv(tmp_path / "archives" / "fixed.csv", index=False)
+    pd.concat([table, half]).to_csv(tmp_path / "archives" / "fixed.csv", index=False)
     found = run_cell("needed[task] =")
+    assert list(found["needed"]) == ["animals"]
     assert found["needed"]["animals"][1.0] == pytest.approx(needed, nan_ok=True)
     lines = {name: list(line.index) for name, line in found["panels"]["animals"].items()}
     assert lines["fixed"] == pytest.approx([0.275, 1.1])
