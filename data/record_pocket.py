@@ -2,8 +2,6 @@
 
     python data/record_pocket.py signal       does the pocket world have signal? about 30 minutes
     python data/record_pocket.py archive      several hundred subnets, measured; about 10 minutes
-    python data/record_pocket.py adaptation   adaptation modes from one warm start; about 30 minutes
-    python data/record_pocket.py baselines    the chosen networks trained alone; about 35 minutes
     python data/record_pocket.py many         twelve objectives against random; about 20 minutes
     python data/record_pocket.py three        three objectives beside fixed networks; about 15 min.
     python data/record_pocket.py radar        twelve objectives beside fixed ones; about 15 minutes
@@ -30,6 +28,8 @@ import pandas as pd
 import torch
 from study_pocket import (
     MADDS_OF_STEP,
+    QUICK,
+    RATES,
     SIZES,
     WORK,
     alone,
@@ -45,7 +45,6 @@ from natlib.deploy.latency import for_run
 from natlib.evaluate import InputBatches, correct_predictions, evaluate
 from natlib.layers import fold_batch_norm
 from natlib.paper.joined import MANY, load_many, random_candidates
-from natlib.profiles import PROFILES
 from natlib.search import sample_spread
 from natlib.space import Architecture, IntMatrix, SearchSpace
 from natlib.supernet import Subnet, Supernet
@@ -58,7 +57,6 @@ from natlib.transfer import (
     fill_archive,
     measure_again,
     propose,
-    report,
     search_candidates,
     start,
     transfer,
@@ -67,14 +65,11 @@ from natlib.transfer import (
 
 ARCHIVES = DATA / "archives"
 SEEDS = (0, 1, 2)
-RATES = (0.1, 0.2, 0.4)  # a network that is trained alone gets the best of these
 BY_RATE = ("signal.csv", "gain.csv")  # files with rows for each learning rate
 STEPS = 300
-# The studies keep the paper's surrogate, and the settings with which they were recorded.
+# Transfers beside fixed networks keep the settings with which they were recorded.
 EARLIER = {"always": (), "adapt_lr": 0.06}
-QUICK = replace(PROFILES["quick"], surrogate="rbf", average=1, **EARLIER)
-# Of the transfers beside fixed networks.
-AVERAGED = replace(PROFILES["quick"], **EARLIER)
+AVERAGED = replace(QUICK, **EARLIER)
 AVERAGED_MANY = replace(MANY["quick"], adapt=0.1, **EARLIER)
 
 
@@ -89,21 +84,13 @@ def new_supernet(task: Task, seed: int, pretrained: bool) -> Supernet:
     return net.to(memory_format=torch.channels_last)
 
 
-def train_on(
-    net: Supernet,
-    task: Task,
-    seed: int,
-    arch: Architecture | None = None,
-    steps: int = STEPS,
-    lr: float = QUICK.warmup_lr,
-) -> None:
-    """Trains uniformly drawn subnets with the largest as teacher, or one architecture alone."""
-    uniform = uniform_subnets(net.space, QUICK.subnets_per_step, seed)
+def train_on(net: Supernet, task: Task, seed: int, lr: float, steps: int = STEPS) -> None:
+    """Trains uniformly drawn subnets with the largest as teacher."""
     train(
         net,
         make_optimizer(net),
         task,
-        uniform if arch is None else lambda step: [arch],
+        uniform_subnets(net.space, QUICK.subnets_per_step, seed),
         cosine(lr, steps, warmup=steps // 10),
         range(steps),
         batch_size=QUICK.batch_size,
@@ -140,7 +127,7 @@ def record_signal(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     for pretrained in (True, False):
         net = new_supernet(task, seed, pretrained)
         X = random_subnets(net.space, 100)
-        train_on(net, task, seed, lr=lr)
+        train_on(net, task, seed, lr)
         if pretrained and seed == SEEDS[0]:
             signal = about | signal_of(task, net, X)
             files["signal.csv"] = pd.DataFrame([signal])
@@ -153,7 +140,7 @@ def record_signal(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
 def record_archive(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     """Measures several hundred subnets of one adapted supernet, on validation and its halves."""
     net = new_supernet(task, seed, pretrained=True)
-    train_on(net, task, seed, lr=lr)
+    train_on(net, task, seed, lr)
     table = CostTable(net.space, task.num_classes)
     X = np.vstack([sample_spread(net.space, table.madds, 200, seed), net.space.sample(220, seed)])
     X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
@@ -177,67 +164,6 @@ def iterate(run: Transfer, candidates: Callable = propose) -> None:
         search_candidates(run, candidates)
         adapt(run)
         measure_again(run)
-
-
-def run_modes(task: Task, seed: int) -> tuple[list[dict], list[dict]]:
-    """Transfers with each adaptation mode from one and the same warm start.
-
-    Returns:
-        History rows, and test accuracies of M1 to M4, each with task, mode and seed.
-    """
-    history, chosen = [], []
-    warm = start(task, QUICK, seed=seed, progress=False)
-    warm_up(warm)
-    fill_archive(warm)
-    for mode in ("distribution", "uniform", "none"):
-        run = copy.deepcopy(warm)
-        run.settings = replace(run.settings, mode=mode)
-        iterate(run)
-        about = {"task": task.name, "mode": mode, "seed": seed}
-        history += [about | row for row in run.history]
-        chosen += [about | row for row in report(run).to_dict("records")]
-        print(history[-1], flush=True)
-    return history, chosen
-
-
-def record_adaptation(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
-    """Compares the adaptation modes; `lr` is that of the profile."""
-    history, chosen = run_modes(task, seed)
-    networks = pd.DataFrame(chosen).drop(columns=["valid_top1", "test_se"])
-    return {"adaptation.csv": pd.DataFrame(history), "networks.csv": networks}
-
-
-def record_baselines(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
-    """Trains each network that adaptation chose alone, for as many steps, at each of `RATES`.
-
-    Each of them is reported at the rate that its validation accuracy prefers.
-    """
-    study, networks = (pd.read_csv(ARCHIVES / f"{name}.csv") for name in ("adaptation", "networks"))
-    steps = int(study[(study.task == task.name) & (study.seed == seed)].steps.max())
-    ours = networks[(networks["mode"] == "distribution") & (networks.task == task.name)]
-    rows = []
-    for network in ours[ours.seed == seed].to_dict("records"):
-        arch = Architecture.from_string(network["architecture"])
-        for mode, pretrained in (("from scratch", False), ("fine-tuned alone", True)):
-            trials = [train_alone(task, seed, arch, pretrained, steps, rate) for rate in RATES]
-            best = max(trials, key=lambda trial: trial["valid_top1"])
-            rows.append(network | {"mode": mode} | best)
-            print(rows[-1], flush=True)
-    return {"baselines.csv": pd.DataFrame(rows)}
-
-
-def train_alone(
-    task: Task, seed: int, arch: Architecture, pretrained: bool, steps: int, lr: float
-) -> dict[str, float]:
-    """Trains one architecture alone and returns its rate and its top-1 on valid and test."""
-    net = new_supernet(task, seed, pretrained)
-    train_on(net, task, seed, arch, steps, lr)
-    x = net.space.encode(arch)[None]
-    top1 = {
-        f"{split}_top1": 100 * evaluate(net, x, task, split, progress=False).mean()
-        for split in ("valid", "test")
-    }
-    return {"lr": lr} | top1
 
 
 def record_many(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
@@ -345,8 +271,6 @@ def record_radar(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
 COMMANDS = {
     "signal": (record_signal, TARGETS, SEEDS),
     "archive": (record_archive, TARGETS[:1], SEEDS[:1]),
-    "adaptation": (record_adaptation, TARGETS[:2], SEEDS),
-    "baselines": (record_baselines, TARGETS[:2], SEEDS),
     "many": (record_many, ("many",), range(6)),
     "three": (record_three, TARGETS[:1], SEEDS[:1]),
     "radar": (record_radar, ("many",), SEEDS[:1]),
@@ -356,7 +280,7 @@ COMMANDS = {
 def write(name: str, table: pd.DataFrame, lr: float) -> None:
     """Writes a table, and the command and the date that made it.
 
-    Rows of other tasks, seeds and, but for the baselines that choose it, rates are kept.
+    Rows of other tasks, seeds and, where they are compared, rates are kept.
     """
     ARCHIVES.mkdir(exist_ok=True)
     path, rates = ARCHIVES / name, [lr]

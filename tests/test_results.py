@@ -5,6 +5,7 @@ import json
 import re
 
 import jupytext
+import numpy as np
 import pandas as pd
 import pytest
 from torchvision.models import get_model_weights
@@ -188,15 +189,19 @@ def test_search_costs_have_a_source_and_one_unit():
             assert row.gpu_days == pytest.approx(float(number.replace(",", "")) * hours / 24, 0.01)
 
 
-def test_the_ledger_pairs_what_was_recorded(tmp_path, monkeypatch):
+def run_cell(containing, **names):
+    """Runs a cell of notebook 05 and returns its names."""
     notebook = jupytext.read(DATA.parent / "notebooks" / "05_reproduction.py")
-    [cell] = [cell.source for cell in notebook.cells if "def ahead(" in cell.source]
-    names = {"pd": pd, "results": results}
-    exec(cell, names)  # the notebook's own function
-    monkeypatch.setattr(results, "DATA", tmp_path)
-    about = "fixed", "nat_finetuned", "fixed", "test_top1"
-    assert names["ahead"](*about, ["task"]) == "not run"
-    (tmp_path / "archives").mkdir()
+    [cell] = [cell.source for cell in notebook.cells if containing in cell.source]
+    names |= {"pd": pd, "np": np, "results": results}
+    exec(cell, names)
+    return names
+
+
+def test_the_ledger_pairs_what_was_recorded():
+    ahead = run_cell("def ahead(")["ahead"]
+    about = "nat_finetuned", "fixed", "test_top1"
+    assert ahead(pd.DataFrame(), *about, ["task"]) == "not run"
     columns = ["task", "seed", "fraction", "budget", "method", "size", "test_top1"]
     rows = [
         ("animals", seed, 1.0, budget, method, size, 80.0 + gain * seed + size)
@@ -206,8 +211,32 @@ def test_the_ledger_pairs_what_was_recorded(tmp_path, monkeypatch):
         for size in (0, 1)
     ]
     rows += [("digits", 1, 1.0, 1.0, "fixed", 0, 50.0)]  # not yet its partner
-    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "archives" / "fixed.csv", index=False)
+    table = pd.DataFrame(rows, columns=columns)
     said = "animals 1.0: +1.5 points (+1.0 to +2.0; ahead in 2 of 2)"
-    assert names["ahead"](*about, ["task", "budget"]).split("; animals")[0] == said
-    assert "digits" not in names["ahead"](*about, ["task"])
-    assert names["ahead"](*about, ["task"], "seed > 5") == "not run"
+    assert ahead(table, *about, ["task", "budget"]).split("; animals")[0] == said
+    assert "digits" not in ahead(table, *about, ["task"])
+    assert ahead(table.query("seed > 5"), *about, ["task"]) == "not run"
+
+
+@pytest.mark.parametrize(
+    ("top1", "needed"),
+    [(80.0, 4 / (1.1 - 0.1)), (75.0, 4 / (0.55 - 0.1)), (81.0, 0.0), (60.0, np.nan)],
+)
+def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path, monkeypatch):
+    """Four networks: the transfer takes 4 TMAdds, its fine-tuning 0.4; fixed ones 1.1 or 4.4."""
+    monkeypatch.setattr(results, "DATA", tmp_path)
+    assert not run_cell("needed[task] =")["needed"], "nothing is recorded"
+    rows = [(1.0, "nat", 0.0, 3.0, 1.0, 1), (1.0, "nat_finetuned", top1, 3.4, 1.0, 1)]
+    rows += [(1.0, "fixed", 80.0, 1.0, 0.1, 4), (0.25, "fixed", 70.0, 0.25, 0.025, 4)]
+    columns = ["budget", "method", "test_top1", "train_madds", "measure_madds", "trials"]
+    table = pd.DataFrame(rows, columns=columns).assign(task="animals", fraction=1.0, seed=0)
+    half = table[:2].assign(task="digits")  # its fixed networks are not there yet
+    table[["train_madds", "measure_madds"]] *= 1e12
+    (tmp_path / "archives").mkdir()
+    pd.concat([table, half]).to_csv(tmp_path / "archives" / "fixed.csv", index=False)
+    found = run_cell("needed[task] =")
+    assert list(found["needed"]) == ["animals"]
+    assert found["needed"]["animals"][1.0] == pytest.approx(needed, nan_ok=True)
+    lines = {name: list(line.index) for name, line in found["panels"]["animals"].items()}
+    assert lines["fixed"] == pytest.approx([0.275, 1.1])
+    assert lines["NAT, 1"] == pytest.approx([4.1]) and lines["NAT, 16"] == pytest.approx([0.35])
