@@ -342,9 +342,44 @@ learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)}.")
 # training any subnet may help all; and the distribution of 20 subnets is not far from uniform (exercise
 # 2), which is what *little smoothing* and the limit try to change.
 #
-# Is a transfer worth more than *fixed* networks, fine-tuned at equal cost? That is a question of its own;
-# `python data/study_pocket.py fixed` puts it, and its runs are not recorded yet. Notebook 06 shows one
-# transfer beside such networks.
+# ## And against fixed networks?
+#
+# The paper's rivals are networks of a *fixed* architecture, fine-tuned in the ordinary way. Ours are four
+# of one family, scaled uniformly, all layers alike, from 0.45 to 10.3 million MAdds: fine-tuned from the
+# same pre-trained weights (`fixed`), or trained from random ones (`scratch`), at the rate that validation
+# prefers (`python data/study_pocket.py fixed`). Beside each stands the network that a transfer found for at
+# most as many MAdds, as it is (`nat`) and fine-tuned alone (`nat_finetuned`). Budgets are equal in MAdds of
+# training: all four fixed networks together take as many as the transfer and the last fine-tuning, which
+# adds a tenth. A step counts three times the MAdds of a prediction; that only fixed networks need several
+# rates is not counted here (but in notebook 05). Budgets are in times the quick profile's training, and
+# *fraction* is the part of the train split that all of them see. Planned are budgets 1, 4 and 16,
+# fractions 1, 0.25 and 0.06, and three seeds; the figure has a dot for each that is recorded.
+
+# %% slideshow={"slide_type": "subslide"}
+fixed = pd.read_csv(archives / "fixed.csv")
+settings = ["task", "fraction", "budget"]
+means = fixed.pivot_table("test_top1", [*settings, "seed"], "method")  # over the four sizes
+gain = (means["nat_finetuned"] - means["fixed"]).dropna()
+rows = {
+    f"{task}, fraction {fraction:g}, budget {budget:g}": group
+    for (task, fraction, budget), group in gain.groupby(settings)
+}
+told = [f"{n}: ahead in {(g > 0).sum()} of {len(g)}, mean {g.mean():+.1f}" for n, g in rows.items()]
+plots.show(plots.plot_modes(rows, "nat_finetuned - fixed, test top-1, points"), "; ".join(told))
+print("\n".join(told))
+sizes = fixed.pivot_table("test_top1", [*settings, "size"], "method")
+sizes.query("fraction == 1 and budget >= 1").round(1).fillna("–")
+
+# %% [markdown] slideshow={"slide_type": "fragment"}
+# The dots are means over the four sizes; the table, of the whole train split, has the sizes apart. **What
+# do you notice?** Look for three things. Does `nat_finetuned` gain on `fixed` as the budget grows? In a
+# transfer a small subnet shares its steps with many others, while a small network that is trained alone
+# takes very many steps for the same MAdds: so the smallest sizes need the largest budgets. Is the
+# difference between the sizes of one row larger than that between seeds? And do fewer training pictures
+# favour one side? The abstract of the paper says that small data sets benefit most.
+#
+# Fixed networks serve four limits in MAdds. The transfer has a whole front, for every limit; what that is
+# worth is counted in notebook 05. Fine-tuning what it found is the natural last step (notebook 06).
 #
 # ## When the target is small
 #
@@ -485,7 +520,7 @@ print(f"training alone: {hours:,.0f} hours here, {hours / 24 / 365:.1f} years")
 #    probability zero.
 # 3. *Learning from a teacher* (20 minutes): write the loss with soft labels and a temperature.
 # 4. *Which subnets are mis-ranked?* (30 minutes): compare two halves of the validation split, pair
-#    by pair.
+#    by pair, and networks before and after they are fine-tuned alone.
 # 5. *Is the distribution better than uniform?* (40 minutes): a paired comparison, and the words
 #    that it allows.
 # 6. *How often is what nobody makes trained?* (5 minutes): reckon with the smoothing.

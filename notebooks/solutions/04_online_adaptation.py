@@ -400,6 +400,48 @@ checks.check_contrary(turned_round)
 # each alone would is another question, which only training them alone can answer.
 
 # %% [markdown]
+# And whether training each alone would rank them the same? `fixed.csv` holds four networks of each transfer
+# (a task, a seed, a budget and a fraction of the train split), as it found them (`nat`) and *fine-tuned
+# alone* (`nat_finetuned`). Do the four keep their order? Use your `misranked_share` on their test accuracy
+# before and after, for each transfer on the whole train split. Which pairs lie within two standard errors
+# after it? (Accuracies are percentages of `len(data.load_task(task).test)` pictures; reckon as if two
+# networks were measured on different ones.) And what does the order by MAdds alone say?
+
+
+# %% tags=["solution"]
+def close_pairs(top1: np.ndarray, pictures: int) -> str:
+    i, j = np.triu_indices(len(top1), 1)
+    variance = top1 * (100 - top1) / pictures
+    close = np.abs(top1[i] - top1[j]) < 2 * np.sqrt(variance[i] + variance[j])
+    return ", ".join(f"{a + 1} and {b + 1}" for a, b in zip(i[close], j[close], strict=True))
+
+
+# %% tags=["solution"]
+fixed = pd.read_csv(data.DATA / "archives" / "fixed.csv").query("fraction == 1")
+of, rows = ["task", "seed", "budget", "size", "madds"], {}
+four = fixed.pivot_table("test_top1", of, "method").dropna(subset=["nat", "nat_finetuned"])
+for (task, seed, budget), networks in four.groupby(of[:3]):
+    before, after = networks[["nat", "nat_finetuned"]].to_numpy().T
+    madds = networks.index.get_level_values("madds").to_numpy()
+    rows[task, seed, budget] = {
+        "mis-ranked": misranked_share(before, after),
+        "mis-ranked by MAdds": misranked_share(madds, after),
+        "close": close_pairs(after, len(data.load_task(task).test)),
+    }
+pd.DataFrame(rows).T.rename_axis(["task", "seed", "budget"])
+
+# %% [markdown] tags=["solution"]
+# Read the columns together. Where MAdds alone get a pair right, that the supernet does, too, shows nothing
+# that it knows beyond size: the four are steps along a front, each dearer than the one before. A pair that
+# changes its order counts only if it is not close; for one that is close, to agree is weak evidence. (All
+# networks see the same test pictures, which makes a difference surer than this standard error says. The
+# noise of training is not in it: each network was fine-tuned once. And fine-tuning begins with the
+# supernet's own weights, so it is no judge from outside.)
+#
+# The pairs that matter, of about equal cost, are not among these. To test them, take subnets of one
+# archive with about the same MAdds and different errors, and train each alone, with several seeds.
+
+# %% [markdown]
 # ## Exercise 5 · Is the distribution better than uniform? (40 minutes)
 #
 # A small project. The paper's idea is to train subnets drawn from the distribution of the best; the
