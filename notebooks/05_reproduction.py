@@ -311,7 +311,7 @@ for task, rows in whole.groupby("task"):
 # %%
 if panels:
     labels, look = ("TMAdds for each deployment", "test top-1 (%)"), {"xscale": "log"}
-    figure = plots_lessons.plot_bands(panels, labels, **look)
+    figure = plots.plot_bands(panels, labels, **look)
     plots.show(figure, f"Accuracy against cost for each deployment; `needed` is {needed}.")
 pd.DataFrame(needed).rename_axis("budget").round(1)
 
