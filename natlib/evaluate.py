@@ -18,7 +18,7 @@ from natlib.data import Split, Task, fixed_sample, to_input
 from natlib.inputs.processes import add_up, rank, world_size
 from natlib.layers import fold_batch_norm
 from natlib.space import IntMatrix
-from natlib.supernet import Supernet
+from natlib.supernet import Subnet, Supernet
 from natlib.train import autocast, device_of
 
 KEPT_BYTES = 2.5e9  # of a split: pictures on a card, or inputs at one resolution, that are kept
@@ -83,6 +83,12 @@ def recalibrate(subnet: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
     for norm, momentum in norms.items():
         norm.momentum = momentum
     subnet.eval()
+
+
+def recalibrate_on(subnet: Subnet, task: Task, n: int) -> None:
+    """Recalibrates a subnet on `n` training images at its resolution, as `evaluate` does."""
+    images, resolution = fixed_sample(task.train, n), subnet.arch.resolution
+    recalibrate(subnet, InputBatches(images, resolution, task, device_of(subnet)))
 
 
 @torch.inference_mode()

@@ -35,7 +35,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from natlib import search, train
 from natlib.cost import CostTable
 from natlib.data import SPLITS, Task, fixed_sample, load_task, pretrained_path, write_text
-from natlib.evaluate import InputBatches, balanced, evaluate, recalibrate
+from natlib.evaluate import balanced, evaluate, recalibrate_on
 from natlib.inputs import checks, demand
 from natlib.inputs.loading import CHANGES
 from natlib.inputs.pictures import digest
@@ -281,9 +281,7 @@ def warm_up(run: Transfer) -> None:
     train_to(run, last, uniform, schedule, "warm-up, uniform")
     if p.teacher == "frozen":
         run.teacher = run.net.extract(run.space.largest())
-        training = fixed_sample(run.task.train, p.calibration)
-        resolution, device = run.teacher.arch.resolution, train.device_of(run.net)
-        recalibrate(run.teacher, InputBatches(training, resolution, run.task, device))
+        recalibrate_on(run.teacher, run.task, p.calibration)
 
 
 def first_sample(run: Transfer) -> IntMatrix:

@@ -161,14 +161,13 @@ print(f"warmed up with {run.step} steps")
 from pathlib import Path
 
 from natlib.deploy.export import export, latency_ms, load
-from natlib.evaluate import InputBatches, recalibrate
+from natlib.evaluate import recalibrate_on
 
 
 def take_home(arch, subnet=None, note=""):
     if subnet is None:
         subnet = run.net.extract(arch).cpu()
-        pictures = data.fixed_sample(task.train, 1000)
-        recalibrate(subnet, InputBatches(pictures, arch.resolution, task))
+        recalibrate_on(subnet, task, 1000)
     folder = Path("runs")
     folder.mkdir(exist_ok=True)
     name = f"{task.name}_{str(arch).replace(' ', '')}{note}.onnx"

@@ -24,14 +24,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from natlib.data import Task, fixed_sample, to_input
-from natlib.evaluate import InputBatches, recalibrate
+from natlib.data import Task, to_input
+from natlib.evaluate import recalibrate_on
 from natlib.inputs import checks, demand
 from natlib.inputs.pictures import READING
 from natlib.layers import fold_batch_norm
 from natlib.space import SearchSpace
 from natlib.supernet import Subnet, load_state
-from natlib.train import device_of
 from natlib.transfer import Transfer
 
 TOLERANCE = 1e-4  # difference of logits, as a share of the largest where that is above one
@@ -50,9 +49,7 @@ def take_home(run: Transfer, report: pd.DataFrame) -> list[Path]:
     known = {str(space.decode(x)): x for x in run.archive.X}
     for name, text in zip(report.name, report.architecture, strict=True):
         subnet = run.net.extract(space.decode(known[text]))
-        training = fixed_sample(task.train, run.profile.calibration)
-        batches = InputBatches(training, subnet.arch.resolution, task, device_of(subnet))
-        recalibrate(subnet, batches)
+        recalibrate_on(subnet, task, run.profile.calibration)
         about = {"space": space.to_json(), "encoding": json.dumps(known[text].tolist())}
         about |= {key: json.dumps(value) for key, value in metadata(subnet, task).items()}
         weights = run.run_dir / f"{name}.safetensors"

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from natlib.data import Split, Task, fixed_sample
-from natlib.evaluate import InputBatches, correct_predictions, recalibrate
+from natlib.data import Split, Task
+from natlib.evaluate import InputBatches, correct_predictions, recalibrate_on
 from natlib.layers import fold_batch_norm
 from natlib.profiles import Profile, get_profile
 from natlib.supernet import Subnet
@@ -70,8 +70,7 @@ def finetune(
 def _calibrated(subnet: Subnet, task: Task, profile: Profile) -> Subnet:
     """Returns a copy of a subnet with batch norm recalibrated on training pictures."""
     subnet = copy.deepcopy(subnet)
-    pictures = fixed_sample(task.train, profile.calibration)
-    recalibrate(subnet, InputBatches(pictures, subnet.arch.resolution, task, device_of(subnet)))
+    recalibrate_on(subnet, task, profile.calibration)
     return subnet
 
 
