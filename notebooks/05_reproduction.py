@@ -271,8 +271,7 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 # recorded seeds, whole train split; *NAT, 8* is for eight). A line joins budgets: where NAT's meets that of
 # the fixed networks, both are as accurate for the same total cost. `needed` is the number of deployments from
 # which on the transfer is the cheaper way to *its own* accuracy, at each of its budgets. What fixed networks
-# cost at that accuracy is interpolated in the logarithm of the cost. Below zero means never; 0, that none of
-# the fixed networks recorded is as accurate; nan, that even the cheapest of them are more accurate.
+# cost at that accuracy is interpolated in the logarithm of the cost.
 
 
 # %%
@@ -309,11 +308,18 @@ for task, rows in whole.groupby("task"):
     needed[task] = once / (np.exp(alone) - nat["each"] + once / 4)
 
 # %%
+def in_words(deployments):
+    if np.isnan(deployments):
+        return "even the cheapest fixed are more accurate"
+    enough = f"from {np.ceil(deployments):.0f} on" if deployments > 0 else "never"
+    return enough if deployments else "no fixed are as accurate"
+
+
 if panels:
     labels, look = ("TMAdds for each deployment", "test top-1 (%)"), {"xscale": "log"}
     figure = plots.plot_bands(panels, labels, **look)
     plots.show(figure, f"Accuracy against cost for each deployment; `needed` is {needed}.")
-pd.DataFrame(needed).rename_axis("budget").round(1)
+pd.DataFrame(needed).rename_axis("budget").map(in_words)
 
 # %%
 for name, end in {"distribution": "", "limited": ", limit"}.items():
@@ -322,7 +328,7 @@ for name, end in {"distribution": "", "limited": ", limit"}.items():
 for name, other in {"nat_fixed": "fixed", "finetuning": "nat"}.items():
     said[name] = ahead(whole, "nat_finetuned", other, "test_top1", ["task", "budget"])
 said["fractions"] = ahead(fixed, "nat_finetuned", "fixed", "test_top1", ["fraction"])
-found = [f"{task}, budget {b:g}: {n:.1f}" for task in needed for b, n in needed[task].items()]
+found = [f"{t}, budget {b:g}: {in_words(n)}" for t in needed for b, n in needed[t].items()]
 said |= {"amortised": "; ".join(found) or "not run", "three": "not run", "radar": "not run"}
 for path in (results.DATA / "archives").glob("*.csv"):
     if "nat_err" in (beside := pd.read_csv(path)):
