@@ -314,8 +314,11 @@ rivals = {
     "distribution": "uniform", "little smoothing": "uniform",
     "distribution, limit": "uniform, limit", "uniform": "none",
 }  # fmt: skip
-gains = {f"{a} - {b}": pairs[a] - pairs[b] for a, b in rivals.items() if {a, b} <= set(pairs)}
-gains = {name: gain.dropna() for name, gain in gains.items() if gain.notna().any()}
+differences = {f"{a} - {b}": pairs[a] - pairs[b] for a, b in rivals.items() if {a, b} <= {*pairs}}
+gains = {
+    f"{task}: {name}": gain
+    for name, both in differences.items() for task, gain in both.dropna().groupby("task")
+}  # fmt: skip
 told = [
     f"{n}: ahead in {(g > 0).sum()} of {len(g)}, mean {g.mean():+.2f}" for n, g in gains.items()
 ]
@@ -335,7 +338,8 @@ learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)} pairs.")
 # the front's mean at eight sizes. A task and a seed are a pair, in the table a row; a pair's difference is
 # a dot. *Uniform* is the fair opponent of the paper's idea, since it trains as much. The count above says
 # how often the idea wins; exercise 5 says how many pairs it takes before such a count means something.
-# Of ten pairs, eight were the goal. That adaptation differs from *none* is partly because it trains more.
+# Of ten pairs, eight were the goal. Look at the tasks apart, too: is the distribution ahead on both, and by
+# more than the spread over seeds? And do the two measures agree about each pair? That adaptation differs from *none* is partly because it trains more.
 #
 # Where two modes differ little, two reasons are possible, neither tested here: in so small a supernet,
 # training any subnet may help all; and the distribution of 20 subnets is not far from uniform (exercise
