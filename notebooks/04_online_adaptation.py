@@ -339,7 +339,8 @@ learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)} pairs.")
 # a dot. *Uniform* is the fair opponent of the paper's idea, since it trains as much. The count above says
 # how often the idea wins; exercise 5 says how many pairs it takes before such a count means something.
 # Of ten pairs, eight were the goal. Look at the tasks apart, too: is the distribution ahead on both, and by
-# more than the spread over seeds? And do the two measures agree about each pair? That adaptation differs from *none* is partly because it trains more.
+# more than the spread over seeds? And do the two measures agree about each pair? (That adaptation differs
+# from *none* would partly be because it trains more.)
 #
 # Where two modes differ little, two reasons are possible, neither tested here: in so small a supernet,
 # training any subnet may help all; and the distribution of 20 subnets is not far from uniform (exercise
