@@ -212,9 +212,15 @@ def test_the_ledger_pairs_what_was_recorded():
     ]
     rows += [("digits", 1, 1.0, 1.0, "fixed", 0, 50.0)]  # not yet its partner
     table = pd.DataFrame(rows, columns=columns)
-    said = "animals 1.0: +1.5 points (+1.0 to +2.0; ahead in 2 of 2)"
+    said = "animals, budget 1: +1.5 points (+1.0 to +2.0; ahead in 2 of 2)"
     assert ahead(table, *about, ["task", "budget"]).split("; animals")[0] == said
     assert "digits" not in ahead(table, *about, ["task"])
+    assert (
+        ahead(table[table.seed == 2], *about, ["seed"])
+        == "seed 2: +2.0 points (+2.0 to +2.0; ahead in 2 of 2)"
+    )
+    one = table.query("seed == 1 and budget == 4")
+    assert ahead(one, *about, ["budget"]) == "budget 4: +1.0 points (one pair)"
     assert ahead(table.query("seed > 5"), *about, ["task"]) == "not run"
 
 
@@ -225,7 +231,7 @@ def test_the_ledger_pairs_what_was_recorded():
 def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path, monkeypatch):
     """Four networks: the transfer takes 4 TMAdds, its fine-tuning 0.4; fixed ones 1.1 or 4.4."""
     monkeypatch.setattr(results, "DATA", tmp_path)
-    assert not run_cell("needed[task] =")["needed"], "nothing is recorded"
+    assert not run_cell("needed[task")["needed"], "nothing is recorded"
     rows = [(1.0, "nat", 0.0, 3.0, 1.0, 1), (1.0, "nat_finetuned", top1, 3.4, 1.0, 1)]
     rows += [(1.0, "fixed", 80.0, 1.0, 0.1, 4), (0.25, "fixed", 70.0, 0.25, 0.025, 4)]
     columns = ["budget", "method", "test_top1", "train_madds", "measure_madds", "trials"]
@@ -234,9 +240,12 @@ def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path,
     table[["train_madds", "measure_madds"]] *= 1e12
     (tmp_path / "archives").mkdir()
     pd.concat([table, half]).to_csv(tmp_path / "archives" / "fixed.csv", index=False)
-    found = run_cell("needed[task] =")
-    assert list(found["needed"]) == ["animals"]
-    assert found["needed"]["animals"][1.0] == pytest.approx(needed, nan_ok=True)
+    found = run_cell("needed[task")
+    assert set(found["needed"]) == {("animals", "one rate"), ("animals", "all rates")}
+    assert found["needed"]["animals", "all rates"][1.0] == pytest.approx(needed, nan_ok=True)
+    if top1 == 80:
+        known = 4 / (1.1 / 4 - 0.1)
+        assert found["needed"]["animals", "one rate"][1.0] == pytest.approx(known)
     lines = {name: list(line.index) for name, line in found["panels"]["animals"].items()}
     assert lines["fixed"] == pytest.approx([0.275, 1.1])
     assert lines["NAT, 1"] == pytest.approx([4.1]) and lines["NAT, 16"] == pytest.approx([0.35])
