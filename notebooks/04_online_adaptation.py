@@ -325,13 +325,13 @@ for a, b in rivals.items():
         told.append(f"{task}: {a} - {b}: {count}; MAdds of training x {trained:.2f}")
 plots.show(plots.plot_modes(gains, "test top-1 at equal MAdds, points"), "; ".join(told))
 print("\n".join(told))
-pairs.round(2).fillna("–")
 
 # %%
 wins = pairs.dropna(subset=["distribution", "uniform"])
 share = (wins.distribution > wins.uniform).mean()
 happened = sum(share < limit for limit in (0.8, 0.6, 0.4))
 learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)} pairs.")
+pairs.round(2).fillna("–")
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
 # Why a second measure? The hypervolume is taken on validation pictures, by which the archive was chosen.

@@ -282,12 +282,40 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 
 # %%
 def told(gain):
-    if len(gain) == 1:
-        return f"{gain.iloc[0]:+.1f} points (one pair)"
     spread = f"{gain.mean():+.1f} points ({gain.min():+.1f} to {gain.max():+.1f}; ahead in "
     return f"{spread}{(gain > 0).sum()} of {len(gain)})"
 
 
+def ahead(table, ours, other, value, by):
+    keys = [key for key in ("task", "seed", "fraction", "budget", "mode", "method") if key in table]
+    means = table.groupby(keys)[value].mean().unstack().reindex(columns=[ours, other])
+    gain, said = (means[ours] - means[other]).dropna().groupby(by), []
+    for values, of_it in gain:
+        name = ", ".join(f"{key} {value}" for key, value in zip(by, values, strict=True))
+        said.append(f"{name}: {told(of_it)}")
+    return "; ".join(said) or "not run"
+
+
+# %%
+modes, fixed = (pd.read_csv(results.DATA / "archives" / f"{n}.csv") for n in ("modes", "fixed"))
+seeds, panels, needed = fixed[fixed.fraction == 1].groupby(["task", "seed"]), {}, {}
+whole = seeds.filter(lambda rows: {"nat_finetuned", "fixed"} <= {*rows.method})
+for task, rows in whole.groupby("task"):
+    for counted, trials in {"one rate": 1, "all rates": rows.trials}.items():
+        each = (rows.train_madds + rows.measure_madds) * trials / 4e12  # there are four networks
+        table = rows.assign(each=each).pivot_table(["each", "test_top1"], "budget", "method")
+        nat, family = (table.xs(m, axis=1, level=1).dropna() for m in ("nat_finetuned", "fixed"))
+        once, alone = 4 * table["each", "nat"].dropna(), family.set_index("each")
+        panels[task] = {"fixed": alone}  # in the end with all rates
+        for n in (1, 2, 4, 8, 16):
+            cost = nat["each"] + once / n - once / 4
+            panels[task][f"NAT, {n}"] = nat[["test_top1"]].set_index(cost)
+        best = alone[alone.test_top1 == alone.test_top1.cummax()]
+        cost = np.exp(np.interp(nat.test_top1, best.test_top1, np.log(best.index), np.nan, np.inf))
+        needed[task, counted] = once / (cost - nat["each"] + once / 4)
+
+
+# %%
 def in_words(deployments):
     if np.isnan(deployments):
         return "even the cheapest fixed are more accurate"
@@ -295,40 +323,9 @@ def in_words(deployments):
     return enough if deployments else "no fixed are as accurate"
 
 
-def named(by, values):
-    pairs = zip(by, values, strict=True)
-    return ", ".join(v if isinstance(v, str) else f"{key} {v:g}" for key, v in pairs)
-
-
-def ahead(table, ours, other, value, by):
-    if table.empty:
-        return "not run"
-    keys = [key for key in ("task", "seed", "fraction", "budget", "mode", "method") if key in table]
-    means = table.groupby(keys)[value].mean().unstack().reindex(columns=[ours, other])
-    gain = (means[ours] - means[other]).dropna().groupby(by)
-    return "; ".join(f"{named(by, values)}: {told(g)}" for values, g in gain) or "not run"
-
-
-# %%
-from itertools import product
-
-paths = [results.DATA / "archives" / name for name in ("modes.csv", "fixed.csv")]
-none, panels, needed = pd.DataFrame({"task": [], "seed": [], "fraction": []}), {}, {}
-modes, fixed = (pd.read_csv(path) if path.exists() else none for path in paths)
-seeds = fixed[fixed.fraction == 1].groupby(["task", "seed"])
-whole = seeds.filter(lambda rows: {"nat_finetuned", "fixed"} <= {*rows.method})
-for (task, rows), counted in product(whole.groupby("task"), ("one rate", "all rates")):
-    trials = rows.trials if counted == "all rates" else 1
-    each = (rows.train_madds + rows.measure_madds) * trials / 4e12  # there are four networks
-    table = rows.assign(each=each).pivot_table(["each", "test_top1"], "budget", "method")
-    nat, family = (table.xs(m, axis=1, level=1).dropna() for m in ("nat_finetuned", "fixed"))
-    once = 4 * table["each", "nat"].dropna()
-    panels[task] = {"fixed": family.set_index("each")}  # in the end with all rates
-    for n in (1, 2, 4, 8, 16):
-        panels[task][f"NAT, {n}"] = nat[["test_top1"]].set_index(nat["each"] + once / n - once / 4)
-    best = family[family.test_top1 == family.test_top1.cummax()]
-    alone = np.interp(nat.test_top1, best.test_top1, np.log(best["each"]), np.nan, np.inf)
-    needed[task, counted] = once / (np.exp(alone) - nat["each"] + once / 4)
+table = pd.DataFrame(needed).rename_axis("budget").map(in_words)
+found = [f"{', '.join(of)}, budget {b:g}: {n}" for of in table for b, n in table[of].items()]
+table
 
 # %%
 from matplotlib.ticker import LogLocator
@@ -341,11 +338,7 @@ for ax in figure.axes:
     ax.minorticks_off()
     ax.get_legend().remove()
 figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=6)
-found = [
-    f"{', '.join(t)}, budget {b:g}: {in_words(n)}" for t in needed for b, n in needed[t].items()
-]
 plots.show(figure, f"Accuracy against cost; deployments needed: {'; '.join(found)}.")
-pd.DataFrame(needed).rename_axis("budget").map(in_words)
 
 # %%
 for name, end in {"distribution": "", "limited": ", limit"}.items():
@@ -354,12 +347,7 @@ for name, end in {"distribution": "", "limited": ", limit"}.items():
 for name, other in {"nat_fixed": "fixed", "finetuning": "nat"}.items():
     said[name] = ahead(whole, "nat_finetuned", other, "test_top1", ["task", "budget"])
 said["fractions"] = ahead(fixed, "nat_finetuned", "fixed", "test_top1", ["fraction"])
-said |= {
-    "amortised": "; ".join(found) or "not run",
-    "seeds": whole.seed.nunique(),
-    "three": "not run",
-    "radar": "not run",
-}
+said |= {"amortised": "; ".join(found), "seeds": whole.seed.nunique()}
 for path in (results.DATA / "archives").glob("*.csv"):
     if "nat_err" in (beside := pd.read_csv(path)):
         said[path.stem] = "NAT minus fixed " + told((beside.mean_err - beside.nat_err).dropna())
