@@ -318,11 +318,11 @@ spent = study.pivot_table("train_madds", ["task", "seed"], "mode", "max")
 gains, told = {}, []
 for a, b in rivals.items():
     both = (pairs[a] - pairs[b]).dropna() if {a, b} <= {*pairs} else pairs.iloc[:0, 0]
-    for task, gain in both.groupby("task"):
-        gains[f"{task}: {a} - {b}"] = gain
+    for name, gain in both.groupby("task"):
+        gains[f"{name}: {a} - {b}"] = gain
         count = f"ahead in {(gain > 0).sum()} of {len(gain)}, mean {gain.mean():+.2f}"
         trained = (spent[a] / spent[b])[gain.index].mean()
-        told.append(f"{task}: {a} - {b}: {count}; MAdds of training x {trained:.2f}")
+        told.append(f"{name}: {a} - {b}: {count}; MAdds of training x {trained:.2f}")
 plots.show(plots.plot_modes(gains, "test top-1 at equal MAdds, points"), "; ".join(told))
 print("\n".join(told))
 
