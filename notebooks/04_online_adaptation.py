@@ -273,7 +273,7 @@ assert abs(gap) < 5, f"Valid and test differ by {gap:.1f} points: was test data 
 print(f"Accuracy on valid minus accuracy on test, mean of the four: {gap:+.1f} points.")
 learn.predict("distribution")
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "skip"}
 # They were *chosen* for their validation accuracy, so part of it is luck, and luck does not repeat
 # on the test split: on average over many transfers, expect a loss. In a single one, valid and test are
 # also different pictures, some easier than others, so the difference may have either sign.
@@ -333,7 +333,7 @@ happened = sum(share < limit for limit in (0.8, 0.6, 0.4))
 learn.outcome("distribution", happened, f"In {share:.0%} of {len(wins)} pairs.")
 pairs.round(2).fillna("–")
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "skip"}
 # Why a second measure? The hypervolume is taken on validation pictures, by which the archive was chosen.
 # The *endpoint* of the study was settled before its first run: *test* accuracy at equal MAdds, that is the
 # front's mean at eight sizes. A task and a seed are a pair, in the table a row; a pair's difference is a
@@ -383,7 +383,7 @@ print("\n".join(told))
 sizes = fixed.pivot_table("test_top1", [*settings, "size"], "method")
 sizes.query("fraction == 1 and budget >= 1").round(1).fillna("–")
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "skip"}
 # The dots are means over the four sizes; the table, of the whole train split, has the sizes apart. **What
 # do you notice?** Where is `nat_finetuned` behind, and where is the difference below two standard errors of
 # one network (about 1 point on the animals, 2 on the digits)? Two reasons for what happens at the smallest
