@@ -63,6 +63,7 @@ from natlib.data import DATA, Task, load_task, pretrained_path, write_text
 from natlib.deploy.finetune import finetune
 from natlib.evaluate import evaluate
 from natlib.inputs.folders import stratified_cut
+from natlib.layers import layout
 from natlib.profiles import PROFILES, Profile
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
@@ -305,7 +306,7 @@ def trial(task: Task, unit: Unit, arch: Architecture, profile: Profile, place: P
     if unit.method == "fixed":
         net = Supernet.load(pretrained_path("pocket"))
         net.replace_classifier(task.num_classes)
-    subnet = net.to(place.device, memory_format=torch.channels_last).extract(arch)
+    subnet = net.to(place.device, memory_format=layout(place.device)).extract(arch)
     try:
         tuned = finetune(subnet, task, profile, seed=unit.seed, progress=False)
     except FloatingPointError:

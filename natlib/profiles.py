@@ -34,9 +34,7 @@ class Profile:
     finetune_steps: int = 100  # of fine-tuning one chosen network alone
     finetune_lr: float = 0.1  # peak learning rate of that
     finetune_rounds: int = 4  # how often it is measured on validation meanwhile
-    average: int = (
-        1  # steps over which the weights that are measured are averaged; 1 takes the last
-    )
+    average: int = 1  # steps over which the weights that are measured are averaged
     teacher: str = "first"  # in adaptation: the largest as the step trains it; "frozen": as it was
     smoothing: float = 1.0  # imaginary observations of each choice in the distribution of the best
     always: tuple[str, ...] = ()  # what each step also trains: ("smallest",) or nothing

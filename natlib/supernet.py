@@ -46,7 +46,7 @@ class Subnet(nn.Module):
 
     def forward(self, images: Tensor, arch: Architecture | None = None) -> Tensor:
         """Maps images `(n, 3, h, w)` to logits `(n, num_classes)`; whatever `arch` is passed."""
-        x = self.first_conv(layers.channels_last(images))
+        x = self.first_conv(layers.laid_out(images))
         for block in self.blocks:
             x = block(x)
         return self.classifier(self.feature_mix_layer(self.final_expand_layer(x)))
@@ -75,7 +75,7 @@ class WeightSet(nn.Module):
 
     def forward(self, images: Tensor, arch: Architecture) -> Tensor:
         """Maps images `(n, 3, h, w)` to the subnet's logits `(n, num_classes)`."""
-        x = self.blocks[0](self.first_conv(layers.channels_last(images)))
+        x = self.blocks[0](self.first_conv(layers.laid_out(images)))
         for block, kernel, expand in self.layers_of(arch):
             x = block(x, kernel, expand)
         return self.classifier(self.feature_mix_layer(self.final_expand_layer(x)))

@@ -139,8 +139,9 @@ class _Update:
         self.scaler = torch.amp.GradScaler(self.device.type, **how)
         self.behind, self.noted = BEHIND if on_card else 0, deque()
         weights = [w for g in optimizer.param_groups if g["fused"] for w in g["params"]]
-        for weight in weights:  # a fused step fails if some have no momentum, not yet being used
-            optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+        for weight in weights:  # a fused step wants momentum for all, and in their layout
+            momentum, own = torch.zeros_like(weight), optimizer.state[weight]
+            own["momentum_buffer"] = momentum.copy_(own.get("momentum_buffer", momentum))
         optimizer.zero_grad(set_to_none=True)
 
     def __call__(self, step: int, lr: float, archs: list[Architecture], losses: Tensor) -> None:

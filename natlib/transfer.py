@@ -41,6 +41,7 @@ from natlib.inputs.loading import CHANGES
 from natlib.inputs.pictures import digest
 from natlib.inputs.processes import Stopped, connect, from_first, rank, world_size
 from natlib.inputs.weights import read_weights
+from natlib.layers import layout
 from natlib.profiles import Profile, get_profile
 from natlib.space import Architecture, IntMatrix, SearchSpace
 from natlib.supernet import Subnet, Supernet, load_state
@@ -212,7 +213,7 @@ def start(
     origin = digest(*(tensor.cpu() for tensor in supernet.state_dict().values()))
     torch.manual_seed(seed)
     supernet.replace_classifier(task.num_classes)
-    net = supernet.to(train.pick_device(device), memory_format=torch.channels_last)
+    net = supernet.to(device := train.pick_device(device), memory_format=layout(device))
     table, run_dir = CostTable(net.space, task.num_classes), Path(run_dir) if run_dir else None
     costs = {"madds": table.madds, "params": table.params} | (costs or {})
     settings = Settings(profile, names, mode, limits, int(seed), origin)
@@ -276,9 +277,8 @@ def warm_up(run: Transfer) -> None:
     largest = [run.space.largest(width) for width in run.space.widths]
     first, of_a_step = run.steps_of(p.warmup_largest), lambda step: largest
     train_to(run, first, of_a_step, schedule, "warm-up, largest", teacher=None)
-    always, n = ("largest", *p.always), p.subnets_per_step
-    uniform = train.uniform_subnets(run.space, n, run.settings.seed, always)
-    train_to(run, last, uniform, schedule, "warm-up, uniform")
+    of_each = p.subnets_per_step, run.settings.seed, ("largest", *p.always)
+    train_to(run, last, train.uniform_subnets(run.space, *of_each), schedule, "warm-up, uniform")
     if p.teacher == "frozen":
         run.teacher = run.net.extract(run.space.largest())
         recalibrate_on(run.teacher, run.task, p.calibration)
@@ -359,8 +359,7 @@ def adapt(run: Transfer) -> None:
         genes = from_first(find, train.device_of(run.net))
         draw = partial(search.sample_distribution, genes, space, p.subnets_per_step)
     always = p.always if run.teacher else ("largest", *p.always)
-    sampler = train.subnets_from(space, draw, seed, always)
-    steps = run.steps_of(p.adapt)
+    sampler, steps = train.subnets_from(space, draw, seed, always), run.steps_of(p.adapt)
     schedule = train.cosine(p.adapt_lr, p.iterations * steps, first=run.warmup_steps)
     last = run.warmup_steps + (run.iteration + 1) * steps
     train_to(run, last, sampler, schedule, "adapting", teacher=run.teacher or "first")

@@ -12,6 +12,7 @@ from natlib import train
 from natlib.data import to_input
 from natlib.evaluate import correct_predictions, recalibrate
 from natlib.inputs.loading import shift_and_flip
+from natlib.layers import layout
 from natlib.supernet import Supernet
 
 
@@ -54,6 +55,36 @@ def test_losses_are_computed_where_the_supernet_is(on_card, tiny_task):
         x = to_input(images, arch.resolution, tiny_task, images.device)
         logits = tiny_task.within(on_card(x, arch), torch.zeros(4).long())
         assert functional.cross_entropy(logits, logits.softmax(dim=1)).device.type == "cuda"
+
+
+def test_depthwise_convolutions_on_a_card_are_none_that_cudnn_compiles(on_card, monkeypatch):
+    """With channels last it takes up to two seconds for each new shape."""
+    seen = []
+
+    def conv2d(x, weight, *args, **kwargs):
+        y = plain(x, weight, *args, **kwargs)
+        seen.extend(t.is_contiguous() for t in (x, y) if kwargs.get("groups", 1) > 1)
+        return y
+
+    plain = functional.conv2d
+    monkeypatch.setattr(functional, "conv2d", conv2d)
+    images = torch.zeros(4, 3, 12, 12, device="cuda").to(memory_format=torch.channels_last)
+    on_card.train()(images, on_card.space.largest())
+    assert seen and all(seen)
+    assert layout(torch.device("cpu")) == torch.channels_last
+
+
+def test_a_fused_step_lays_momentum_out_as_the_weights():
+    """Read from the checkpoint of a run on a CPU it may lie otherwise in memory."""
+    net = torch.nn.Conv2d(3, 8, 3)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, fused=True)
+    kept = torch.randn_like(net.weight).to(memory_format=torch.channels_last)
+    optimizer.state[net.weight]["momentum_buffer"] = kept
+    train._Update(net, optimizer, None, 5.0, [])
+    momentum = optimizer.state[net.weight]["momentum_buffer"]
+    assert momentum.stride() == net.weight.stride() != kept.stride()
+    assert torch.equal(momentum, kept)
+    assert not optimizer.state[net.bias]["momentum_buffer"].any()
 
 
 def test_a_fused_step_takes_weights_that_were_not_used_before(tiny_supernet, tiny_task):

@@ -24,7 +24,7 @@ from natlib.cost import look_up, tabulate
 from natlib.data import write_text
 from natlib.inputs import demand
 from natlib.inputs.processes import rank, world_size
-from natlib.layers import build, channels_last, fold_batch_norm, initialise
+from natlib.layers import build, fold_batch_norm, initialise, laid_out
 from natlib.space import SearchSpace
 from natlib.supernet import Supernet
 from natlib.train import device_of
@@ -155,7 +155,7 @@ def measure_in_turn(
 
     Every round times each once, so that a slow moment of the machine hits all alike.
     """
-    inputs = [channels_last(x) if x.ndim == 4 else x for x in images]
+    inputs = [laid_out(x) if x.ndim == 4 else x for x in images]
     pairs = [dict(module=m, inputs=x) for m, x in zip(modules, inputs, strict=True)]
     timers = [timer("module(inputs)", names, threads) for names in pairs]
     with torch.inference_mode():
