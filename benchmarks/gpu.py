@@ -10,7 +10,8 @@ step      teacher and four subnets of the paper's space, 96 pictures of 224 px: 
           modules; a CUDA graph of the frozen teacher changes less than a tenth of the step
 measure   recalibrating and measuring 50 subnets takes at most 1.5 times the plain forward passes
 loading   with 8 and 16 workers the card waits for JPEG files less than a tenth of the time
-transfer  profile gpu, two tasks, three seeds, beside each other: all end, hypervolumes rise
+transfer  profile gpu, two tasks, three seeds, beside each other, as far as they come: hypervolumes
+          rise; with `--minutes 30` all end
 processes two of them on one card find the first archive of one, and equal each other throughout
 
 Every part is written when it is done; `--only step,measure` does some.
