@@ -269,11 +269,10 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 # network of its own. Fixed networks cost as much each time: training at every rate tried, and measuring. A
 # transfer is paid once, training and measuring; each deployment adds a little fine-tuning. So the more
 # deployments, the less it costs for each (in TMAdds, $10^{12}$ multiply-adds; means over four sizes and all
-# recorded seeds, whole train split; *NAT, 8* is for eight). A line joins budgets (of NAT there is a mark
-# alone while one is recorded): where NAT's meets that of the fixed networks, both are as accurate for the
-# same total cost. The table says from how many deployments on the transfer is the cheaper way to *its own*
-# accuracy, at each of its budgets. What fixed networks cost at that accuracy is interpolated in the
-# logarithm of the cost.
+# recorded seeds, whole train split; *NAT, 8* is for eight). A line joins budgets: where NAT's meets that of
+# the fixed networks, both are as accurate for the same total cost. The table says from how many deployments
+# on the transfer is the cheaper way to *its own* accuracy, at each of its budgets. What fixed networks cost
+# at that accuracy is interpolated in the logarithm of the cost.
 #
 # The number rests on the rates. Fixed networks pay for each that they try (*all rates*); the transfer takes
 # its profile's, and what it cost to choose those nobody counted. If the fixed networks knew theirs, too
@@ -347,7 +346,9 @@ for name, end in {"distribution": "", "limited": ", limit"}.items():
 for name, other in {"nat_fixed": "fixed", "finetuning": "nat"}.items():
     said[name] = ahead(whole, "nat_finetuned", other, "test_top1", ["task", "budget"])
 said["fractions"] = ahead(fixed, "nat_finetuned", "fixed", "test_top1", ["fraction"])
-said |= {"amortised": "; ".join(found), "seeds": whole.seed.nunique()}
+seeds = whole.query("budget >= 1").groupby("budget").seed.nunique()
+said["seeds"] = ", ".join(f"{n} at budget {budget:g}" for budget, n in seeds.items())
+said["amortised"] = "; ".join(found)
 for path in (results.DATA / "archives").glob("*.csv"):
     if "nat_err" in (beside := pd.read_csv(path)):
         said[path.stem] = "NAT minus fixed " + told((beside.mean_err - beside.nat_err).dropna())

@@ -439,9 +439,9 @@ pd.DataFrame(rows).T.rename_axis(["task", "seed", "budget"])
 # noise of training is not in it: each network was fine-tuned once. And fine-tuning begins with the
 # supernet's own weights, so it is no judge from outside.)
 #
-# On the animals, `nat` and `nat_finetuned` are the same for the two largest networks: fine-tuning found
-# nothing better on validation, so the weights before it were kept. That this pair agrees is no evidence at
-# all.
+# Where `nat` and `nat_finetuned` are the same, as for the two largest networks of the animals at budget 1,
+# fine-tuning found nothing better on validation, and the weights before it were kept. That such a pair
+# agrees is no evidence at all.
 #
 # The pairs that matter, of about equal cost, are not among these. To test them, take subnets of one
 # archive with about the same MAdds and different errors, and train each alone, with several seeds.
