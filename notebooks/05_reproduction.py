@@ -324,6 +324,9 @@ def in_words(deployments):
 
 table = pd.DataFrame(needed).rename_axis("budget").map(in_words)
 found = [f"{', '.join(of)}, budget {b:g}: {n}" for of in table for b, n in table[of].items()]
+seeds = whole.query("budget >= 1").groupby("budget").seed.nunique()
+said["seeds"] = ", ".join(f"{n} at budget {budget:g}" for budget, n in seeds.items())
+said["amortised"] = "; ".join(found)
 table
 
 # %%
@@ -345,10 +348,9 @@ for name, end in {"distribution": "", "limited": ", limit"}.items():
     said[name] = ahead(modes, *pair, "test_at_equal_madds", ["task"])
 for name, other in {"nat_fixed": "fixed", "finetuning": "nat"}.items():
     said[name] = ahead(whole, "nat_finetuned", other, "test_top1", ["task", "budget"])
-said["fractions"] = ahead(fixed, "nat_finetuned", "fixed", "test_top1", ["fraction"])
-seeds = whole.query("budget >= 1").groupby("budget").seed.nunique()
-said["seeds"] = ", ".join(f"{n} at budget {budget:g}" for budget, n in seeds.items())
-said["amortised"] = "; ".join(found)
+several = fixed[fixed.method == "nat_finetuned"].fraction.nunique() > 1
+parts = ahead(fixed, "nat_finetuned", "fixed", "test_top1", ["fraction"])
+said["fractions"] = parts if several else "not run"
 for path in (results.DATA / "archives").glob("*.csv"):
     if "nat_err" in (beside := pd.read_csv(path)):
         said[path.stem] = "NAT minus fixed " + told((beside.mean_err - beside.nat_err).dropna())
