@@ -29,13 +29,12 @@ import torch
 from study_pocket import (
     MADDS_OF_STEP,
     QUICK,
-    RATES,
     SIZES,
     WORK,
     alone,
     best_rate,
     madds_of,
-    widening,
+    wanted_rates,
 )
 
 from natlib.cost import CostTable
@@ -198,8 +197,8 @@ def train_fixed(
             profile_at = partial(alone, train_madds / len(SIZES) / cost_of_step)
             trials: dict[float, Finetuned] = {}
             valid: dict[float, float] = {}
-            for rate in widening(RATES, valid):
-                subnet = new_supernet(task, seed, pretrained=True).extract(arch)
+            while rates := wanted_rates(valid):
+                rate, subnet = rates[0], new_supernet(task, seed, pretrained=True).extract(arch)
                 trials[rate] = finetune(subnet, task, profile_at(rate), seed=seed, progress=False)
                 valid[rate] = trials[rate].history.valid_top1.max()
                 print(arch, rate, valid[rate], flush=True)

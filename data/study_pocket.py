@@ -5,7 +5,8 @@
 
 Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and resumed
 if it was stopped, so a study goes on where it was when it is called again, and several processes
-that are started beside each other share it. For nine minutes of a machine with many cores or a GPU:
+that are started beside each other share its units, and the trials of a unit. For nine minutes of a
+machine with many cores or a GPU:
 
     python data/study_pocket.py fixed --processes 16 --device cuda --seconds 540 --only budget=4
 
@@ -50,6 +51,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,10 +70,7 @@ from natlib.profiles import PROFILES, Profile
 from natlib.space import Architecture, SearchSpace
 from natlib.supernet import Supernet
 from natlib.train import pick_device
-from natlib.transfer import (
-    Transfer,
-    transfer,
-)  # fmt: skip
+from natlib.transfer import Transfer, transfer
 
 ARCHIVES = DATA / "archives"
 WORK = DATA.parent / "build" / "studies"  # run folders and locks
@@ -161,6 +160,7 @@ FINETUNE_LR = 0.1  # of the networks that a transfer chose
 FINETUNE_SHARE = 0.1  # of the transfer's training MAdds
 TOTAL = 1 + FINETUNE_SHARE  # of the family as well
 MADDS_OF_STEP = 3  # a step costs three times the MAdds of a prediction
+FAMILY = ("fixed", "scratch")  # methods whose trials several processes share
 COLUMNS = {
     "modes": [
         "task", "seed", "mode", "limit", "iteration", "hypervolume", "best_err", "kendall",
@@ -273,30 +273,62 @@ def alone(steps: float, lr: float) -> Profile:
 def fixed_of(task: Task, unit: Unit, train_madds: float, place: Place) -> Iterator[dict]:
     """Trains each network of the family at as many rates as it takes: four rows.
 
-    All four together may take `train_madds` at one rate. Each trial is kept until all are done.
+    All four together may take `train_madds` at one rate. Processes share the trials of a unit; each
+    trial is kept until all are done. While some are under way elsewhere, there are no rows.
     """
     folder = place.folder(unit)
     folder.mkdir(parents=True, exist_ok=True)
+    while left := [(size, rate) for size in SIZES for rate in wanted_rates(valid_of(folder, size))]:
+        if not any([try_out(task, unit, size, rate, train_madds, place) for size, rate in left]):
+            return
     for size, arch in SIZES.items():
-        madds = madds_of(arch, task)
-        steps = train_madds / len(SIZES) / (MADDS_OF_STEP * QUICK.batch_size * madds)
-        valid: dict[float, float] = {}
-        test = {}
-        for rate in widening(RATES, valid):
-            path = folder / f"{size:.0f}-{rate:g}.json"
+        valid = valid_of(folder, size)
+        lr = best_rate(valid)
+        row = {"size": size, "architecture": str(arch), "madds": madds_of(arch, task)}
+        row |= {"method": unit.method, "test_top1": read_trial(folder, size, lr)[1], "lr": lr}
+        row |= {"measure_madds": len(SIZES) * rounds_madds(arch, task)}
+        yield row | {"valid_top1": valid[lr], "trials": len(valid), "train_madds": train_madds}
+
+
+def trial_path(folder: Path, size: float, rate: float) -> Path:
+    """Returns where a trial is kept: top-1 in percent on validation, and on test."""
+    return folder / f"{size:.0f}-{rate:g}.json"
+
+
+def read_trial(folder: Path, size: float, rate: float) -> list[float]:
+    """Returns what a trial found."""
+    return json.loads(trial_path(folder, size, rate).read_text(encoding="utf-8"))
+
+
+def valid_of(folder: Path, size: float) -> dict[float, float]:
+    """Returns the top-1 on validation of the trials of a size, by rate, in the order of trial."""
+    rates = [float(path.stem.split("-", 1)[1]) for path in folder.glob(f"{size:.0f}-*.json")]
+    rates.sort(key=lambda rate: (rate not in RATES, rate if rate >= RATES[0] else -rate))
+    return {rate: read_trial(folder, size, rate)[0] for rate in rates}
+
+
+def try_out(
+    task: Task, unit: Unit, size: float, rate: float, train_madds: float, place: Place
+) -> bool:
+    """Does a trial if nobody is at it; returns whether it is done."""
+    path, arch = trial_path(place.folder(unit), size, rate), SIZES[size]
+    steps = train_madds / len(SIZES) / (MADDS_OF_STEP * QUICK.batch_size * madds_of(arch, task))
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=0):
             if not path.exists():
                 place.check()
-                found = trial(task, unit, arch, alone(steps, rate), place)
+                found = trial(task, unit, arch, alone(steps, rate), place, path.with_suffix(".pt"))
                 write_text(path, json.dumps(found))
-            valid[rate], test[rate] = json.loads(path.read_text(encoding="utf-8"))
-        lr = best_rate(valid)
-        row = {"size": size, "architecture": str(arch), "madds": madds, "method": unit.method}
-        row |= {"test_top1": test[lr], "train_madds": train_madds, "lr": lr}
-        row |= {"measure_madds": len(SIZES) * rounds_madds(arch, task)}
-        yield row | {"valid_top1": valid[lr], "trials": len(valid)}
+                path.with_suffix(".pt").unlink(missing_ok=True)
+                print(unit, path.stem, *found, flush=True)
+            return True
+    except Timeout:
+        return False
 
 
-def trial(task: Task, unit: Unit, arch: Architecture, profile: Profile, place: Place) -> list:
+def trial(
+    task: Task, unit: Unit, arch: Architecture, profile: Profile, place: Place, checkpoint: Path
+) -> list[float]:
     """Trains a network alone; returns its best top-1 on validation, and that on test, in percent.
 
     At a rate at which training breaks off, that is nothing.
@@ -307,8 +339,9 @@ def trial(task: Task, unit: Unit, arch: Architecture, profile: Profile, place: P
         net = Supernet.load(pretrained_path("pocket"))
         net.replace_classifier(task.num_classes)
     subnet = net.to(place.device, memory_format=layout(place.device)).extract(arch)
+    how = {"seed": unit.seed, "progress": False, "checkpoint": checkpoint}
     try:
-        tuned = finetune(subnet, task, profile, seed=unit.seed, progress=False)
+        tuned = finetune(subnet, task, profile, **how)
     except FloatingPointError:
         return [0.0, 0.0]
     return [float(tuned.history.valid_top1.max()), float(tuned.test["after"])]
@@ -319,11 +352,12 @@ def best_rate(valid: dict[float, float]) -> float:
     return max(valid, key=valid.get)
 
 
-def widening(rates: Sequence[float], valid: dict[float, float]) -> Iterator[float]:
-    """Yields rates, then twice or half the best in `valid` as long as it is at an edge."""
-    yield from rates
-    while (best := best_rate(valid)) in (min(valid), max(valid)):
-        yield best * 2 if best == max(valid) else best / 2
+def wanted_rates(valid: dict[float, float]) -> list[float]:
+    """Returns the rates to try after those in `valid`: twice or half the best while at an edge."""
+    if left := [rate for rate in RATES if rate not in valid]:
+        return left
+    best = best_rate(valid)
+    return [best * 2] if best == max(valid) else [best / 2] if best == min(valid) else []
 
 
 def units_of(study: str) -> Iterator[Unit]:
@@ -414,8 +448,9 @@ def record(study: str, new: pd.DataFrame) -> None:
 
 def attempt(study: str, unit: Unit, place: Place) -> bool:
     """Does a unit if it is left and nobody is at it; returns whether it waits for another unit."""
+    shared = unit.method in FAMILY
     try:
-        with FileLock(WORK / f"{study}-{unit}.lock", timeout=0):
+        with nullcontext() if shared else FileLock(WORK / f"{study}-{unit}.lock", timeout=0):
             done = len(rows_of(unit.columns, recorded(study)))
             if done or is_elsewhere(study, unit, place):
                 return False
@@ -424,7 +459,8 @@ def attempt(study: str, unit: Unit, place: Place) -> bool:
             if rows := do(study, unit, place):
                 table = pd.DataFrame([unit.columns | row for row in rows])
                 record(study, table.assign(device=place.name))
-                shutil.rmtree(place.folder(unit), ignore_errors=True)
+                if not shared:  # another process may still look at the trials
+                    shutil.rmtree(place.folder(unit), ignore_errors=True)
                 took = f"{time.monotonic() - begin:.0f} s on {place.name}"
                 print(unit, took, *rows, sep="\n  ", flush=True)
             return not rows

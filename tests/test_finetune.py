@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from natlib.data import Split
 from natlib.deploy.finetune import finetune
 from natlib.evaluate import InputBatches, correct_predictions
 from natlib.profiles import PROFILES
+from natlib.train import cosine
 from tests.helpers.transfer_worker import TINY
 
+MODULE = sys.modules[finetune.__module__]
 PROFILE = replace(TINY, finetune_steps=30, finetune_lr=0.1, finetune_rounds=3)
 
 
@@ -94,3 +98,31 @@ def test_gain_and_its_standard_error(subnet, tiny_task):
 def test_every_profile_says_how():
     for profile in PROFILES.values():
         assert profile.finetune_steps >= profile.finetune_rounds >= 1 and profile.finetune_lr > 0
+
+
+def test_a_killed_one_goes_on_from_its_checkpoint(subnet, tiny_task, tmp_path, monkeypatch):
+    """It is killed in the first step, in the midst of two rounds and at the end of one."""
+    expected = finetune(subnet, tiny_task, PROFILE, progress=False)
+    how = {"progress": False, "checkpoint": tmp_path / "finetuning.pt"}
+    for step in (0, 15, 20, 29):
+        with monkeypatch.context() as patch:
+            patch.setattr(MODULE, "cosine", partial(spent_at, cosine, step))
+            with pytest.raises(KeyboardInterrupt):
+                finetune(subnet, tiny_task, PROFILE, **how)
+    for found in (finetune(subnet, tiny_task, PROFILE, **how) for _ in range(2)):
+        assert found.history.equals(expected.history) and found.test == expected.test
+        states = found.subnet.state_dict(), expected.subnet.state_dict()
+        assert all(torch.equal(states[0][name], tensor) for name, tensor in states[1].items())
+    with pytest.raises(ValueError, match=r"finetuning.pt belongs to a run with seed = 0, not 1"):
+        finetune(subnet, tiny_task, PROFILE, seed=1, **how)
+
+
+def spent_at(cosine, last, *args, **options):
+    """A schedule after which there is no time left."""
+
+    def schedule(step):
+        if step == last:
+            raise KeyboardInterrupt
+        return cosine(*args, **options)(step)
+
+    return schedule

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from natlib.data import DATA, load_task
 
@@ -86,6 +88,28 @@ def test_units_of_the_second_study_wait_for_their_transfer(study, capsys):
     assert table.test_top1.between(0, 100).all() and table.notna().all(axis=None)
     study.main(["fixed", *one, "--missing"])
     assert capsys.readouterr().out.splitlines()[-1] == ""
+
+
+def test_processes_share_the_trials_of_a_unit(study, monkeypatch, capsys):
+    monkeypatch.setattr(study, "trial", lambda *args: [60.0 - 1e-3 * args[3].finetune_steps, 50.0])
+    unit = study.Unit("animals", 0, None, 1.0, 1.0, "fixed")
+    place, task = study.Place(study.pick_device("cpu")), few("animals")
+    size = min(study.SIZES)
+    folder = place.folder(unit)
+    folder.mkdir(parents=True)
+    with FileLock(folder / f"{size:.0f}-0.2.lock"):  # another process is at this one
+        assert not list(study.fixed_of(task, unit, 1e9, place))
+    assert len(list(folder.glob("*.json"))) == 2 * len(study.RATES) - 1 + 1, "others are done"
+    rows = list(study.fixed_of(task, unit, 1e9, place))
+    assert [row["size"] for row in rows] == list(study.SIZES)
+
+
+@pytest.mark.parametrize(("best", "tried"), [(0.2, 3), (0.8, 5), (0.05, 5), (0.025, 6), (0.4, 4)])
+def test_rates_are_tried_until_the_best_is_not_at_an_edge(study, best, tried):
+    valid = {}
+    while rates := study.wanted_rates(valid):
+        valid |= {rate: -abs(math.log(rate / best)) for rate in rates}
+    assert len(valid) == tried and study.best_rate(valid) == pytest.approx(best)
 
 
 def test_what_is_compared_is_from_one_device(study, tmp_path):

@@ -6,14 +6,21 @@ was; the test split is looked at once, at the end, before and after.
 """
 
 import copy
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from natlib.data import Split, Task
 from natlib.evaluate import InputBatches, correct_predictions, recalibrate_on
+from natlib.inputs import checks, demand
+from natlib.inputs.pictures import digest
+from natlib.inputs.weights import read_weights
 from natlib.layers import fold_batch_norm
 from natlib.profiles import Profile, get_profile
 from natlib.supernet import Subnet
@@ -40,24 +47,33 @@ def finetune(
     *,
     seed: int = 0,  # of the batches
     progress: bool = True,  # whether to show it
+    checkpoint: str | Path | None = None,  # a file to go on from, written after each round
 ) -> Finetuned:
     """Trains a subnet alone and keeps it as it was best on the validation split.
 
-    A loss that is not finite is a `FloatingPointError`.
+    A loss that is not finite is a `FloatingPointError`; a checkpoint of another network, task or
+    profile is a `ValueError`.
     """
     profile, net = get_profile(profile), copy.deepcopy(subnet)
     optimizer, steps = make_optimizer(net), profile.finetune_steps
     schedule = cosine(profile.finetune_lr, steps, warmup=steps // 10)
     ends = np.linspace(0, steps, profile.finetune_rounds + 1).round().astype(int)
     versions = [_calibrated(subnet, task, profile)]
-    for i, (first, last) in enumerate(zip(ends, ends[1:], strict=False)):
+    if checkpoint:
+        path, about = Path(checkpoint), _settings(subnet, task, profile, seed)
+        versions += _taken_up(path, about, net, optimizer)
+    for i in range(len(versions), len(ends)):
         train(
-            net, optimizer, task, lambda step: [subnet.arch], schedule, range(first, last),
+            net, optimizer, task, lambda step: [subnet.arch], schedule, range(*ends[i - 1 : i + 1]),
             batch_size=profile.batch_size, seed=seed, micro_batches=profile.micro_batches,
             augment=profile.augment, workers=profile.workers,
-            description=f"fine-tuning, round {i + 1} of {len(ends) - 1}", progress=progress,
+            description=f"fine-tuning, round {i} of {len(ends) - 1}", progress=progress,
         )  # fmt: skip
         versions.append(_calibrated(net, task, profile))
+        if checkpoint:
+            states = [part.state_dict() for part in (net, optimizer, *versions[1:])]
+            with checks.replacing(path) as temporary:
+                torch.save({"settings": about, "states": states}, temporary)
     accuracies = [100 * _hits(version, task, task.valid).mean() for version in versions]
     best = versions[int(np.argmax(accuracies))]
     before, after = (100 * _hits(version, task, task.test) for version in (versions[0], best))
@@ -65,6 +81,26 @@ def finetune(
     test = {"before": before.mean(), "after": after.mean(), "gain": gain.mean()}
     test["gain_se"] = gain.std(ddof=1) / np.sqrt(len(gain))
     return Finetuned(best, pd.DataFrame({"step": ends, "valid_top1": accuracies}), test)
+
+
+def _settings(subnet: Subnet, task: Task, profile: Profile, seed: int) -> dict:
+    """Returns what must be equal to go on."""
+    weights = digest(*(tensor.cpu() for tensor in subnet.state_dict().values()))
+    about = {"seed": seed, "architecture": str(subnet.arch), "weights": weights, "task": task.name}
+    return about | task.identity | {"profile": asdict(replace(profile, workers=0))}
+
+
+def _taken_up(path: Path, settings: dict, net: Subnet, optimizer) -> Iterator[Subnet]:
+    """Brings net and optimizer to where a checkpoint had them; yields the versions until then."""
+    if path.exists():
+        content = read_weights(path)
+        differs = checks.difference(content.get("settings"), settings)
+        demand(not differs, "settings.resume", folder=path, differs=differs)
+        for part, state in zip((net, optimizer), content["states"], strict=False):
+            part.load_state_dict(state)
+        for state in content["states"][2:]:
+            (version := copy.deepcopy(net).eval()).load_state_dict(state)
+            yield version
 
 
 def _calibrated(subnet: Subnet, task: Task, profile: Profile) -> Subnet:
