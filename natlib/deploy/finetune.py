@@ -84,7 +84,6 @@ def finetune(
 
 
 def _settings(subnet: Subnet, task: Task, profile: Profile, seed: int) -> dict:
-    """Returns what must be equal to go on."""
     weights = digest(*(tensor.cpu() for tensor in subnet.state_dict().values()))
     about = {"seed": seed, "architecture": str(subnet.arch), "weights": weights, "task": task.name}
     return about | task.identity | {"profile": asdict(replace(profile, workers=0))}

@@ -62,16 +62,12 @@ class LatencyTable:
 
     @classmethod
     def measure(
-        cls,
-        space: SearchSpace,
-        device: torch.device | str = "cpu",
-        batch_size: int = 1,
-        *,
+        cls, space: SearchSpace, device: torch.device | str = "cpu", batch_size: int = 1, *,
         num_classes: int = 1000,
         repeats: int = 5,  # timed runs of each block in a round; their median counts
         rounds: int = 3,  # of which the shortest time counts: what disturbs makes it longer
         threads: int = 1,  # on a CPU; small blocks gain nothing from several
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Times each distinct block of a space at five resolutions or less, batch norm folded."""
         index = np.linspace(0, len(space.resolutions) - 1, 5).round().astype(int)
         resolutions = [space.resolutions[i] for i in np.unique(index)]

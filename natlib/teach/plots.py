@@ -131,12 +131,9 @@ class Redrawn:
 
 @rc_context(STYLE)
 def new_figure(
-    panels: Iterable[str] = ("",),
-    columns: int = 1,
-    size: tuple[float, float] = (7, 4),
-    labels: tuple[str, str] = ("", ""),
-    **options,
-) -> tuple[Figure, list[Axes]]:
+    panels: Iterable[str] = ("",), columns: int = 1, size: tuple[float, float] = (7, 4),
+    labels: tuple[str, str] = ("", ""), **options,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Returns a figure and its axes in our style, row by row; the last row may end early.
 
     `panels` are their titles, `size` the width and the height of a row in inches of 96 pixels,
@@ -187,14 +184,10 @@ def plot_rows(rows: Mapping[str, ArrayLike], titles: Sequence[str], **options) -
 
 
 def plot_front(
-    F: ArrayLike,
-    objectives: Sequence[str] = ("top1_err", "madds"),
-    *,
-    before: ArrayLike | None = None,
-    names: tuple[str, str] = ("before", "after"),
-    chosen: Sequence[int] = (),
-    prefix: str = "M",
-) -> Figure:
+    F: ArrayLike, objectives: Sequence[str] = ("top1_err", "madds"), *,
+    before: ArrayLike | None = None, names: tuple[str, str] = ("before", "after"),
+    chosen: Sequence[int] = (), prefix: str = "M",
+) -> Figure:  # fmt: skip
     """Shows an archive in its first two objectives, the first upwards, with the front as steps.
 
     `before` is an archive to compare with, `names` what both are called; `chosen` rows are called
@@ -238,10 +231,9 @@ def plot_bands(
 
 
 def plot_hypervolume(
-    histories: Mapping[str, Sequence[ArrayLike]],
-    x_label: str = "iteration",
+    histories: Mapping[str, Sequence[ArrayLike]], x_label: str = "iteration",
     y_label: str = HYPERVOLUME,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Shows how a figure of merit grows: mean over seeds, and the range from worst to best seed.
 
     `histories` has one series per seed for each method. A pandas Series says in its index where its
