@@ -3,6 +3,8 @@
 Where there is no card, torch's fake tensors stand in: they know their device, and hold nothing.
 """
 
+import sys
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -14,6 +16,8 @@ from natlib.evaluate import correct_predictions, recalibrate
 from natlib.inputs.loading import shift_and_flip
 from natlib.layers import layout
 from natlib.supernet import Supernet
+from natlib.transfer import start
+from tests.helpers.transfer_worker import TINY
 
 
 @pytest.fixture
@@ -72,6 +76,16 @@ def test_depthwise_convolutions_on_a_card_are_none_that_cudnn_compiles(on_card, 
     on_card.train()(images, on_card.space.largest())
     assert seen and all(seen)
     assert layout(torch.device("cpu")) == torch.channels_last
+
+
+@pytest.mark.parametrize("wanted", [torch.channels_last, torch.contiguous_format])
+def test_a_transfer_lays_its_supernet_out_for_the_device(
+    wanted, tiny_supernet, tiny_task, monkeypatch
+):
+    monkeypatch.setattr(sys.modules[start.__module__], "layout", lambda device: wanted)
+    run = start(tiny_task, TINY, supernet=tiny_supernet, device="cpu", progress=False)
+    weights = [w for w in run.net.parameters() if w.ndim == 4 and min(w.shape[1:]) > 1]
+    assert weights and all(w.is_contiguous(memory_format=wanted) for w in weights)
 
 
 def test_a_fused_step_lays_momentum_out_as_the_weights():
