@@ -280,7 +280,7 @@ def fixed_of(task: Task, unit: Unit, train_madds: float, place: Place) -> Iterat
     folder = place.folder(unit)
     folder.mkdir(parents=True, exist_ok=True)
     while left := [(size, rate) for size in SIZES for rate in wanted_rates(valid_of(folder, size))]:
-        if not any([try_out(task, unit, size, rate, train_madds, place) for size, rate in left]):
+        if not any(try_out(task, unit, size, rate, train_madds, place) for size, rate in left):
             return
     for size, arch in SIZES.items():
         valid = valid_of(folder, size)

@@ -207,7 +207,7 @@ archive.loc[explorer.kept, ["architecture", *objectives]]
 # In the supernet the chosen network shares its weights with all others. Taken out, it can be trained
 # alone for a while, by the training loop of notebook 04. `finetune` measures it on the validation split
 # now and then, and keeps the version that was best there, which may be the network as it came. Only
-# then does it open the test split.
+# then does it open the test split. A long one goes on where it was stopped if it has a `checkpoint`, a file.
 
 # %%
 from natlib.deploy.finetune import finetune
