@@ -322,12 +322,13 @@ def in_words(deployments):
     return enough if deployments else "no fixed are as accurate"
 
 
-table = pd.DataFrame(needed).rename_axis("budget").map(in_words)
-found = [f"{', '.join(of)}, budget {b:g}: {n}" for of in table for b, n in table[of].items()]
+table = pd.DataFrame({of: n.map(in_words) for of, n in needed.items()}).rename_axis("budget")
+lines = [(of, b, n) for of in table for b, n in table[of].dropna().items()]
+found = [f"{', '.join(of)}, budget {b:g}: {n}" for of, b, n in lines]
 seeds = whole.query("budget >= 1").groupby("budget").seed.nunique()
 said["seeds"] = ", ".join(f"{n} at budget {budget:g}" for budget, n in seeds.items())
 said["amortised"] = "; ".join(found)
-table
+table.fillna("not recorded")
 
 # %%
 from matplotlib.ticker import LogLocator
@@ -349,7 +350,8 @@ for name, end in {"distribution": "", "limited": ", limit"}.items():
 for name, other in {"nat_fixed": "fixed", "finetuning": "nat"}.items():
     said[name] = ahead(whole, "nat_finetuned", other, "test_top1", ["task", "budget"])
 several = fixed[fixed.method == "nat_finetuned"].fraction.nunique() > 1
-parts = ahead(fixed, "nat_finetuned", "fixed", "test_top1", ["fraction"])
+quick = fixed[fixed.budget == 1]
+parts = ahead(quick, "nat_finetuned", "fixed", "test_top1", ["task", "fraction"])
 said["fractions"] = parts if several else "not run"
 for path in (results.DATA / "archives").glob("*.csv"):
     if "nat_err" in (beside := pd.read_csv(path)):
