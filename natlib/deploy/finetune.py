@@ -51,8 +51,8 @@ def finetune(
 ) -> Finetuned:
     """Trains a subnet alone and keeps it as it was best on the validation split.
 
-    A loss that is not finite is a `FloatingPointError`; a checkpoint of another network, task or
-    profile is a `ValueError`.
+    A loss that is not finite is a `FloatingPointError`; a checkpoint of another network, task,
+    profile or seed is a `ValueError`.
     """
     profile, net = get_profile(profile), copy.deepcopy(subnet)
     optimizer, steps = make_optimizer(net), profile.finetune_steps
