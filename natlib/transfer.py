@@ -40,7 +40,7 @@ from natlib.inputs import checks, demand
 from natlib.inputs.loading import CHANGES
 from natlib.inputs.pictures import digest
 from natlib.inputs.processes import Stopped, connect, from_first, rank, world_size
-from natlib.inputs.weights import read_weights
+from natlib.inputs.weights import read_checkpoint
 from natlib.layers import layout
 from natlib.profiles import Profile, get_profile
 from natlib.space import Architecture, IntMatrix, SearchSpace
@@ -521,12 +521,8 @@ def save(run: Transfer) -> None:
 def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     """Takes up the last checkpoint; a damaged one, or one of another run, is a `ValueError`."""
     path, wanted = run.run_dir / CHECKPOINT, _settings(run)
-    try:
-        content = read_weights(path)
-        found = content["settings"]
-    except (ValueError, KeyError, TypeError) as error:
-        told = f"{path} is damaged or was not written by a transfer ({error})"
-        raise ValueError(f"{told}: choose another run folder, or delete the file.") from None
+    content = read_checkpoint(path, "a transfer")
+    found = content["settings"]
     if not resume:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")
     more = wanted["profile"]["iterations"] >= found["profile"]["iterations"]

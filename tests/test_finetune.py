@@ -117,6 +117,14 @@ def test_a_killed_one_goes_on_from_its_checkpoint(subnet, tiny_task, tmp_path, m
         finetune(subnet, tiny_task, PROFILE, seed=1, **how)
 
 
+def test_a_checkpoint_that_is_none_is_refused(subnet, tiny_task, tmp_path):
+    path = tmp_path / "finetuning.pt"
+    for content in ([1, 2], {"state_dict": {}}, {"settings": None}):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=r"finetuning.pt is damaged or was not written by fi"):
+            finetune(subnet, tiny_task, PROFILE, progress=False, checkpoint=path)
+
+
 def spent_at(cosine, last, *args, **options):
     """A schedule after which there is no time left."""
 

@@ -20,7 +20,7 @@ from natlib.data import Split, Task
 from natlib.evaluate import InputBatches, correct_predictions, recalibrate_on
 from natlib.inputs import checks, demand
 from natlib.inputs.pictures import digest
-from natlib.inputs.weights import read_weights
+from natlib.inputs.weights import read_checkpoint
 from natlib.layers import fold_batch_norm
 from natlib.profiles import Profile, get_profile
 from natlib.supernet import Subnet
@@ -92,8 +92,8 @@ def _settings(subnet: Subnet, task: Task, profile: Profile, seed: int) -> dict:
 def _taken_up(path: Path, settings: dict, net: Subnet, optimizer) -> Iterator[Subnet]:
     """Brings net and optimizer to where a checkpoint had them; yields the versions until then."""
     if path.exists():
-        content = read_weights(path)
-        differs = checks.difference(content.get("settings"), settings)
+        content = read_checkpoint(path, "fine-tuning")
+        differs = checks.difference(content["settings"], settings)
         demand(not differs, "settings.resume", folder=path, differs=differs)
         for part, state in zip((net, optimizer), content["states"], strict=False):
             part.load_state_dict(state)

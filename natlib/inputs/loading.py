@@ -123,11 +123,8 @@ def changes(augment: str, shape: Sequence[int], flip: bool, crop: float) -> Call
     from torchvision.transforms import v2  # takes a second, and few need it
 
     side = round(shape[-1] * crop)  # of what a network sees at test time
-    then = {
-        "crop": partial(v2.ColorJitter, brightness=32 / 255, saturation=0.5),  # as Once-for-all
-        "randaugment": v2.RandAugment,
-        "autoaugment": v2.AutoAugment,
-    }
+    jitter = partial(v2.ColorJitter, brightness=32 / 255, saturation=0.5)  # as Once-for-all
+    then = {"crop": jitter, "randaugment": v2.RandAugment, "autoaugment": v2.AutoAugment}
     mirror = [v2.RandomHorizontalFlip()] if flip else []
     return v2.Compose([v2.RandomResizedCrop(side), *mirror, then[augment]()])
 
@@ -148,8 +145,8 @@ def shift_and_flip(
     columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)
     columns = torch.where(mirrored, columns.flip(1), columns)
     index = (torch.arange(n).view(n, 1, 1), rows[:, :, None], columns[:, None, :])
-    moved = images.permute(0, 2, 3, 1)[tuple(i.to(images.device) for i in index)]
-    return moved.permute(0, 3, 1, 2)
+    index = tuple(i.to(images.device) for i in index)
+    return images.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
 
 
 def batch_rows(n: int, batch_size: int, step: int, seed: int) -> Tensor:

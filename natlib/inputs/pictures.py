@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 from tqdm.auto import tqdm
 
-from natlib.inputs import WORDS
+from natlib.inputs import WORDS, say
 
 READING = {"turn": "exif", "background": "white", "centre": [0.5, 0.5], "resampling": "BILINEAR"}
 DECODED_BYTES = 4 * 2**30  # decoded pictures that `LazyImages` keeps in memory
@@ -96,8 +96,7 @@ class LazyImages:
         self.shape, self._numbers = (n, 3, side, side), torch.arange(n)
         self.digests: NDArray | None = None  # of the pictures, (n,), where they are known
         self._load, self._names = load, names
-        keep = DECODED_BYTES if keep is None else keep
-        self._kept, self._room = {}, keep // (3 * side**2)
+        self._kept, self._room = {}, (DECODED_BYTES if keep is None else keep) // (3 * side**2)
 
     def __getstate__(self) -> dict:
         return vars(self) | {"_kept": {}}  # a process that is sent this decodes for itself
@@ -113,8 +112,7 @@ class LazyImages:
                 picture = to_square(image, self.shape[-1])
         except Exception as error:  # a damaged file makes Pillow raise nearly anything
             name = f"Picture {number}" if self._names is None else self._names[number]
-            told = f"{name} cannot be decoded ({error}): replace it, or take it away."
-            raise OSError(told) from None
+            raise OSError(say("pictures.one", name=name, why=error)) from None
         if len(self._kept) < self._room and get_worker_info() is None:
             self._kept[number] = picture
         return picture

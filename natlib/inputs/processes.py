@@ -17,6 +17,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import nn
 
+from natlib.inputs import say
+
 BUCKET = 2**23  # gradients that processes exchange at once
 
 
@@ -90,9 +92,8 @@ def stoppable() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    handled = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        handled = ()  # a thread gets none
+    alone = threading.current_thread() is threading.main_thread()
+    handled = (signal.SIGINT, signal.SIGTERM) if alone else ()  # another thread gets none
     before = {number: signal.signal(number, note) for number in handled}
     try:
         yield received
@@ -107,6 +108,5 @@ def memory_advice(device: torch.device, images: int, parts: int) -> Iterator[Non
     try:
         yield
     except torch.OutOfMemoryError:
-        told = f"{device} is out of memory with {images} images at a time"
-        advice = f"pass micro_batches={2 * parts}, or a smaller batch size"
-        raise RuntimeError(f"{told}: {advice}.") from None
+        told = say("settings.memory", device=device, images=images, parts=2 * parts)
+        raise RuntimeError(told) from None

@@ -23,6 +23,17 @@ def read_weights(path: str | Path) -> dict:
         raise ValueError(say("weights.unreadable", path=path, why=why)) from None
 
 
+def read_checkpoint(path: Path, writer: str) -> dict:
+    """Reads from where something goes on, a dict with `settings`; else it is a `ValueError`."""
+    try:
+        content, why = read_weights(path), "it holds no settings"
+    except ValueError as error:
+        content, why = None, error
+    fine = isinstance(content, dict) and isinstance(content.get("settings"), dict)
+    demand(fine, "weights.checkpoint", path=path, writer=writer, why=why)
+    return content
+
+
 def foreign(path: str | Path) -> str:
     """Says what a file is that holds no weights, by its first bytes; empty if it may hold some."""
     with open(path, "rb") as file:

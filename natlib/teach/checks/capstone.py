@@ -111,10 +111,8 @@ def _shown(values: np.ndarray) -> object:
 
 def _volume(errors: np.ndarray, X: np.ndarray) -> float:
     """Returns the hypervolume of errors and the logarithm of MAdds, in a fixed box."""
-    ends = np.stack(
-        [POCKET_SPACE.encode(arch) for arch in (POCKET_SPACE.smallest(), POCKET_SPACE.largest())]
-    )
-    low, high = np.log(MADDS(ends))
+    ends = POCKET_SPACE.smallest(), POCKET_SPACE.largest()
+    low, high = np.log(MADDS(np.stack([*map(POCKET_SPACE.encode, ends)])))
     return search.hypervolume(np.c_[errors, np.log(MADDS(X))], [100, high], [0, low])
 
 
@@ -160,11 +158,8 @@ def check_supernet_step(supernet_step: Callable) -> None:
     """Judges the weights after one step: teacher, students, sum of gradients, clipping."""
     (source, task), tries = _source(), {}
     images, labels = task.train.images[:6], task.train.labels[:6]
-    archs = [
-        POCKET_SPACE.largest(),
-        POCKET_SPACE.smallest(),
-        *map(POCKET_SPACE.decode, POCKET_SPACE.sample(2, 0)),
-    ]
+    drawn = map(POCKET_SPACE.decode, POCKET_SPACE.sample(2, 0))
+    archs = [POCKET_SPACE.largest(), POCKET_SPACE.smallest(), *drawn]
     for key, n in {"teacher": 1, "clip": 1, "student": 2, "sum": 4}.items():
         net = copy.deepcopy(source).train()
         optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
@@ -233,9 +228,8 @@ def check_draw(draw: Callable) -> None:
     def shares(X, *_):
         X = POCKET_SPACE.as_rows(X)
         values = (X[:, :, None] == np.arange(7)).reshape(len(X), -1) + 0.0
-        return np.append(
-            values.T @ values / len(X), (X == POCKET_SPACE.repair(X)).all(axis=1).mean()
-        )
+        canonical = (X == POCKET_SPACE.repair(X)).all(axis=1)
+        return np.append(values.T @ values / len(X), canonical.mean())
 
     _beside(check_draw, draw, tries, shares, tolerance=0.02)
 
@@ -268,10 +262,8 @@ def check_nat(trial: Callable) -> None:
             require(found == due, say.early, n=n, found=found, right=due)
         require(asked <= 118, say.spent, asked=asked)
         require(all(_are_best(copy.copy(task), i) for i in times), say.best)
-        X, errors = (
-            numbers(X, (34, POCKET_SPACE.n_var), "The archive").astype(int),
-            np.ravel(errors),
-        )
+        X = numbers(X, (34, POCKET_SPACE.n_var), "The archive").astype(int)
+        errors = np.ravel(errors)
         fine = errors.shape == (34,) and np.allclose(errors, task.truth(X), 1e-5)
         require(fine, say.returned)
         others = search.sample_spread(POCKET_SPACE, MADDS, 34, seed)
