@@ -13,6 +13,7 @@ machine with many cores or a GPU:
 `--only` takes columns of the table and their values; of a column that is named twice, either value.
 When the seconds are over, no further unit begins, and those under way stop at the next moment from
 which they go on later: in `build/studies` is what they need, and what each trial of a rate found.
+Whoever changes what a trial computes deletes that folder, as well as the rows.
 `--add TABLE` takes in what another machine recorded. The column `device` is "cpu" or the card's
 name. What is compared is from one device: a pair that was begun on another one is left out; if both
 did, the one that did more stays.
