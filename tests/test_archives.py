@@ -115,6 +115,10 @@ def test_readme_says_by_how_much_transfers_are_ahead_of_fixed_networks():
     for budget, of_it in gain.mean().groupby("budget"):
         told = ", ".join(f"{task} {points:+.1f}" for (_, task), points in of_it.items())
         assert told in readme, f"README.md should say of {budget:g}: {told}"
+    parts = (means["nat_finetuned"] - means["fixed"]).dropna().xs(1, level="budget")
+    for task, of_it in parts.groupby(["task", "fraction"]).mean().groupby("task"):
+        told = f"{task} {', '.join(f'{points:+.1f}' for points in of_it[::-1])}"
+        assert told in readme, f"README.md should say: {told}"
 
 
 def test_fixed_networks_and_transfers_cost_the_same():
