@@ -385,15 +385,16 @@ sizes.query("fraction == 1 and budget >= 1").round(1).fillna("–")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # The dots are means over the four sizes; the table, of the whole train split, has the sizes apart, means
-# over the seeds that are recorded (of `scratch` one). **What do you notice?** Where is `nat_finetuned` behind, and where is the difference below two standard errors of
-# one network (about 1 point on the animals, 2 on the digits)? Two reasons for what happens at the smallest
-# size are not told apart. In a transfer a small subnet shares its steps with many others, while a small
-# network that is trained alone takes very many steps for the same MAdds. And the transfer's network may
-# have fewer MAdds than the limit allows: look into `fixed.madds`. Does `nat_finetuned` gain on `fixed` as the
-# budget grows? Do sizes differ more than seeds? Do fewer training pictures favour one side? (The abstract
-# of the paper says that small data sets benefit most.) On the digits look into `fixed.lr`, too: the family
-# chose rates that nobody gave to the transfer. What are the pre-trained weights worth at each size
-# (`scratch`)? Most settings have one seed: a dot without a spread.
+# over the seeds that are recorded (of `scratch` one). **What do you notice?** Where is `nat_finetuned`
+# behind, and where is the difference below two standard errors of one network (about 1 point on the
+# animals, 2 on the digits)? Two reasons for what happens at the smallest size are not told apart. In a
+# transfer a small subnet shares its steps with many others, while a small network that is trained alone
+# takes very many steps for the same MAdds. And the transfer's network may have fewer MAdds than the limit
+# allows: look into `fixed.madds`. Does `nat_finetuned` gain on `fixed` as the budget grows? Do sizes differ
+# more than seeds? Do fewer training pictures favour one side? (The abstract of the paper says that small
+# data sets benefit most.) On the digits look into `fixed.lr`, too: the family chose rates that nobody gave
+# to the transfer. What are the pre-trained weights worth at each size (`scratch`)? Most settings have one
+# seed: a dot without a spread.
 #
 # Fixed networks serve four limits in MAdds. The transfer has a whole front, for every limit; what that is
 # worth is counted in notebook 05. Fine-tuning what it found is the natural last step (notebook 06).
