@@ -92,8 +92,8 @@ def stoppable() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    alone = threading.current_thread() is threading.main_thread()
-    handled = (signal.SIGINT, signal.SIGTERM) if alone else ()  # another thread gets none
+    main = threading.current_thread() is threading.main_thread()
+    handled = (signal.SIGINT, signal.SIGTERM) if main else ()  # another thread gets none
     before = {number: signal.signal(number, note) for number in handled}
     try:
         yield received

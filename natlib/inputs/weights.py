@@ -24,7 +24,7 @@ def read_weights(path: str | Path) -> dict:
 
 
 def read_checkpoint(path: Path, writer: str) -> dict:
-    """Reads from where something goes on, a dict with `settings`; else it is a `ValueError`."""
+    """Reads a checkpoint, a dict with its `settings`; a `ValueError` if it is none."""
     try:
         content, why = read_weights(path), "it holds no settings"
     except ValueError as error:
