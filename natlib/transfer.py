@@ -521,7 +521,7 @@ def save(run: Transfer) -> None:
 def load_checkpoint(run: Transfer, resume: bool = True) -> None:
     """Takes up the last checkpoint; a damaged one, or one of another run, is a `ValueError`."""
     path, wanted = run.run_dir / CHECKPOINT, _settings(run)
-    content = read_checkpoint(path, "a transfer")
+    content = read_checkpoint(path, "a transfer", "learner", "archive", *PROGRESS)
     found = content["settings"]
     if not resume:
         raise ValueError(f"{run.run_dir} holds a run already: resume it or choose another folder.")

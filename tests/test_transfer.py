@@ -371,6 +371,9 @@ def test_damaged_files_are_named(whole, tmp_path):
         (tmp_path / CHECKPOINT).write_bytes(damaged)
         with pytest.raises(ValueError, match=f"{CHECKPOINT} is damaged or was not written"):
             run_in(tmp_path)
+    torch.save({"settings": {}, "learner": {}}, tmp_path / CHECKPOINT)
+    with pytest.raises(ValueError, match="it lacks one of 'settings', 'learner', 'archive', 'his"):
+        run_in(tmp_path)
 
 
 @pytest.mark.parametrize(

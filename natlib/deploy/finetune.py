@@ -92,7 +92,7 @@ def _settings(subnet: Subnet, task: Task, profile: Profile, seed: int) -> dict:
 def _taken_up(path: Path, settings: dict, net: Subnet, optimizer) -> Iterator[Subnet]:
     """Brings net and optimizer to where a checkpoint had them; yields the versions until then."""
     if path.exists():
-        content = read_checkpoint(path, "fine-tuning")
+        content = read_checkpoint(path, "fine-tuning", "states")
         differs = checks.difference(content["settings"], settings)
         demand(not differs, "settings.resume", folder=path, differs=differs)
         for part, state in zip((net, optimizer), content["states"], strict=False):

@@ -23,13 +23,13 @@ def read_weights(path: str | Path) -> dict:
         raise ValueError(say("weights.unreadable", path=path, why=why)) from None
 
 
-def read_checkpoint(path: Path, writer: str) -> dict:
-    """Reads a checkpoint, a dict with its `settings`; a `ValueError` if it is none."""
+def read_checkpoint(path: Path, writer: str, *names: str) -> dict:
+    """Reads a checkpoint, a dict with `settings` and `names`; a `ValueError` if it is none."""
     try:
-        content, why = read_weights(path), "it holds no settings"
+        content, why = read_weights(path), f"it lacks one of 'settings', {listed(names, 99)}"
     except ValueError as error:
         content, why = None, error
-    fine = isinstance(content, dict) and isinstance(content.get("settings"), dict)
+    fine = isinstance(content, dict) and {"settings", *names} <= {*content}
     demand(fine, "weights.checkpoint", path=path, writer=writer, why=why)
     return content
 

@@ -256,8 +256,8 @@ def plot_modes(results: Mapping[str, ArrayLike], x_label: str = HYPERVOLUME) -> 
     figure, [ax] = new_figure(size=(7, 1 + 0.5 * len(results)), labels=labels)
     for row, (name, values) in enumerate(results.items()):
         mean, spread = np.mean(values), row + np.linspace(-0.12, 0.12, np.size(values))
-        ax.plot(np.ravel(values), spread, MARKERS[row % len(MARKERS)], alpha=0.75, label=name)
         ax.vlines(mean, row - 0.3, row + 0.3, color=INK, lw=2.5)
+        ax.plot(np.ravel(values), spread, MARKERS[row % len(MARKERS)], alpha=0.75, label=name)
         ax.text(mean, row - 0.34, f"{round(mean, 3):.4g}", ha="center", va="bottom", fontsize=9)
     ax.set(yticks=range(len(results)), yticklabels=results, ylim=(len(results) - 0.3, -0.8))
     ax.grid(axis="y", visible=False)
