@@ -378,10 +378,12 @@ plots.show(figure, f"Mean residual by choice with two standard errors; spread of
 # A few hundred measurements judge a surrogate by what is left of them. The course also ships *tables*:
 # small spaces in which **every** network was measured. `pocket` is a part of our space (notebook 03 shows
 # it). The other three are *NAS-Bench-201*: 15,625 networks, each trained from scratch on real photos of
-# CIFAR-10, CIFAR-100 or ImageNet (at 16 px, 120 classes). There a network is a *cell*, six genes that say
-# which of five operations lies on each edge. Operations are no levels, so their code is one-hot; that of
-# `pocket` is thermometer code. The space has other genes and the networks are no subnets of a supernet: do
-# the surrogates keep their order?
+# CIFAR-10, CIFAR-100 or ImageNet (at 16 px, 120 classes). There a network repeats a *cell*, a small graph
+# of four feature maps. Each of its six *edges*, from an earlier map to a later one, carries one of five
+# operations: none, skip (a copy), a convolution of 1x1 or 3x3, or a mean of 3x3. A gene for each edge says
+# which. Operations are no levels, so their code is one-hot; that of `pocket` is thermometer code, whatever
+# the model is called (`ridge`, here and below `gp_onehot`). The space has other genes and the networks are
+# no subnets of a supernet: do the surrogates keep their order?
 
 # %%
 tables = {name: load_table(name) for name in TABLES}

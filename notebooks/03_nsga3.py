@@ -226,6 +226,11 @@ for m in (2, 3, 5, 12):
 # The first population, generation 0, is `X_start`, in NAT
 # the front of the archive, filled up with random subnets of all sizes. To see something happen we begin
 # without an archive, and measure all that the search asks for: about a quarter of the whole bench.
+#
+# One number for a whole front is its *hypervolume*: the share of a box that it dominates. The box
+# reaches from an `ideal` corner to a worst corner, the `reference` (a point, not a direction), and must
+# stay the same for all that are compared; here from the best to a little beyond the worst values of the
+# true front.
 
 # %%
 show_source(search.operators, search.nsga3)
@@ -249,7 +254,8 @@ learn.predict("population")
 # hundred.
 #
 # With fewer, does the size of the population matter? We give each 400 look-ups, as many generations as that
-# is enough for, and five seeds, and ask what all that was looked at lacks of the true front's hypervolume:
+# is enough for, and five seeds. Then we ask how much of the true front's hypervolume is lacking in all that
+# was looked at:
 
 
 # %%
@@ -270,13 +276,9 @@ gaps.describe().loc[["mean", "min", "max"]].round(4)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A hundred measurements
 #
-# One number for a whole front is its *hypervolume*: the share of a box that it dominates. The box
-# reaches from an `ideal` corner to a worst corner, the `reference` (a point, not a direction), and must
-# stay the same for all that are compared; here from the best to a little beyond the worst values of the
-# true front. What a search lacks of the true front's hypervolume is its *regret*. Here is the inner loop
-# of NAT, with look-ups in place of measurements and without adaptation. It begins with twenty subnets
-# that cover MAdds evenly, the smallest and the largest among them; then a surrogate says what it
-# expects of any other:
+# What a search lacks of the true front's hypervolume is its *regret*. Here is the inner loop of NAT, with
+# look-ups in place of measurements and without adaptation. It begins with twenty subnets that cover MAdds
+# evenly, the smallest and the largest among them; then a surrogate says what it expects of any other:
 
 
 # %%
@@ -312,17 +314,17 @@ for name, X in {"NAT's inner loop": inner_loop(0), "random search": guessed}.ite
 #
 # Two seeds are an anecdote, and one table is, too. *NAS-Bench-201* holds what others measured: 15,625
 # networks, each trained from scratch on real photos (CIFAR-10, CIFAR-100, and ImageNet at 16 px with 120
-# classes). Six genes say which of five operations lies on each edge of a cell. The objectives are error
-# and latency. `data/record_searches.py` recorded ten seeds of
+# classes). Six genes say which of five operations lies on each edge of a cell (notebook 02). The objectives
+# are error and latency. `data/record_searches.py` recorded ten seeds of
 #
 # - *random* search;
-# - *regularised evolution* (Real et al.): the best of five drawn from the population gets a child with
-#   one gene changed, and the oldest dies;
+# - *regularised evolution* (Real et al.): of five drawn from the population the best gets a child with one
+#   gene changed, and the oldest dies. With two objectives, the best by weights drawn anew each time;
 # - *local search*: look at all neighbours, one gene away, of a network of the front, then of another;
 # - *NSGA-II* and *NSGA-III*, with a population of 20;
 # - *NAT's inner loop* as above; and the same with another rule for candidates, see below.
 #
-# All but the random one begin with the same first networks. Settings were chosen on five other seeds.
+# All but the random one begin with the same first networks. Settings were chosen on other seeds.
 
 # %%
 recording = np.load(FOLDER / "searches.npz")
@@ -428,9 +430,9 @@ learn.outcome("seeds", happened, f"{share:.0%}; at random {chance:.0%}.")
 found.round(3)
 
 # %% [markdown] slideshow={"slide_type": "fragment"}
-# **What do you notice?** The hypervolumes differ by one to three hundredths; the networks mostly in a
-# third to two thirds of their genes, though in fewer than two drawn at random. Many roads lead to nearly
-# the same trade-off. Do not read a meaning into every gene of one found network; what *all* seeds agree
+# **What do you notice?** On average the hypervolumes differ by three hundredths at most; the networks in none
+# to seven tenths of their genes, always in fewer than two drawn at random. Many roads lead to nearly the same
+# trade-off. Do not read a meaning into every gene of one found network; what *all* seeds agree
 # on (look for it on `cifar10`) may mean something.
 #
 # ## Limits

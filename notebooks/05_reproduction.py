@@ -162,9 +162,9 @@ pd.DataFrame(shape).T.sort_values("resolution", ascending=False).round(2)
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # **What do you notice?** Cars, aircraft and food have the highest resolutions, perhaps because small
 # details decide there. The three sets of 32-pixel pictures (CIFAR-10, CIFAR-100, CINIC-10) have the
-# lowest, and the largest mean kernels, perhaps because enlarged pictures hold no small details. But
-# these are one or a few networks each, at different costs, from one search: take it as a question to
-# ask, not as a law.
+# largest mean kernels, perhaps because enlarged pictures hold no small details. They have the lowest
+# resolution, too, but three networks of ImageNet, with its large photos, share it. And these are one or a
+# few networks each, at different costs, from one search: take it as a question to ask, not as a law.
 #
 # ## The table
 #
@@ -275,8 +275,11 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 # at that accuracy is interpolated in the logarithm of the cost.
 #
 # The number rests on the rates. Fixed networks pay for each that they try (*all rates*); the transfer takes
-# its profile's, and what it cost to choose those nobody counted. If the fixed networks knew theirs, too
-# (*one rate*), it would pay much later.
+# those of its profile, and what it cost to choose them was not counted. If the right rate of each fixed
+# network were known, too (*one rate*), the transfer would pay only after many more deployments.
+#
+# In the code, `each` of a transfer's networks carries a quarter of the whole (`once / 4`) and its own
+# fine-tuning: for `n` deployments, the quarter is replaced by an `n`-th.
 
 
 # %%
@@ -452,8 +455,9 @@ print({split: len(getattr(own, split)) for split in ("train", "valid", "test")})
 # - *Search*: the paper's own repository has an evaluator and 14 networks. Its authors' later
 #   framework has a search and a trainer of supernets, without the adaptation loop. This course follows
 #   the paper's description of the method, and has all of it written anew.
-# - *Pictures*: we keep the middle square of each picture, at 256 pixels at most, and augment by small
-#   shifts and mirroring only.
+# - *Pictures*: we keep the middle square of each picture, at most 293 pixels wide in the profile `paper`:
+#   training takes random parts of it, mirrored or not, and measuring sees the middle 87.5% of its side.
+#   The pocket profiles only shift and mirror.
 # - *Settings*: where the text leaves a choice open, ours is in the sections *What we simplified* of
 #   notebooks 01 to 04; the profile `paper` has the paper's space, with numbers of the authors' later
 #   framework. Whether the paper took exactly these is not known.
