@@ -119,7 +119,7 @@ def test_a_killed_one_goes_on_from_its_checkpoint(subnet, tiny_task, tmp_path, m
 
 def test_a_checkpoint_that_is_none_is_refused(subnet, tiny_task, tmp_path):
     path = tmp_path / "finetuning.pt"
-    for content in ([1, 2], {"state_dict": {}}, {"settings": {}}):
+    for content in ([1, 2], {"state_dict": {}}, {"settings": {}}, {"settings": None, "states": []}):
         torch.save(content, path)
         with pytest.raises(ValueError, match=r"finetuning.pt is damaged or was not written by fi"):
             finetune(subnet, tiny_task, PROFILE, progress=False, checkpoint=path)

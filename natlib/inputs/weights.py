@@ -29,8 +29,8 @@ def read_checkpoint(path: Path, writer: str, *names: str) -> dict:
         content, why = read_weights(path), f"it lacks one of 'settings', {listed(names, 99)}"
     except ValueError as error:
         content, why = None, error
-    fine = isinstance(content, dict) and {"settings", *names} <= {*content}
-    demand(fine, "weights.checkpoint", path=path, writer=writer, why=why)
+    fine = isinstance(content, dict) and isinstance(content.get("settings"), dict)
+    demand(fine and {*names} <= {*content}, "weights.checkpoint", path=path, writer=writer, why=why)
     return content
 
 
