@@ -66,10 +66,7 @@ ARCHIVES = DATA / "archives"
 SEEDS = (0, 1, 2)
 BY_RATE = ("signal.csv", "gain.csv")  # files with rows for each learning rate
 STEPS = 300
-# Transfers beside fixed networks keep the settings with which they were recorded.
-EARLIER = {"always": (), "adapt_lr": 0.06}
-AVERAGED = replace(QUICK, **EARLIER)
-AVERAGED_MANY = replace(MANY["quick"], adapt=0.1, **EARLIER)
+TWELVE = replace(MANY["quick"], adapt=0.1)  # an epoch of eleven tasks together is longer
 
 
 def new_supernet(task: Task, seed: int, pretrained: bool) -> Supernet:
@@ -250,7 +247,7 @@ def record_three(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     latency = for_run(new_supernet(task, seed, pretrained=True), folder)
     how = {"objectives": ("top1_err", "params", "latency_ms"), "run_dir": folder, "seed": seed}
     how |= {"costs": {"latency_ms": latency.latency_ms}, "progress": False}
-    run = transfer(task, AVERAGED, **how)
+    run = transfer(task, QUICK, **how)
     return {"three.csv": beside_fixed(run, run.archive.front)}
 
 
@@ -260,7 +257,7 @@ def record_radar(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     Each is the least mean error on validation among those of at most a fixed network's MAdds.
     """
     how = {"run_dir": WORK / f"radar-{seed}", "seed": seed, "progress": False}
-    run = transfer(task, AVERAGED_MANY, **how)
+    run = transfer(task, TWELVE, **how)
     error, madds = run.archive.summary.T
     within = [np.flatnonzero(madds <= madds_of(arch, task)) for arch in SIZES.values()]
     chosen = [rows[np.argmin(error[rows])] for rows in within]
