@@ -1,7 +1,8 @@
 """Every number that differs between a laptop and a GPU, in one place.
 
 `NATLIB_PROFILE` chooses: `quick` (minutes on two CPU cores; default), `gpu` (more of everything) or
-`paper` (the paper's space, with the settings of its authors' later framework).
+`paper` (the paper's space, with settings of its authors' later framework; notebooks 02 to 04 end with
+the departures from it).
 """
 
 import os

@@ -617,5 +617,5 @@ checks.check_expected_trainings(expected_trainings)
 # Four of 108 drawn subnets; drawn uniformly it would be 108 / 7, about 15. (A drawn subnet may be
 # shallower than the layer, which makes both a little smaller.) So smoothing keeps the choice alive, and
 # hardly more: in five iterations its weights are trained 20 times, if none of the best ever makes it. With
-# the paper's settings on CIFAR-10 (150 best, ten choices, about 2,500 steps with four subnets) it would be
-# 10,000 / 160, about 60 times in one iteration.
+# the settings of the authors' later framework (the profile `paper`) on CIFAR-10 (150 best, ten choices,
+# about 2,500 steps with four subnets) it would be 10,000 / 160, about 60 times in one iteration.
