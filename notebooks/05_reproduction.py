@@ -299,10 +299,8 @@ def ahead(table, ours, other, value, by):
     means = table.groupby(keys)[value].mean().unstack().reindex(columns=[ours, other])
     gain, said = (means[ours] - means[other]).dropna().groupby(by), []
     for values, of_it in gain:
-        name = ", ".join(
-            f"{key} {value}" for key, value in zip(by, values, strict=True)
-        ).removeprefix("task ")
-        said.append(f"{name}: {told(of_it)}")
+        name = ", ".join(f"{key} {value}" for key, value in zip(by, values, strict=True))
+        said.append(f"{name.removeprefix('task ')}: {told(of_it)}")
     return "; ".join(said) or "not run"
 
 
