@@ -434,11 +434,11 @@ print(f"Pictures a second and subnet: training {training:.1f}, evaluation {evalu
 hours.assign(days=hours.hours / 24).round(1)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# On a laptop that is hopeless, as was to be expected. The schedule, that of the authors' later
-# framework, trains for 400 epochs: 100 with the largest subnets, 150 with five subnets in each step, and 150
-# of adaptation (30 times 5) with four and a teacher that only predicts. It measures thousands of subnets; the timings that come with that
-# framework add up to about 73 hours. So it is not the GPU-day that the paper reports for CIFAR-10; to
-# which schedule that belongs is not known. Small data sets are where to begin.
+# On a laptop that is hopeless, as was to be expected. The schedule, that of the authors' later framework,
+# trains for 400 epochs: 100 with the largest subnets, 150 with five subnets in each step, and 150 of
+# adaptation (30 times 5) with four and a teacher that only predicts. It measures thousands of subnets; the
+# timings that come with that framework add up to about 73 hours. So it is not the GPU-day that the paper
+# reports for CIFAR-10; to which schedule that belongs is not known. Small data sets are where to begin.
 #
 # ## Your own pictures
 #
