@@ -315,7 +315,7 @@ def curves(rows, trials):
 def deployments(nat, once, alone):
     best = alone[alone.test_top1 == alone.test_top1.cummax()]
     cost = np.exp(np.interp(nat.test_top1, best.test_top1, np.log(best.index), np.nan, np.inf))
-    return (once / (cost - nat["each"] + once / 4)).map(in_words)
+    return once / (cost - nat["each"] + once / 4)
 
 
 def in_words(n):  # none: below the cheapest network's accuracy; 0: above that of all networks
@@ -324,10 +324,10 @@ def in_words(n):  # none: below the cheapest network's accuracy; 0: above that o
 
 
 # %%
-trials = fixed.trials[fixed.method == "fixed"]
-said["rates"] = trials.min(), trials.max()
 whole, panels, needed = fixed[fixed.fraction == 1], {}, {}
-complete = whole.groupby(["task", "seed"]).filter(lambda rows: rows.budget.nunique() == 5)
+complete = whole.groupby(["task", "seed"]).filter(
+    lambda rows: {*whole.budget} <= {*rows.budget[rows.method == "fixed"]}
+)
 for task, rows in complete.groupby("task"):
     nat, once, alone = curves(rows, rows.trials)
     panels[task] = {"fixed": alone}
@@ -336,17 +336,17 @@ for task, rows in complete.groupby("task"):
         panels[task][f"NAT, {n}"] = nat[["test_top1"]].set_index(cost)
     for counted, most in {"one rate": 1, "all rates": 99}.items():
         for seed, of_it in rows.groupby("seed"):
-            found = deployments(*curves(of_it, of_it.trials.clip(upper=most)))
-            needed[task, counted, seed] = found
+            n = deployments(*curves(of_it, of_it.trials.clip(upper=most)))
+            needed[task, counted, seed] = n
 needed = pd.DataFrame(needed).rename_axis(columns=["task", "counted", "seed"]).T
-needed
+needed.map(in_words)
 
 # %%
 from matplotlib.ticker import LogLocator
 
 ends = modes[modes.iteration == 10].pivot_table("hypervolume", ["task", "seed"], "mode")
 said["by_volume"] = f"ahead in {(ends.distribution > ends.uniform).sum()} of {len(ends)}"
-rows = needed.groupby(["task", "counted"]).agg(" / ".join).stack()
+rows = needed.map(in_words).groupby(["task", "counted"]).agg(" / ".join).stack()
 said["amortised"] = "; ".join(f"{t}, {c}, budget {b:g}: {n}" for (t, c, b), n in rows.items())
 said["seeds"] = ", ".join(map(str, complete.seed.unique()))
 figure = plots.plot_bands(panels, ("TMAdds for each deployment", "test top-1 (%)"), xscale="log")
@@ -367,6 +367,7 @@ for name, pair in {
     said[name] = ahead(modes, *pair, "test_at_equal_madds", ["task"])
 for name, other in {"nat_fixed": "fixed", "finetuning": "nat"}.items():
     said[name] = ahead(whole, "nat_finetuned", other, "test_top1", ["task", "budget"])
+said["rates"] = fixed.trials[fixed.method == "fixed"].agg(["min", "max"]).tolist()
 quick = fixed[fixed.budget == 1]
 said["fractions"] = ahead(quick, "nat_finetuned", "fixed", "test_top1", ["task", "fraction"])
 for path in (results.DATA / "archives").glob("*.csv"):

@@ -211,8 +211,8 @@ def test_the_ledger_pairs_what_was_recorded():
     ]
     rows += [("digits", 1, 1.0, 1.0, "fixed", 0, 50.0)]  # not yet its partner
     table = pd.DataFrame(rows, columns=columns)
-    said = "task animals, budget 1.0: +1.5 points (+1.0 to +2.0; ahead in 2 of 2)"
-    assert ahead(table, *about, ["task", "budget"]).split("; task animals")[0] == said
+    said = "animals, budget 1.0: +1.5 points (+1.0 to +2.0; ahead in 2 of 2)"
+    assert ahead(table, *about, ["task", "budget"]).split("; animals")[0] == said
     assert "digits" not in ahead(table, *about, ["task"])
     assert ahead(table.query("seed > 5"), *about, ["task"]) == "not run"
 
@@ -228,17 +228,18 @@ def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path,
     rows += [(1.0, "fixed", 80.0, 1.0, 0.1, 4), (0.25, "fixed", 70.0, 0.25, 0.025, 4)]
     columns = ["budget", "method", "test_top1", "train_madds", "measure_madds", "trials"]
     table = pd.DataFrame(rows, columns=columns).assign(task="animals", fraction=1.0, seed=0)
-    half = table[:2].assign(task="digits")  # its fixed networks are not there yet
+    half = table[:3].assign(task="digits")  # its fixed networks are not all there yet
     table[["train_madds", "measure_madds"]] *= 1e12
     (tmp_path / "archives").mkdir()
     for name in ("modes", "fixed"):
         pd.concat([table, half]).to_csv(tmp_path / "archives" / f"{name}.csv", index=False)
-    found = run_cell("needed[task")
-    assert set(found["needed"]) == {("animals", "one rate"), ("animals", "all rates")}
-    assert found["needed"]["animals", "all rates"][1.0] == pytest.approx(needed, nan_ok=True)
+    found = run_cell("needed[task", **run_cell("def curves(", **run_cell("def ahead(")))
+    assert set(found["needed"].index) == {("animals", n, 0) for n in ("one rate", "all rates")}
+    counts = found["needed"][1.0]
+    assert counts["animals", "all rates", 0] == pytest.approx(needed, nan_ok=True)
     if top1 == 80:
         known = 4 / (1.1 / 4 - 0.1)
-        assert found["needed"]["animals", "one rate"][1.0] == pytest.approx(known)
+        assert counts["animals", "one rate", 0] == pytest.approx(known)
     lines = {name: list(line.index) for name, line in found["panels"]["animals"].items()}
     assert lines["fixed"] == pytest.approx([0.275, 1.1])
     assert lines["NAT, 1"] == pytest.approx([4.1]) and lines["NAT, 16"] == pytest.approx([0.35])
