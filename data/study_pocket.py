@@ -2,11 +2,12 @@
 
     python data/study_pocket.py modes      distribution against uniform: `modes.csv`
     python data/study_pocket.py fixed      a transfer against fixed networks: `fixed.csv`
+    python data/study_pocket.py settings   what the profile's settings rest on: `settings.csv`
 
-Both take hours; `--missing` lists what is left. Each unit is recorded when it is done, and resumed
-if it was stopped, so a study goes on where it was when it is called again, and several processes
-that are started beside each other share its units, and the trials of a unit. For nine minutes of a
-machine with many cores or a GPU:
+The first two take hours; `--missing` lists what is left. Each unit is recorded when it is done, and
+resumed if it was stopped, so a study goes on where it was when it is called again, and several
+processes that are started beside each other share its units, and the trials of a unit. For nine
+minutes of a machine with many cores or a GPU:
 
     python data/study_pocket.py fixed --processes 16 --device cuda --seconds 540 --only budget=4
 
@@ -38,6 +39,10 @@ is not counted. A step counts three times the MAdds of a prediction: once forwar
 back. Seeds 0 to 2, budgets of 1, 4 and 16 times the quick profile's training, fractions 1, 0.25 and
 0.06 of the train split; the family alone also at a quarter and a sixteenth of budget 1, on the
 whole split, for the curve of costs in notebook 05; on a card, a budget of 64 on the whole split.
+
+*settings*: the quick profile beside itself with other settings, on validation alone, seeds 101 and
+102. Figures: top-1 at equal MAdds as in *modes*, and the best of a network up to the least of
+`SIZES`. The profile had been chosen before, by trials whose figures were not kept.
 
 The goals were named before the first run, too: distribution ahead of uniform in at least 8 of the
 10 pairs without a limit; no hypervolume lost by the first iteration, on average; `nat_finetuned`
@@ -159,6 +164,15 @@ MODES = {  # mode of adaptation, smoothing, limit in MAdds
     "none": ("none", 1.0, None),
 }
 
+# What the settings rest on
+SETTINGS = {  # what differs from the quick profile
+    "quick": {},
+    "rate 0.06": {"adapt_lr": 0.06},
+    "not averaged": {"average": 1},
+    "smallest as drawn": {"always": ()},
+    "first version": {"adapt_lr": 0.06, "average": 1, "always": ()},
+}
+
 # Study 2
 BUDGETS, FRACTIONS = (1.0, 0.25, 0.0625, 4.0, 16.0), (1.0, 0.25, 0.06)
 ON_A_CARD = 64.0  # a further budget there
@@ -173,6 +187,10 @@ COLUMNS = {
         "task", "seed", "mode", "limit", "iteration", "hypervolume", "best_err", "kendall",
         "train_madds", "evaluations", "test_at_equal_madds", "device",
     ],
+    "settings": [
+        "task", "seed", "mode", "iteration", "hypervolume", "best_err", "train_madds",
+        "valid_at_equal_madds", "smallest_top1", "device",
+    ],
     "fixed": [
         "task", "seed", "fraction", "budget", "method", "size", "architecture", "madds",
         "test_top1", "valid_top1", "train_madds", "measure_madds", "lr", "trials", "device",
@@ -180,9 +198,14 @@ COLUMNS = {
 }  # fmt: skip
 PAIRS = {  # what is compared; a budget below 1 belongs to the transfer of budget 1
     "modes": ["task", "seed"],
+    "settings": ["task", "seed"],
     "fixed": ["task", "seed", "fraction", "budget"],
 }
-ROWS = {"modes": ["mode", "iteration"], "fixed": ["method", "size"]}  # what it consists of
+ROWS = {  # what it consists of
+    "modes": ["mode", "iteration"],
+    "settings": ["mode", "iteration"],
+    "fixed": ["method", "size"],
+}
 GRACE = 60  # seconds that a unit has to come to a moment from which it can go on
 
 
@@ -215,6 +238,17 @@ def mode_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
     run = transfer(task, replace(LONG, smoothing=smoothing), **how)
     run.history[-1]["test_at_equal_madds"] = test_at(run, grid(limit))
     yield from ({"limit": limit} | row for row in run.history)
+
+
+def setting_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
+    """Does a transfer with other settings: a row for the first archive and one an iteration."""
+    profile = replace(QUICK, **SETTINGS[unit.mode])
+    run = transfer(task, profile, seed=unit.seed, **how_at(place, unit))
+    madds, top1, front = run.archive.costs[:, 0], 100 - run.archive.errors[:, 0], run.archive.front
+    at = np.interp(np.log(grid(None)), np.log(madds[front]), top1[front]).mean()
+    smallest = top1[madds <= madds_of(SIZES[min(SIZES)], task)].max()
+    run.history[-1] |= {"valid_at_equal_madds": at, "smallest_top1": smallest}
+    yield from run.history
 
 
 def how_at(place: Place, unit: Unit) -> dict:
@@ -369,8 +403,9 @@ def wanted_rates(valid: dict[float, float]) -> list[float]:
 
 def units_of(study: str, kind: str = "cpu") -> Iterator[Unit]:
     """Yields what a study consists of on a kind of device, in the order in which it is done."""
-    if study == "modes":
-        for seed, task, mode in itertools.product(range(5), TASKS, MODES):
+    if study != "fixed":
+        seeds, modes = (range(5), MODES) if study == "modes" else ((101, 102), SETTINGS)
+        for seed, task, mode in itertools.product(seeds, TASKS, modes):
             yield Unit(task, seed, mode)
         return
     budgets = (*BUDGETS, ON_A_CARD) if kind == "cuda" else BUDGETS
@@ -417,8 +452,9 @@ def is_elsewhere(study: str, unit: Unit, place: Place) -> bool:
 
 def do(study: str, unit: Unit, place: Place) -> list[dict]:
     """Does a unit; returns its rows, or none if it waits for another one."""
-    if study == "modes":
-        return list(mode_of(load_task(unit.task), unit, place))
+    if study != "fixed":
+        rows = mode_of if study == "modes" else setting_of
+        return list(rows(load_task(unit.task), unit, place))
     task = cut(load_task(unit.task), unit.fraction, unit.seed)
     if unit.method == "nat":
         return list(nat_of(task, unit, place))

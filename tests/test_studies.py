@@ -69,6 +69,15 @@ def test_a_unit_of_the_first_study_stops_and_goes_on(study, tmp_path, monkeypatc
     pd.testing.assert_frame_equal(table, study.recorded("modes"))
 
 
+def test_settings_are_compared_on_validation(study, monkeypatch):
+    monkeypatch.setattr(study, "SIZES", {1e7: study.SPACE.largest()})
+    study.main(["settings", "--device", "cpu", "--only", "task=animals", "seed=101", "mode=quick"])
+    table = study.recorded("settings")
+    end = table.iloc[-1]
+    assert table.seed.eq(101).all() and table.hypervolume.notna().all() and len(table) > 1
+    assert end.valid_at_equal_madds <= end.smallest_top1 == pytest.approx(100 - end.best_err)
+
+
 def stop(study):
     raise study.TimeIsUp
 
