@@ -238,11 +238,11 @@ learn.outcome("mobile", happened, f"By {beside[0]:+.1f} and {beside[1]:+.1f} poi
 #
 # ## A ledger of claims
 #
-# What does the abstract claim, and what supports it? First what the paper's own numbers and the
-# published networks say. The gains beside a fixed network, EfficientNet-B0, fine-tuned, are read off
-# the paper's figure near 390 M MAdds. What others' searches cost is what they published
-# (`search_cost.csv`, with sources); none of it includes training the networks that were found, and
-# NAT's GPU-day does not include pre-training its supernet.
+# What does the abstract claim, and what supports it? First what the paper's own numbers and the published
+# networks say. The gains beside a fixed network, EfficientNet-B0, fine-tuned, are read off the paper's
+# figure near 390 M MAdds, for seven of its ten transfer sets. What others' searches cost is what they
+# published (`search_cost.csv`, with sources); none of it includes training the networks that were found,
+# and NAT's GPU-day does not include pre-training its supernet.
 
 # %%
 paper, cost = results.published_results(), pd.read_csv(results.PAPER / "search_cost.csv")
