@@ -254,7 +254,7 @@ def record_three(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
 def record_radar(task: Task, seed: int, lr: float) -> dict[str, pd.DataFrame]:
     """Transfers for twelve objectives; reports four networks beside fixed ones.
 
-    Each is the least mean error on validation among those of at most a fixed network's MAdds.
+    Each has the least mean error on validation among those of at most a fixed network's MAdds.
     """
     how = {"run_dir": WORK / f"radar-{seed}", "seed": seed, "progress": False}
     run = transfer(task, TWELVE, **how)

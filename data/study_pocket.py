@@ -41,8 +41,8 @@ back. Seeds 0 to 2, budgets of 1, 4 and 16 times the quick profile's training, f
 whole split, for the curve of costs in notebook 05; on a card, a budget of 64 on the whole split.
 
 *settings*: the quick profile beside itself with other settings, on validation alone, seeds 101 and
-102. Figures: top-1 at equal MAdds as in *modes*, and the best of a network up to the least of
-`SIZES`. The profile had been chosen before, by trials whose figures were not kept.
+102. Figures: top-1 at equal MAdds as in *modes*, and the best of any network no larger than the
+least of `SIZES`. The profile had been chosen before, by trials whose figures were not kept.
 
 The goals were named before the first run, too: distribution ahead of uniform in at least 8 of the
 10 pairs without a limit; no hypervolume lost by the first iteration, on average; `nat_finetuned`

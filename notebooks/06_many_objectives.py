@@ -432,9 +432,9 @@ radar[4:].set_index("madds")[["mean_err", "nat_err"]].round(1)
 # possible reasons, which one run does not tell apart. For the same MAdds of training a small network alone
 # takes very many steps. The fixed networks choose among three rates or more, NAT has one. And NAT's
 # networks were not fine-tuned at the end. The latencies were measured on a busy machine, and thousandths of
-# a millisecond, which are noise, can decide what stands beside what: beside the smallest fixed network it
-# is one with 9.5% error, because one with 7.9% is 0.005 ms too slow. Of the eleven tasks, NAT loses most on
-# the three of digits (*round*, *straight* and *curved*), at the smaller sizes.
+# a millisecond, which are noise, can decide what stands beside what: beside the smallest fixed network
+# stands one with 9.5% error, because one with 7.9% is 0.005 ms too slow. Of the eleven tasks, NAT loses
+# most on the three of digits (*round*, *straight* and *curved*), at the smaller sizes.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Five real objectives
