@@ -1,8 +1,7 @@
 """Every number that differs between a laptop and a GPU, in one place.
 
 `NATLIB_PROFILE` chooses: `quick` (minutes on two CPU cores; default), `gpu` (more of everything) or
-`paper` (the paper's space, with settings of its authors' later framework; notebooks 02 to 04 end with
-the departures from it).
+`paper` (the paper's space, settings of its authors' later framework; 02 to 04 list departures).
 """
 
 import os
