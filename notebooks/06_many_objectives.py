@@ -426,7 +426,7 @@ axes[0].legend(loc="lower left", bbox_to_anchor=(-0.4, -0.1))
 plots.show(figure, "Eleven tasks and MAdds: NAT and a fixed network at each of four sizes.")
 radar[4:].set_index("madds")[["mean_err", "nat_err"]].round(1)
 
-# %% [markdown] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # **What do you notice?** At this short budget the fixed networks are ahead, the more so the smaller they
 # are. At the largest size NAT is ahead with three objectives, and about even with twelve. There are several
 # possible reasons, which one run does not tell apart. For the same MAdds of training a small network alone
