@@ -219,15 +219,20 @@ def grid(limit: float | None) -> np.ndarray:
     return np.geomspace(min(SIZES), limit or max(SIZES), 8)
 
 
-def test_at(run: Transfer, madds: np.ndarray) -> float:
-    """Returns the front's test top-1 in percent, interpolated at some MAdds, and averaged."""
+def at_equal_madds(run: Transfer, top1: np.ndarray, limit: float | None) -> float:
+    """Returns the front's top-1, `(len(front),)`, interpolated on the grid, and averaged."""
+    madds = run.archive.costs[run.archive.front, 0]
+    return float(np.interp(np.log(grid(limit)), np.log(madds), top1).mean())
+
+
+def test_top1(run: Transfer) -> np.ndarray:
+    """Returns the top-1 on test, in percent, of the networks of the front."""
     rows = run.archive.front
     correct = evaluate(
         run.net, run.archive.X[rows], run.task, "test", calibration=run.profile.calibration,
         progress=False,
     )  # fmt: skip
-    found = np.log(run.costs["madds"](run.archive.X[rows]))
-    return float(np.interp(np.log(madds), found, 100 * correct.mean(axis=1)).mean())
+    return 100 * correct.mean(axis=1)
 
 
 def mode_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
@@ -236,7 +241,7 @@ def mode_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
     limits = {} if limit is None else {"madds": limit}
     how = {"mode": mode, "limits": limits, "seed": unit.seed} | how_at(place, unit)
     run = transfer(task, replace(LONG, smoothing=smoothing), **how)
-    run.history[-1]["test_at_equal_madds"] = test_at(run, grid(limit))
+    run.history[-1]["test_at_equal_madds"] = at_equal_madds(run, test_top1(run), limit)
     yield from ({"limit": limit} | row for row in run.history)
 
 
@@ -244,9 +249,9 @@ def setting_of(task: Task, unit: Unit, place: Place) -> Iterator[dict]:
     """Does a transfer with other settings: a row for the first archive and one an iteration."""
     profile = replace(QUICK, **SETTINGS[unit.mode])
     run = transfer(task, profile, seed=unit.seed, **how_at(place, unit))
-    madds, top1, front = run.archive.costs[:, 0], 100 - run.archive.errors[:, 0], run.archive.front
-    at = np.interp(np.log(grid(None)), np.log(madds[front]), top1[front]).mean()
+    madds, top1 = run.archive.costs[:, 0], 100 - run.archive.errors[:, 0]
     smallest = top1[madds <= madds_of(SIZES[min(SIZES)], task)].max()
+    at = at_equal_madds(run, top1[run.archive.front], None)
     run.history[-1] |= {"valid_at_equal_madds": at, "smallest_top1": smallest}
     yield from run.history
 
