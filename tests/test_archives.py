@@ -110,6 +110,24 @@ def test_readme_counts_the_pairs():
     assert told in readme, f"README.md should say: {told}"
 
 
+def test_readme_says_what_else_was_recorded():
+    readme = (DATA.parent / "README.md").read_text("utf-8")
+    by = [(read(f"{n}.csv").eval("nat_err - mean_err")).mean() for n in ("three", "radar")]
+    told = [f"by {by[0]:.1f} points with three objectives", f"by {by[1]:.1f} with twelve"]
+    ends = at_the_end(read("modes.csv")).pivot_table("hypervolume", ["task", "seed"], "mode")
+    ahead = (ends["distribution"] > ends["uniform"]).sum()
+    told.append(f"in hypervolume on validation it is ahead in {ahead} of {len(ends)}")
+    means = (
+        read("fixed.csv")
+        .query("fraction == 1")
+        .pivot_table("test_top1", ["budget", "task", "seed"], "method")
+    )
+    adds = (means["nat_finetuned"] - means["nat"]).dropna().groupby(["budget", "task"]).mean()
+    told.append("adds {:.1f} points on the animals and {:.1f} on the digits".format(*adds[1]))
+    told.append("at sixteen times {:.1f} and {:.1f} (".format(*adds[16]))
+    assert not [text for text in told if text not in readme], "README.md should say this"
+
+
 def test_readme_says_by_how_much_transfers_are_ahead_of_fixed_networks():
     study, readme = read("fixed.csv"), (DATA.parent / "README.md").read_text("utf-8")
     settings = ["fraction", "budget", "task", "seed"]

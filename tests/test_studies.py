@@ -78,6 +78,13 @@ def test_settings_are_compared_on_validation(study, monkeypatch):
     assert end.valid_at_equal_madds <= end.smallest_top1 == pytest.approx(100 - end.best_err)
 
 
+def test_a_card_has_a_further_budget_on_the_whole_split(study):
+    cpu, card = ([*study.units_of("fixed", kind)] for kind in ("cpu", "cuda"))
+    more = [unit for unit in card if unit not in cpu]
+    assert {(unit.budget, unit.fraction) for unit in more} == {(study.ON_A_CARD, 1.0)}
+    assert len(more) == len(card) - len(cpu) == 3 * len(study.TASKS) * 3
+
+
 def stop(study):
     raise study.TimeIsUp
 
