@@ -355,8 +355,6 @@ for ax in figure.axes:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
-    ax.get_legend().remove()
-figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=6)
 alt = f"Accuracy against cost; seeds: {said['seeds']}; deployments: {said['amortised']}."
 plots.show(figure, alt)
 

@@ -260,6 +260,17 @@ def test_bands_show_mean_and_range_over_columns_in_each_panel():
     assert second.get_xscale() == "log"
 
 
+def test_panels_with_the_same_names_share_one_legend():
+    of = {"a": SCORES, "b": SCORES - 0.2}
+    shared = plots.plot_bands({"first": of, "second": {"a": SCORES}}, ("n", "tau"))
+    assert [text.get_text() for text in shared.legends[0].get_texts()] == ["a", "b"]
+    assert not any(ax.get_legend() for ax in shared.axes)
+    unlike = plots.plot_bands({"first": of, "second": {"a": SCORES, "c": SCORES}}, ("n", "tau"))
+    assert not unlike.legends
+    names = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in unlike.axes]
+    assert names == [["a", "b"], ["a", "c"]]
+
+
 def luminance(color):
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

@@ -226,7 +226,12 @@ def plot_bands(
             ends = table.min(axis=1), table.max(axis=1)
             ax.fill_between(table.index, *ends, color=look["color"], alpha=0.18, lw=0)
         ax.set(**axes_options)
-        ax.legend(fontsize=8)
+    lines = {line.get_label(): line for ax in axes for line in ax.lines}
+    if 1 < len(axes) and len({line.get_color() for line in lines.values()}) == len(lines):
+        figure.legend(lines.values(), lines, loc="outside upper center", ncols=6)  # one for all
+    else:
+        for ax in axes:
+            ax.legend(fontsize=8)
     return figure
 
 
@@ -301,8 +306,7 @@ def plot_correlations(F: ArrayLike, objectives: Sequence[str]) -> Figure:
     """Shows how objectives agree (+1) or conflict (-1): Spearman's rank correlation."""
     names = [label_of(name).rsplit(" (", 1)[0] for name in objectives]
     table = pd.DataFrame(in_units(F, objectives), columns=names).corr("spearman")
-    side = 2.2 + 0.5 * len(names)
-    figure, [ax] = new_figure(size=(side + 0.8, side))
+    figure, [ax] = new_figure(size=(3 + 0.5 * len(names), 2.2 + 0.5 * len(names)))
     look = {"vmin": -1, "vmax": 1, "cmap": "PuOr", "square": True, "linewidths": 0.5}
     look |= {"fmt": ".1f", "annot_kws": {"size": 8}, "cbar_kws": {"label": "rank correlation"}}
     sns.heatmap(table, ax=ax, annot=table.round(1) + 0.0, **look)  # no "-0.0"
@@ -384,8 +388,8 @@ def plot_maps(rows: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
 
 def plot_recalibration(stale: ArrayLike, fresh: ArrayLike, names: Sequence[str]) -> Figure:
     """Shows errors of named subnets with the supernet's batch-norm statistics and their own."""
-    size, at = (7, 1.3 + 0.3 * len(names)), np.arange(len(names))[::-1]
-    figure, [ax] = new_figure(size=size, labels=(UNITS["top1_err"][0], ""))
+    at = np.arange(len(names))[::-1]
+    figure, [ax] = new_figure(size=(7, 1.3 + 0.3 * len(at)), labels=(UNITS["top1_err"][0], ""))
     ax.hlines(at, fresh, stale, color=FAINT, lw=2)
     ax.plot(stale, at, MARKERS[1], color=COLORS[1], ms=8, label="statistics of the supernet")
     ax.plot(fresh, at, MARKERS[0], color=COLORS[0], ms=8, label="its own statistics")
