@@ -263,7 +263,7 @@ def plot_modes(results: Mapping[str, ArrayLike], x_label: str = HYPERVOLUME) -> 
         mean, spread = np.mean(values), row + np.linspace(-0.12, 0.12, np.size(values))
         ax.vlines(mean, row - 0.3, row + 0.3, color=INK, lw=2.5)
         ax.plot(np.ravel(values), spread, MARKERS[row % len(MARKERS)], alpha=0.75, label=name)
-        ax.text(mean, row - 0.34, f"{round(mean, 3):.4g}", ha="center", va="bottom", fontsize=9)
+        ax.text(mean, row - 0.34, f"{round(mean, 3):.3g}", ha="center", va="bottom", fontsize=9)
     ax.set(yticks=range(len(results)), yticklabels=results, ylim=(len(results) - 0.3, -0.8))
     if ax.get_xlim()[0] < 0 < ax.get_xlim()[1]:
         ax.axvline(0, color="0.6", lw=1, zorder=1)
