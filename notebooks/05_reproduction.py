@@ -268,19 +268,24 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 # First: what does *one transfer for many deployments* save? A deployment is a limit in MAdds that needs a
 # network of its own. Fixed networks cost as much each time: training at every rate tried, and measuring. A
 # transfer is paid once, training and measuring; each deployment adds a little fine-tuning. So the more
-# deployments, the less it costs for each (in TMAdds, $10^{12}$ multiply-adds; means over four sizes, whole
-# train split). Only seeds that were recorded at all budgets up to 16 enter: fixed networks at a sixteenth, a
-# quarter, 1, 4 and 16 times the quick profile's training, transfers from 1 on. The table says from how many
-# deployments on the transfer is the cheaper way to *its own* accuracy, for each seed by itself, at each of
-# its budgets (columns). What fixed networks cost at that accuracy is interpolated in the logarithm of the
-# cost. In the figure (*all rates*) a line joins budgets, at the mean of the seeds, and *NAT, 8* is for
-# eight deployments: where it meets the line of the fixed networks, both are as accurate for the same total
-# cost.
+# deployments, the less it costs for each (in TMAdds, $10^{12}$ multiply-adds; whole train split). Only
+# seeds that were recorded at all budgets up to 16 enter: fixed networks at a sixteenth, a quarter, 1, 4 and
+# 16 times the quick profile's training, transfers from 1 on. The table says from how many deployments on
+# the transfer is the cheaper way to *its own* accuracy, seed / seed, at each of its budgets (columns):
+# *never*, if fixed networks remain cheaper; *unreached*, if none of them, up to 16 times quick, is as
+# accurate. What fixed networks cost at that accuracy is interpolated in the logarithm of the cost. In the
+# figure (*all rates*, mean of four sizes) a line joins budgets, at the mean of the seeds, and *NAT, 8* is
+# for eight deployments: where it meets the line of the fixed networks, both are as accurate for the same
+# total cost.
 #
 # The number rests on the rates. Fixed networks pay for each that they try (*all rates*); the transfer takes
 # those of its profile, and what it cost to choose them was not counted. If the right rate of each fixed
-# network were known, too (*one rate*), the transfer would in most cases pay only after many more deployments.
-# It rests on measuring, too, which at the quick budget takes about two thirds of what a transfer costs.
+# network were known, too (*one rate*), the transfer would in most cases pay only after many more
+# deployments. It rests on measuring, too, which at the quick budget takes about two thirds of what a
+# transfer costs. And it rests on sizes: the mean of four hides that at the smallest the transfer pays late
+# or never. On the animals a deployment hardly needs a network of its own: at the quick budget the smallest
+# fixed network is, in every seed, more accurate than all four of NAT's, so that it alone would serve all
+# these limits.
 #
 # In the code, `each` of a transfer's networks carries a quarter of the whole (`once / 4`) and its own
 # fine-tuning: for `n` deployments, the quarter is replaced by an `n`-th.
@@ -306,9 +311,10 @@ def ahead(table, ours, other, value, by):
 
 
 # %%
-def curves(rows, trials):
-    each = (rows.train_madds + rows.measure_madds) * trials / 4e12  # there are four networks
-    table = rows.assign(each=each).pivot_table(["each", "test_top1"], "budget", "method")
+def curves(rows, most):  # of the rates that were tried, so many count
+    spent = (rows.train_madds + rows.measure_madds) * rows.trials.clip(upper=most)
+    table = rows.assign(each=spent / 4e12)  # there are four networks
+    table = table.pivot_table(["each", "test_top1"], "budget", "method")
     nat, family = (table.xs(m, axis=1, level=1).dropna() for m in ("nat_finetuned", "fixed"))
     return nat, 4 * table["each", "nat"].dropna(), family.set_index("each")
 
@@ -319,42 +325,38 @@ def deployments(nat, once, alone):
     return once / (cost - nat["each"] + once / 4)
 
 
-def in_words(n):  # none: below the cheapest network's accuracy; 0: above that of all networks
-    words = f"from {np.ceil(n):.0f} on" if n > 0 else "never" if n else "fixed ones never reach it"
-    return "even the cheapest fixed ones are better" if np.isnan(n) else words
-
-
 # %%
-whole, panels, needed = fixed[fixed.fraction == 1], {}, {}
+def in_words(n):  # none: below the cheapest network's accuracy; 0: above that of all networks
+    words = f"{np.ceil(n):.0f}" if n > 0 else "never" if n else "unreached"
+    return "worse" if np.isnan(n) else words
+
+
+whole, needed = fixed[fixed.fraction == 1], {}
 kept = whole[whole.budget <= 16]  # larger ones are for cards
 every = {("fixed", b) for b in kept.budget} | {("nat_finetuned", b) for b in kept.budget if b >= 1}
 seeds = kept.groupby(["task", "seed"])
 complete = seeds.filter(lambda rows: every <= {*zip(rows.method, rows.budget, strict=True)})
+for (task, seed), rows in complete.groupby(["task", "seed"]):
+    for size, part in (("mean of four", rows), *rows.groupby("size")):
+        for counted, most in {"one rate": 1, "all rates": 99}.items():
+            needed[task, size, counted, seed] = deployments(*curves(part, most))
+needed = pd.DataFrame(needed).rename_axis(columns=["task", "size", "counted", "seed"]).T
+needed.map(in_words).groupby(["task", "size", "counted"], sort=False).agg(" / ".join).unstack()
+
+# %%
+panels, ticks = {}, [0.3, 1, 3, 10]
 for task, rows in complete.groupby("task"):
-    nat, once, alone = curves(rows, rows.trials)
+    nat, once, alone = curves(rows, 99)
     panels[task] = {"fixed": alone}
     for n in (1, 2, 4, 8, 16):
         cost = nat["each"] + once / n - once / 4
         panels[task][f"NAT, {n}"] = nat[["test_top1"]].set_index(cost)
-    for counted, most in {"one rate": 1, "all rates": 99}.items():
-        for seed, of_it in rows.groupby("seed"):
-            needed[task, counted, seed] = deployments(*curves(of_it, of_it.trials.clip(upper=most)))
-needed = pd.DataFrame(needed).rename_axis(columns=["task", "counted", "seed"]).T
-needed.map(in_words)
-
-# %%
-from matplotlib.ticker import LogLocator
-
-ends = modes[modes.iteration == 10].pivot_table("hypervolume", ["task", "seed"], "mode")
-said["by_volume"] = f"ahead in {(ends.distribution > ends.uniform).sum()} of {len(ends)}"
-rows = needed.map(in_words).groupby(["task", "counted"]).agg(" / ".join).stack()
+rows = needed.xs("mean of four", level="size").map(in_words).groupby(["task", "counted"])
+rows = rows.agg(" / ".join).stack()
 said["amortised"] = "; ".join(f"{t}, {c}, budget {b:g}: {n}" for (t, c, b), n in rows.items())
 said["seeds"] = "; ".join(f"{t} {s.unique().tolist()}" for t, s in complete.groupby("task").seed)
-figure = plots.plot_bands(panels, ("TMAdds for each deployment", "test top-1 (%)"), xscale="log")
-for ax in figure.axes:
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.minorticks_off()
+look = {"xscale": "log", "xticks": ticks, "xticklabels": ticks}
+figure = plots.plot_bands(panels, ("TMAdds for each deployment", "test top-1 (%)"), **look)
 alt = f"Accuracy against cost; seeds: {said['seeds']}; deployments: {said['amortised']}."
 plots.show(figure, alt)
 

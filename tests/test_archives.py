@@ -114,6 +114,9 @@ def test_readme_says_what_else_was_recorded():
     readme = (DATA.parent / "README.md").read_text("utf-8")
     by = [(read(f"{n}.csv").eval("nat_err - mean_err")).mean() for n in ("three", "radar")]
     told = [f"by {by[0]:.1f} points with three objectives", f"by {by[1]:.1f} with twelve"]
+    for name in ("three", "radar"):
+        nat, fixed = (read(f"{name}.csv").query(f"method == '{m}'") for m in ("NAT", "fixed"))
+        assert fixed.mean_err[fixed.madds.idxmin()] < nat.mean_err.min(), "README says so"
     ends = at_the_end(read("modes.csv")).pivot_table("hypervolume", ["task", "seed"], "mode")
     ahead = (ends["distribution"] > ends["uniform"]).sum()
     told.append(f"in hypervolume on validation it is ahead in {ahead} of {len(ends)}")
@@ -136,6 +139,19 @@ def test_readme_says_by_how_much_transfers_are_ahead_of_fixed_networks():
     for budget, of_it in gain.mean().groupby("budget"):
         told = ", ".join(f"{task} {points:+.1f}" for (_, task), points in of_it.items())
         assert told in readme, f"README.md should say of {budget:g}: {told}"
+    sizes = study[study.fraction == 1].pivot_table(
+        "test_top1", ["task", "budget", "size"], "method"
+    )
+    sizes = (sizes["nat_finetuned"] - sizes["fixed"]).dropna()
+    small, *rest = sizes["digits", 4]
+    ends = f"{min(rest):.1f} to {max(rest):.1f}"
+    told = f"behind by {-small:.1f} at the smallest size and ahead by {ends}"
+    assert told in readme, f"README.md should say: {told}"
+    assert f"nowhere ahead by more than {sizes['animals'].max():.1f}, at any" in readme
+    alone = study.query("task == 'animals' and fraction == 1 and budget == 1").set_index("seed")
+    smallest = alone[alone["size"] == alone["size"].min()].query("method == 'fixed'").test_top1
+    found = alone[alone.method == "nat_finetuned"].groupby("seed").test_top1.max()
+    assert (smallest > found).all(), "README.md says that one fixed network is better than all"
     parts = (means["nat_finetuned"] - means["fixed"]).dropna().xs(1, level="budget")
     for task, of_it in parts.groupby(["task", "fraction"]).mean().groupby("task"):
         told = f"{task} {', '.join(f'{points:+.1f}' for points in of_it[::-1])}"

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from types import SimpleNamespace
 
 import jupytext
 import numpy as np
@@ -227,19 +228,50 @@ def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path,
     rows = [(1.0, "nat", 0.0, 3.0, 1.0, 1), (1.0, "nat_finetuned", top1, 3.4, 1.0, 1)]
     rows += [(1.0, "fixed", 80.0, 1.0, 0.1, 4), (0.25, "fixed", 70.0, 0.25, 0.025, 4)]
     columns = ["budget", "method", "test_top1", "train_madds", "measure_madds", "trials"]
-    table = pd.DataFrame(rows, columns=columns).assign(task="animals", fraction=1.0, seed=0)
+    table = pd.DataFrame(rows, columns=columns).assign(task="animals", fraction=1.0, size=1e6)
+    table["seed"] = 0
     half = table[:3].assign(task="digits")  # its fixed networks are not all there yet
     table[["train_madds", "measure_madds"]] *= 1e12
     (tmp_path / "archives").mkdir()
     for name in ("modes", "fixed"):
         pd.concat([table, half]).to_csv(tmp_path / "archives" / f"{name}.csv", index=False)
     found = run_cell("needed[task", **run_cell("def curves(", **run_cell("def ahead(")))
-    assert set(found["needed"].index) == {("animals", n, 0) for n in ("one rate", "all rates")}
-    counts = found["needed"][1.0]
+    assert set(found["needed"].index.droplevel("counted")) == {
+        ("animals", size, 0) for size in ("mean of four", 1e6)
+    }
+    counts = found["needed"][1.0].xs("mean of four", level="size")
     assert counts["animals", "all rates", 0] == pytest.approx(needed, nan_ok=True)
     if top1 == 80:
         known = 4 / (1.1 / 4 - 0.1)
         assert counts["animals", "one rate", 0] == pytest.approx(known)
-    lines = {name: list(line.index) for name, line in found["panels"]["animals"].items()}
+    shown = {}
+    plots = SimpleNamespace(plot_bands=lambda panels, *_, **__: shown.update(panels))
+    plots.show = lambda figure, alt: None
+    run_cell("plots.plot_bands(panels", **found | {"plots": plots, "said": {}})
+    lines = {name: list(line.index) for name, line in shown["animals"].items()}
     assert lines["fixed"] == pytest.approx([0.275, 1.1])
     assert lines["NAT, 1"] == pytest.approx([4.1]) and lines["NAT, 16"] == pytest.approx([0.35])
+
+
+def test_readme_says_from_how_many_deployments_on_a_transfer_is_cheaper():
+    needed = run_cell("needed[task", **run_cell("def curves(", **run_cell("def ahead(")))["needed"]
+    readme = (DATA.parent / "README.md").read_text("utf-8")
+
+    def of(task, size, counted, budgets=(1.0, 4.0, 16.0)):
+        found = needed.xs((task, size, counted), level=("task", "size", "counted"))
+        return sorted({*np.ceil(found[[*budgets]]).to_numpy().ravel()})
+
+    told = []
+    for counted, text in {
+        "all rates": "from {:.0f} to {:.0f} deployments on, on the animals",
+        "one rate": "from {:.0f} to {:.0f} on if the right one is known",
+    }.items():
+        found = of("animals", "mean of four", counted)
+        told.append(text.format(found[0], found[-1]))
+    [of_all] = of("digits", "mean of four", "all rates", [1.0])
+    of_one = " or ".join(f"{n:.0f}" for n in of("digits", "mean of four", "one rate", [1.0]))
+    told.append(f"from {of_all:.0f} and from {of_one} on at the quick budget")
+    animals, digits = (of(task, 450_000.0, "all rates") for task in ("animals", "digits"))
+    told.append(f"takes {animals[0]:.0f} to {animals[-1]:.0f} deployments on the animals")
+    told.append(f"on the digits {min(n for n in digits if n > 0):.0f} or more, or it never pays")
+    assert digits[0] < 0 and not [text for text in told if text not in readme], told
