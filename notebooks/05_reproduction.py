@@ -353,12 +353,13 @@ for task, rows in complete.groupby("task"):
         panels[task][f"NAT, {n}"] = nat[["test_top1"]].set_index(cost)
 rows = needed.xs("mean of four", level="size").map(in_words).groupby(["task", "counted"])
 rows = rows.agg(" / ".join).stack()
+ends = modes[modes.iteration == 10].pivot_table("hypervolume", ["task", "seed"], "mode")
+said["by_volume"] = f"ahead in {(ends.distribution > ends.uniform).sum()} of {len(ends)}"
 said["amortised"] = "; ".join(f"{t}, {c}, budget {b:g}: {n}" for (t, c, b), n in rows.items())
 said["seeds"] = "; ".join(f"{t} {s.unique().tolist()}" for t, s in complete.groupby("task").seed)
 look = {"xscale": "log", "xticks": ticks, "xticklabels": ticks}
 figure = plots.plot_bands(panels, ("TMAdds for each deployment", "test top-1 (%)"), **look)
-alt = f"Accuracy against cost; seeds: {said['seeds']}; deployments: {said['amortised']}."
-plots.show(figure, alt)
+plots.show(figure, f"Accuracy, cost; seeds: {said['seeds']}; deployments: {said['amortised']}.")
 
 # %%
 for name, pair in {

@@ -247,6 +247,10 @@ def test_deployments_from_which_on_a_transfer_is_cheaper(top1, needed, tmp_path,
     shown = {}
     plots = SimpleNamespace(plot_bands=lambda panels, *_, **__: shown.update(panels))
     plots.show = lambda figure, alt: None
+    found["modes"] = pd.DataFrame(
+        {"iteration": 10, "hypervolume": 0.5, "task": "animals", "seed": 0, "mode": modes}
+        for modes in ("uniform", "distribution")
+    )
     run_cell("plots.plot_bands(panels", **found | {"plots": plots, "said": {}})
     lines = {name: list(line.index) for name, line in shown["animals"].items()}
     assert lines["fixed"] == pytest.approx([0.275, 1.1])
