@@ -428,13 +428,14 @@ radar[4:].set_index("madds")[["mean_err", "nat_err"]].round(1)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # **What do you notice?** At this short budget the fixed networks are ahead, the more so the smaller they
-# are. At the largest size NAT is ahead with three objectives, and about even with twelve. There are several
-# possible reasons, which one run does not tell apart. For the same MAdds of training a small network alone
-# takes very many steps. The fixed networks choose among three rates or more, NAT has one. And NAT's
-# networks were not fine-tuned at the end. The latencies were measured on a busy machine, and thousandths of
-# a millisecond, which are noise, can decide what stands beside what: beside the smallest fixed network
-# stands one with 9.5% error, because one with 7.9% is 0.005 ms too slow. Of the eleven tasks, NAT loses
-# most on the three of digits (*round*, *straight* and *curved*), at the smaller sizes.
+# are: the smallest has less error than any of NAT's shown here. At the largest size NAT is ahead with three
+# objectives, where both sides have the same architecture, and about even with twelve. Several reasons are
+# possible, which one run does not tell apart. For the same MAdds of training a small network alone takes
+# very many steps. The fixed networks choose among three rates or more, NAT has one. And NAT's networks were
+# not fine-tuned at the end. The latencies were measured on a busy machine, and thousandths of a
+# millisecond, which are noise, can decide what stands beside what: beside the smallest fixed network stands
+# one with 9.5% error, because one with 7.9% is 0.005 ms too slow. Of the eleven tasks, NAT loses most on
+# the three of digits (*round*, *straight* and *curved*), at the smaller sizes.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Five real objectives
