@@ -272,11 +272,11 @@ plots.show(figure, "GPU-days: " + known[["method", "gpu_days"]].to_csv(sep=" ", 
 # seeds that were recorded at all budgets up to 16 enter: fixed networks at a sixteenth, a quarter, 1, 4 and
 # 16 times the quick profile's training, transfers from 1 on. The table says from how many deployments on
 # the transfer is the cheaper way to *its own* accuracy, seed / seed, at each of its budgets (columns):
-# *never*, if fixed networks remain cheaper; *unreached*, if none of them, up to 16 times quick, is as
-# accurate. What fixed networks cost at that accuracy is interpolated in the logarithm of the cost. In the
-# figure (*all rates*, mean of four sizes) a line joins budgets, at the mean of the seeds, and *NAT, 8* is
-# for eight deployments: where it meets the line of the fixed networks, both are as accurate for the same
-# total cost.
+# *never*, if fixed networks remain cheaper; *beyond*, if it is beyond all of them, up to 16 times quick.
+# What fixed networks cost at that accuracy is interpolated in the logarithm of the cost. In the figure
+# (*all rates*, mean of four sizes) a line joins budgets, at the mean of the seeds, and *NAT, 8* is for
+# eight deployments: where it meets the line of the fixed networks, both are as accurate for the same total
+# cost.
 #
 # The number rests on the rates. Fixed networks pay for each that they try (*all rates*); the transfer takes
 # those of its profile, and what it cost to choose them was not counted. If the right rate of each fixed
@@ -327,7 +327,7 @@ def deployments(nat, once, alone):
 
 # %%
 def in_words(n):  # none: below the cheapest network's accuracy; 0: above that of all networks
-    words = f"{np.ceil(n):.0f}" if n > 0 else "never" if n else "unreached"
+    words = f"{np.ceil(n):.0f}" if n > 0 else "never" if n else "beyond"
     return "worse" if np.isnan(n) else words
 
 
