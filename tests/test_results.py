@@ -273,8 +273,9 @@ def test_readme_says_from_how_many_deployments_on_a_transfer_is_cheaper():
         found = of("animals", "mean of four", counted)
         told.append(text.format(found[0], found[-1]))
     [of_all] = of("digits", "mean of four", "all rates", [1.0])
-    of_one = " or ".join(f"{n:.0f}" for n in of("digits", "mean of four", "one rate", [1.0]))
-    told.append(f"from {of_all:.0f} and from {of_one} on at the quick budget")
+    of_one = of("digits", "mean of four", "one rate", [1.0])
+    ends = f"{of_one[0]:.0f} to {of_one[-1]:.0f}"
+    told.append(f"from {of_all:.0f} and from {ends} on at the quick budget")
     animals, digits = (of(task, 450_000.0, "all rates") for task in ("animals", "digits"))
     told.append(f"takes {animals[0]:.0f} to {animals[-1]:.0f} deployments on the animals")
     told.append(f"on the digits {min(n for n in digits if n > 0):.0f} or more, or it never pays")
