@@ -108,6 +108,9 @@ def test_readme_counts_the_pairs():
     loss = (pairs["uniform, limit"] - pairs["distribution, limit"]).dropna()
     told = f"a limit of 1.5 M MAdds it is behind in {(loss > 0).sum()} of {len(loss)}"
     assert told in readme, f"README.md should say: {told}"
+    points = loss.groupby("task").mean()
+    told = f"by {points['animals']:.1f} points on the animals and {points['digits']:.1f} on the"
+    assert told in readme, f"README.md should say: {told}"
 
 
 def test_readme_says_what_else_was_recorded():

@@ -276,6 +276,9 @@ def test_readme_says_from_how_many_deployments_on_a_transfer_is_cheaper():
     of_one = of("digits", "mean of four", "one rate", [1.0])
     ends = f"{of_one[0]:.0f} to {of_one[-1]:.0f}"
     told.append(f"from {of_all:.0f} and from {ends} on at the quick budget")
+    more = needed.xs(("digits", "mean of four", "all rates"), level=("task", "size", "counted"))
+    beyond = (more[[4.0, 16.0]] == 0).sum().tolist()
+    assert (len(more), beyond) == (3, [1, 2]), "README.md has these counts in words"
     animals, digits = (of(task, 450_000.0, "all rates") for task in ("animals", "digits"))
     told.append(f"takes {animals[0]:.0f} to {animals[-1]:.0f} deployments on the animals")
     told.append(f"on the digits {min(n for n in digits if n > 0):.0f} or more, or it never pays")
